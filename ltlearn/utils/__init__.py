@@ -1,0 +1,1 @@
+"""Small helpers: optional imports, scikit-learn compatibility, devices, seeds."""
