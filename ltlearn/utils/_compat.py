@@ -1,5 +1,20 @@
-"""The one place where private names of scikit-learn are imported."""
+"""The one place where private or version-dependent names of scikit-learn are imported."""
 
 from sklearn.base import _fit_context
+from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["_fit_context"]
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:
+        """Stands in for scikit-learn's callback support where there is none."""
+
+        def _init_callback_context(self, **kwargs):
+            return None
+
+    def with_callbacks(method):
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "_check_sample_weight", "_fit_context", "with_callbacks"]

@@ -1,0 +1,39 @@
+"""Which device to compute on."""
+
+import torch
+
+
+def resolve_device(device):
+    """Turn ``"auto"`` or a device name into a ``torch.device`` that exists here.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` takes the current CUDA device when there is one, else the CPU.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        When the name is not a device, or CUDA is asked for and not available.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f'device={device!r} is not a torch device. Use "auto", "cpu", "cuda" or "cuda:<index>".'
+        ) from error
+    if resolved.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(
+                f"device={device!r} was asked for, but torch sees no CUDA device. "
+                'Use device="auto" or device="cpu".'
+            )
+        if resolved.index is None:
+            resolved = torch.device("cuda", torch.cuda.current_device())
+    return resolved
