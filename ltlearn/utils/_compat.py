@@ -1,6 +1,7 @@
 """The one place where private or version-dependent names of scikit-learn are imported."""
 
 from sklearn.base import _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight
 
 try:
@@ -17,4 +18,13 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "_check_sample_weight", "_fit_context", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "_check_sample_weight",
+    "_fit_context",
+    "validate_params",
+    "with_callbacks",
+]
