@@ -34,7 +34,7 @@ def _check_labels(y, name="y"):
     return y
 
 
-def _is_constant(y):
+def is_constant(y):
     return np.ptp(y) <= _RELATIVE_RESOLUTION * np.max(np.abs(y))
 
 
@@ -46,8 +46,11 @@ def _silverman_bandwidth(y):
     return 0.9 * spread * len(y) ** -0.2
 
 
-def _binned_density(y, bandwidth):
-    """Edges of equal-width bins over the range of ``y`` and the smoothed density in each."""
+def binned_density(y, bandwidth=None):
+    """Smoothed density of ``y`` (not constant) in equal-width bins over its range.
+
+    Returns the density per bin, the n_bins + 1 edges and the bandwidth that was used.
+    """
     low, high = np.min(y), np.max(y)
     if bandwidth is None:
         bandwidth = _silverman_bandwidth(y)
@@ -55,7 +58,8 @@ def _binned_density(y, bandwidth):
     n_bins = int(np.clip(_BINS_PER_BANDWIDTH * (high - low) / bandwidth, _MIN_BINS, _MAX_BINS))
     histogram, edges = np.histogram(y, bins=n_bins, range=(low, high), density=True)
     width = (high - low) / n_bins
-    return edges, gaussian_filter1d(histogram, bandwidth / width, mode="reflect")
+    density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect")
+    return density, edges, bandwidth
 
 
 @validate_params(
@@ -118,9 +122,9 @@ def label_density(y, *, at=None, bandwidth=None):
     """
     y = _check_labels(y)
     at = y if at is None else _check_labels(at, name="at")
-    if _is_constant(y):
+    if is_constant(y):
         return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
-    edges, density = _binned_density(y, bandwidth)
+    density, edges, _ = binned_density(y, bandwidth)
     centers = (edges[:-1] + edges[1:]) / 2
     inside = (at >= edges[0]) & (at <= edges[-1])
     return np.where(inside, np.interp(at, centers, density), 0.0)
