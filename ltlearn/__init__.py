@@ -1,5 +1,6 @@
 """Deep learning on long-tailed data with scikit-learn estimators."""
 
 from ltlearn._version import __version__
+from ltlearn._whole import Whole
 
-__all__ = ["__version__"]
+__all__ = ["Whole", "__version__"]

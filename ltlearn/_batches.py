@@ -35,6 +35,11 @@ class TensorData(Dataset):
         target = {name: values.index_select(0, rows) for name, values in self.target.items()}
         return self.X.index_select(0, rows), target
 
+    def concatenate(self, other, epoch_index=None):
+        """Rows of both, one after the other."""
+        target = {name: torch.cat([self.target[name], other.target[name]]) for name in self.target}
+        return TensorData(torch.cat([self.X, other.X]), target, epoch_index)
+
     def to(self, device):
         """Copy to ``device``; tensors already there are shared."""
         target = {name: values.to(device) for name, values in self.target.items()}

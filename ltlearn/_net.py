@@ -52,10 +52,13 @@ class ObjectiveNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         train, valid = (data and data.to(self.device) for data in (train, valid))
-        kept, self.callbacks_ = self.callbacks_, [
-            *self.callbacks_,
-            *((type(observer).__name__, observer) for observer in observers),
-        ]
+        kept, self.callbacks_ = (
+            self.callbacks_,
+            [
+                *self.callbacks_,
+                *((type(observer).__name__, observer) for observer in observers),
+            ],
+        )
         try:
             self.notify("on_train_begin", X=train, y=None)
             self.fit_loop(train, valid)

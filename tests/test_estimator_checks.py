@@ -1,0 +1,23 @@
+"""scikit-learn's own checks, on every estimator with a small training budget.
+
+One expected failure: integer sample weights are not the same as repeated rows when training is by
+mini-batches, because repeating rows changes which rows meet in a batch.
+"""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from ltlearn import ELTARegressor
+
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": "mini-batches: repeating rows reorders them"
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [ELTARegressor(max_epochs=100), ELTARegressor(loss="emd", alignment_weight=0.1)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
