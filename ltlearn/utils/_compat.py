@@ -1,6 +1,7 @@
 """The one place where private or version-dependent names of scikit-learn are imported."""
 
 from sklearn.base import _fit_context
+from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight
 
@@ -25,6 +26,7 @@ __all__ = [
     "StrOptions",
     "_check_sample_weight",
     "_fit_context",
+    "_safe_indexing",
     "validate_params",
     "with_callbacks",
 ]

@@ -1,0 +1,6 @@
+"""Did the tail really improve? Diagnosis, comparison with controls, and reports."""
+
+from ltlearn.evaluation._compare import compare
+from ltlearn.evaluation._statistics import frontier, paired_differences, summarize
+
+__all__ = ["compare", "frontier", "paired_differences", "summarize"]

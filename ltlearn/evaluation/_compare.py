@@ -1,0 +1,275 @@
+"""Compare estimators on the same splits and seeds, beside the controls they should beat."""
+
+import warnings
+from collections import Counter
+from itertools import product
+from numbers import Integral, Real
+
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.exceptions import FitFailedWarning
+from tqdm.auto import tqdm
+
+from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
+from ltlearn.evaluation._controls import choose_controls
+from ltlearn.evaluation._measures import choose_measures
+from ltlearn.evaluation._outcomes import Target
+from ltlearn.evaluation._post_hoc import RECALIBRATIONS
+from ltlearn.evaluation._runs import Candidate, Job, run
+from ltlearn.evaluation._splits import make_splits
+from ltlearn.exceptions import EmptyBandWarning
+from ltlearn.utils._compat import Interval, validate_params
+from ltlearn.utils._optional import import_optional_dependency
+
+_COLUMNS = [
+    "estimator",
+    "kind",
+    "split",
+    "seed",
+    "metric",
+    "band",
+    "value",
+    "fit_seconds",
+    "n_train",
+    "n_validation",
+    "n_test",
+    "error",
+]
+
+
+@validate_params(
+    {
+        "estimators": [dict],
+        "controls": ["boolean", dict, list, tuple],
+        "metrics": [dict, list, tuple, None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "fit_params": [dict, None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def compare(
+    estimators,
+    X,
+    y,
+    *,
+    cv=5,
+    seeds=(0,),
+    baseline=None,
+    controls=True,
+    metrics=None,
+    bin_centers=None,
+    validation_fraction=0.1,
+    fit_params=None,
+    n_jobs=None,
+    checkpoint=None,
+    verbose=0,
+):
+    """Measure estimators and controls on the same splits and seeds, overall and in the tail.
+
+    Every estimator is fitted on the same training rows, whether or not it can use validation
+    rows; the controls that recalibrate the baseline need those. Bands (many, medium, few, and
+    label percentiles) are made from the training labels of each split.
+
+    Parameters
+    ----------
+    estimators : dict of str to estimator
+        Regressors or classifiers, also as the last step of a pipeline. Clones are fitted; each
+        ``random_state`` in them, nested ones included, is set to the seed of the run.
+    X : array-like of n_samples rows
+        Anything that the estimators take and that can be indexed by row.
+    y : array-like of shape (n_samples,) or (n_samples, n_bins)
+        Classes, scores, or score distributions. Estimators that have a
+        ``predict_distribution`` get the distributions, all others their expected scores.
+    cv : int, splitter, or iterable, default=5
+        An int: that many shuffled, stratified folds
+        (:class:`~ltlearn.model_selection.BinnedStratifiedKFold`, for classes
+        :class:`~ltlearn.model_selection.RareClassStratifiedKFold`). An iterable gives row
+        numbers or masks (train, test) or (train, validation, test). The splits are the same
+        for every seed.
+    seeds : iterable of int, default=(0,)
+        Every split is run once per seed.
+    baseline : str, default=None
+        The estimator that the post-hoc controls start from; the first one by default.
+    controls : bool, list of str or dict of str to estimator, default=True
+        Which controls to measure too, as rows of kind ``"control"``. A list names some of them,
+        a dict adds estimators of your own to all of them. For regression
+
+        - ``"stretch"``, ``"linear"``, ``"isotonic"``, ``"cubic"``: the baseline's predictions
+          passed through a :class:`~ltlearn.calibration.RecalibrationMap` fitted on its
+          validation predictions; no refit;
+        - ``"mean"``, ``"median"``: constant predictions;
+        - ``"ridge"``: standardized ridge regression, its strength chosen by leave-one-out;
+        - ``"hgb"``, ``"hgb_density_weights"``: HistGradientBoostingRegressor, plain and with
+          :func:`~ltlearn.weighting.label_density_weights`.
+
+        For classification
+
+        - ``"logit_adjustment"``: the baseline's probabilities passed through
+          :func:`~ltlearn.calibration.adjust_proba`; no refit;
+        - ``"logistic"``, ``"logistic_balanced"``: standardized logistic regression, plain (also
+          with logit adjustment) and with balanced class weights;
+        - ``"nearest_mean"``: nearest class mean of standardized features;
+        - ``"hgb_balanced"``: HistGradientBoostingClassifier with balanced class weights.
+
+        Controls that need a table are left out, with a warning, where ``X`` is none.
+    metrics : list of str or dict of str to callable, default=None
+        A list names some of the built-in metrics below. A dict replaces them by functions
+        ``(y_true, y_pred)`` that return a number, or a dict of band to number.
+    bin_centers : array-like of shape (n_bins,), default=None
+        Scores of the bins of score distributions; None takes 1, 2, ..., n_bins.
+    validation_fraction : float, default=0.1
+        Share of the training rows to cut out, stratified along the label, where ``cv`` gives no
+        validation rows. They go to ``fit`` as ``X_val`` and ``y_val`` where it takes them.
+    fit_params : dict, default=None
+        Name of an estimator to its extra arguments of ``fit``, passed whole (never sliced), or
+        to a function of the split that returns them; the split has the attributes ``index``,
+        ``seed``, ``train``, ``validation`` and ``test``.
+    n_jobs : int, default=None
+        Runs at the same time, as in joblib. Each then uses one torch thread.
+    checkpoint : path-like, default=None
+        File to which each finished run is appended, and from which it is read again if nothing
+        about it (estimator, parameters, rows, seed, data, metrics) has changed. Delete the file
+        after changing the code of an estimator: code is not compared.
+    verbose : int, default=0
+        Positive: show a progress bar.
+
+    Returns
+    -------
+    DataFrame
+        One row per split, seed, estimator or control, metric and band: ``estimator``, ``kind``
+        (``"estimator"`` or ``"control"``), ``split``, ``seed``, ``metric``, ``band``, ``value``,
+        ``fit_seconds``, ``n_train``, ``n_validation``, ``n_test``, ``error``.
+
+        Metrics for regression: ``srcc``, ``plcc``, ``mae`` and ``mse`` (each overall, many,
+        medium, few, 0-20, 20-80, 80-100), ``balanced_mae``, ``prediction_spread``, and for
+        score distributions ``emd``. For classification: ``accuracy`` (overall, many, medium,
+        few), ``balanced_accuracy``, and from probabilities ``ece`` and ``log_loss``.
+
+        ``value`` is NaN where a band has no test row (with an
+        :class:`~ltlearn.exceptions.EmptyBandWarning`) or where a run failed (with a
+        :class:`~sklearn.exceptions.FitFailedWarning`; ``error`` then holds its message). Failed
+        runs are not kept in the checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If names are unknown or repeated, a split is not valid, recalibration has no validation
+        rows, or every run failed.
+
+    See Also
+    --------
+    summarize : Means and spreads.
+    paired_differences : Differences to a baseline, with corrected p-values.
+    frontier : Overall against tail error.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from ltlearn.evaluation import compare, summarize
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> results = compare({"ridge": Ridge()}, X, y, controls=["stretch"], metrics=["mae"])
+    >>> table = summarize(results)
+    >>> table.loc[table["band"] == "overall", ["estimator", "mean", "n"]].round(1)
+    """
+    pd = import_optional_dependency("pandas", "evaluation")
+    baseline = next(iter(estimators), None) if baseline is None else baseline
+    if baseline not in estimators:
+        raise ValueError(f"The baseline {baseline!r} is not among {list(estimators)}.")
+    target = Target.from_labels(y, estimators[baseline], bin_centers)
+    classification = target.classes is not None
+    measures = choose_measures(metrics, target)
+    post_hoc, references = choose_controls(controls, X, classification)
+    candidates = _name_candidates(estimators, baseline, post_hoc, references)
+    splits = make_splits(X, target.values, cv, tuple(seeds), validation_fraction, classification)
+    _check_validation_rows(post_hoc, splits)
+
+    jobs = [
+        Job(candidate, split, _resolve(fit_params, candidate.name, split))
+        for split, candidate in product(splits, candidates)
+    ]
+    finished = Checkpoint(checkpoint)
+    keys = [None] * len(jobs)
+    if checkpoint is not None:
+        data = fingerprint(X, y, bin_centers)
+        keys = [fingerprint(data, measures, *job.identity()) for job in jobs]
+    rows = [finished.get(key) for key in keys]
+    todo = [number for number, found in enumerate(rows) if found is None]
+
+    limit_threads = effective_n_jobs(n_jobs) > 1
+    outputs = Parallel(n_jobs, return_as="generator_unordered")(
+        delayed(_run_numbered)(number, jobs[number], X, target, measures, limit_threads)
+        for number in todo
+    )
+    bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "unit": "fit"}
+    for number, measured in tqdm(outputs, disable=not verbose, **bar):
+        rows[number] = measured
+        if not any(row["error"] for row in measured):
+            finished.add(keys[number], measured)
+
+    table = pd.DataFrame(
+        [
+            {**row, **job.split.describe()}
+            for job, measured in zip(jobs, rows, strict=True)
+            for row in measured
+        ],
+        columns=_COLUMNS,
+    )
+    _report_missing(table)
+    return table
+
+
+def _name_candidates(estimators, baseline, post_hoc, references):
+    candidates = [
+        Candidate(name, "estimator", model, post_hoc=post_hoc if name == baseline else ())
+        for name, model in estimators.items()
+    ] + references
+    names = Counter(name for candidate in candidates for name, _ in candidate.measured())
+    repeated = [name for name, count in names.items() if count > 1]
+    if repeated:
+        raise ValueError(f"Estimators and controls share the names {repeated}; rename yours.")
+    return candidates
+
+
+def _check_validation_rows(post_hoc, splits):
+    recalibrations = [name for name in post_hoc if name in RECALIBRATIONS]
+    if recalibrations and not all(len(split.validation) for split in splits):
+        raise ValueError(
+            f"The controls {recalibrations} need validation rows: give them in cv, set "
+            "validation_fraction above 0, or leave these controls out."
+        )
+
+
+def _resolve(fit_params, name, split):
+    params = (fit_params or {}).get(name, {})
+    return params(split) if callable(params) else params
+
+
+def _run_numbered(number, *args):
+    return number, run(*args)
+
+
+def _report_missing(table):
+    """Name in a warning what the NaN in the table stand for."""
+    failed = table[table["error"].notna()]
+    if len(failed):
+        first = failed.iloc[0]
+        message = f"{first['estimator']}: {first['error']}"
+        if len(failed) == len(table):
+            raise ValueError(f"Every run failed, the first with: {message}")
+        n_failed = failed.groupby(["estimator", "split", "seed"]).ngroups
+        warnings.warn(
+            f"{n_failed} runs failed: their values are NaN, and the column error says why. "
+            f"The first: {message}",
+            FitFailedWarning,
+            stacklevel=4,
+        )
+    empty = table[table["value"].isna() & table["error"].isna()]
+    if len(empty):
+        bands = ", ".join(sorted(empty["band"].unique()))
+        warnings.warn(
+            f"In some splits no test row falls in: {bands}. Their values are NaN there.",
+            EmptyBandWarning,
+            stacklevel=4,
+        )

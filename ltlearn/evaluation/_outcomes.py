@@ -1,0 +1,120 @@
+"""Labels as estimators need them, and predictions as metrics need them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d
+
+from ltlearn.evaluation._fitting import last_step
+from ltlearn.metrics import expected_score
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Labels of n samples.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+        Scores, or classes.
+    classes : ndarray of shape (n_classes,) or None
+        None for scores.
+    distributions : ndarray of shape (n, n_bins) or None
+        Score distributions whose expected scores are ``values``.
+    """
+
+    values: np.ndarray
+    classes: np.ndarray | None = None
+    distributions: np.ndarray | None = None
+
+    @classmethod
+    def from_labels(cls, y, estimator, bin_centers=None):
+        """Read ``y`` as classes or scores, whichever ``estimator`` predicts."""
+        if is_classifier(estimator):
+            y = column_or_1d(y, warn=True)
+            return cls(y, classes=np.unique(y))
+        y = np.asarray(y, dtype=np.float64)
+        if y.ndim == 2 and y.shape[1] > 1:
+            scores = expected_score(y, bin_centers=bin_centers)
+            return cls(scores, distributions=y / y.sum(axis=1, keepdims=True))
+        return cls(column_or_1d(y, warn=True))
+
+    def labels_for(self, estimator):
+        """Distributions for an estimator that predicts them; scores or classes for others."""
+        if self.distributions is not None and predicts_distributions(estimator):
+            return self.distributions
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """True and predicted labels of n samples.
+
+    Attributes
+    ----------
+    y_true, y_pred : ndarray of shape (n,)
+        Scores, or classes.
+    classes : ndarray of shape (n_classes,) or None
+    probabilities : ndarray of shape (n, n_classes) or None
+        Predicted; columns as in ``classes``.
+    true_distributions, distributions : ndarray of shape (n, n_bins) or None
+        True and predicted score distributions.
+    """
+
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    classes: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    true_distributions: np.ndarray | None = None
+    distributions: np.ndarray | None = None
+
+
+def predict(model, X, target, rows):
+    """Predict the samples ``X``, which are the rows ``rows`` of ``target``.
+
+    Returns
+    -------
+    Outcome
+    """
+    y_true, y_pred = target.values[rows], np.asarray(model.predict(X))
+    if target.classes is not None:
+        return Outcome(
+            y_true,
+            y_pred.reshape(-1),
+            classes=target.classes,
+            probabilities=_predict_probabilities(model, X, target.classes),
+        )
+    y_pred = y_pred.astype(np.float64).reshape(-1)
+    if target.distributions is None or not predicts_distributions(model):
+        return Outcome(y_true, y_pred)
+    return Outcome(
+        y_true,
+        y_pred,
+        true_distributions=target.distributions[rows],
+        distributions=_predict_distributions(model, X),
+    )
+
+
+def predicts_distributions(estimator):
+    """Whether the estimator, or the last step of a pipeline, predicts score distributions."""
+    return hasattr(type(last_step(estimator)), "predict_distribution")
+
+
+def _predict_distributions(model, X):
+    if isinstance(model, Pipeline):
+        if len(model.steps) > 1:
+            X = model[:-1].transform(X)
+        model = model[-1]
+    return model.predict_distribution(X)
+
+
+def _predict_probabilities(model, X, classes):
+    """Probabilities over all ``classes``: zero for those the model never saw."""
+    if not hasattr(model, "predict_proba"):
+        return None
+    known = model.predict_proba(X)
+    probabilities = np.zeros((len(known), len(classes)))
+    probabilities[:, np.searchsorted(classes, model.classes_)] = known
+    return probabilities

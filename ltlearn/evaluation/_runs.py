@@ -1,0 +1,148 @@
+"""One run of a comparison: fit one candidate on one split and measure it."""
+
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
+from ltlearn.evaluation._measures import OVERALL, TrainingLabels
+from ltlearn.evaluation._outcomes import predict
+from ltlearn.evaluation._post_hoc import apply_post_hoc
+from ltlearn.evaluation._splits import Split
+from ltlearn.exceptions import EmptyBandWarning
+from ltlearn.utils._compat import _safe_indexing
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An estimator or control of a comparison.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"estimator", "control"}
+    estimator : estimator
+        Runs fit clones of it.
+    sample_weight : callable or None
+        Maps training labels to weights.
+    post_hoc : tuple of str
+        Controls computed from the fitted estimator's predictions.
+    """
+
+    name: str
+    kind: str
+    estimator: Any
+    sample_weight: Callable | None = None
+    post_hoc: tuple = ()
+
+    def measured(self):
+        """Names and kinds of everything that a run of this candidate measures."""
+        derived = [(f"{self.name} + {method}", "control") for method in self.post_hoc]
+        return [(self.name, self.kind), *derived]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A candidate to fit on a split.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    split : Split
+    fit_params : dict
+        Further arguments of ``fit``.
+    """
+
+    candidate: Candidate
+    split: Split
+    fit_params: dict
+
+    def identity(self):
+        """Everything that makes the result of this job what it is."""
+        candidate, split = self.candidate, self.split
+        return (
+            (candidate.name, candidate.estimator, candidate.sample_weight, candidate.post_hoc),
+            (split.train, split.validation, split.test, split.seed),
+            self.fit_params,
+        )
+
+
+def run(job, X, target, measures, limit_threads):
+    """Fit a candidate on a split and measure it and its post-hoc controls.
+
+    Parameters
+    ----------
+    job : Job
+    X : array-like of n_samples rows
+    target : Target
+    measures : dict of str to callable
+    limit_threads : bool
+        Whether torch may use one thread only.
+
+    Returns
+    -------
+    rows : list of dict
+        ``estimator``, ``kind``, ``metric``, ``band``, ``value``, ``fit_seconds``, ``error``.
+        After an exception: one row for each name and metric, with value NaN and the message in
+        ``error``.
+    """
+    with one_torch_thread() if limit_threads else nullcontext():
+        try:
+            return list(_measure(job, X, target, measures))
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            return [
+                _row(name, kind, metric, OVERALL, np.nan, np.nan, message)
+                for name, kind in job.candidate.measured()
+                for metric in measures
+            ]
+
+
+def _measure(job, X, target, measures):
+    candidate, split = job.candidate, job.split
+    model = seeded_clone(candidate.estimator, split.seed)
+    labels, y_train = target.labels_for(model), target.values[split.train]
+    X_train, X_test = _safe_indexing(X, split.train), _safe_indexing(X, split.test)
+    X_val = y_val = None
+    if len(split.validation):
+        X_val, y_val = _safe_indexing(X, split.validation), labels[split.validation]
+    params = dict(job.fit_params)
+    if candidate.sample_weight is not None:
+        params["sample_weight"] = candidate.sample_weight(y_train)
+
+    start = time.perf_counter()
+    fit(model, X_train, labels[split.train], X_val, y_val, params)
+    fit_seconds = time.perf_counter() - start
+
+    outcomes = [predict(model, X_test, target, split.test)]
+    if candidate.post_hoc:
+        validation = None if X_val is None else predict(model, X_val, target, split.validation)
+        outcomes += [
+            apply_post_hoc(method, outcomes[0], validation, y_train)
+            for method in candidate.post_hoc
+        ]
+    training = TrainingLabels.from_labels(y_train, classification=target.classes is not None)
+    for (name, kind), outcome in zip(candidate.measured(), outcomes, strict=True):
+        for metric, measure in measures.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", EmptyBandWarning)
+                values = measure(outcome, training)
+            for band, value in values.items():
+                yield _row(name, kind, metric, band, float(value), fit_seconds, None)
+
+
+def _row(estimator, kind, metric, band, value, fit_seconds, error):
+    return {
+        "estimator": estimator,
+        "kind": kind,
+        "metric": metric,
+        "band": band,
+        "value": value,
+        "fit_seconds": fit_seconds,
+        "error": error,
+    }

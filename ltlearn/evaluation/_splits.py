@@ -1,0 +1,137 @@
+"""Training, validation and test rows of a comparison, the same for every estimator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ltlearn.model_selection import (
+    BinnedStratifiedKFold,
+    BinnedStratifiedShuffleSplit,
+    RareClassStratifiedKFold,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of one split under one seed.
+
+    Attributes
+    ----------
+    index : int
+        Number of the split, the same under every seed.
+    seed : int
+        The seed that cut the validation part and that the estimators get.
+    train, validation, test : ndarray of int
+        Row numbers; ``validation`` may be empty.
+    """
+
+    index: int
+    seed: int
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def describe(self):
+        """Number, seed and sizes, as a comparison reports them."""
+        return {
+            "split": self.index,
+            "seed": self.seed,
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            "n_test": len(self.test),
+        }
+
+
+def make_splits(X, y, cv, seeds, validation_fraction, classification):
+    """List every :class:`Split`: for each split of ``cv``, one per seed.
+
+    Parameters
+    ----------
+    X : array-like of n_samples rows
+    y : ndarray of shape (n_samples,)
+        Scores or classes.
+    cv : int, splitter, or iterable of (train, test) or (train, validation, test)
+    seeds : sequence of int
+    validation_fraction : float in [0, 1)
+        Share of the training rows cut out for validation where ``cv`` gives none.
+    classification : bool
+
+    Returns
+    -------
+    list of Split
+    """
+    splits = []
+    for index, parts in enumerate(_partitions(X, y, cv, seeds[0], classification)):
+        parts = [_row_numbers(part, len(y)) for part in parts]
+        _check_partition(index, parts)
+        train, *validation, test = parts
+        for seed in seeds:
+            if validation:
+                splits.append(Split(index, seed, train, validation[0], test))
+            else:
+                inner, held_out = _cut_validation(
+                    y[train], validation_fraction, seed, classification
+                )
+                splits.append(Split(index, seed, train[inner], train[held_out], test))
+    if not splits:
+        raise ValueError("cv gives no split.")
+    return splits
+
+
+def _partitions(X, y, cv, seed, classification):
+    if isinstance(cv, (int, np.integer)):
+        folds = RareClassStratifiedKFold if classification else BinnedStratifiedKFold
+        cv = folds(n_splits=int(cv), shuffle=True, random_state=seed)
+    return cv.split(X, y) if hasattr(cv, "split") else cv
+
+
+def _row_numbers(part, n_rows):
+    part = np.asarray(part)
+    if part.dtype == bool and part.shape == (n_rows,):
+        return np.flatnonzero(part)
+    if part.ndim != 1 or (part.size and part.dtype.kind not in "iu"):
+        raise ValueError(
+            "Each part of a split must be a 1-D array of row numbers or a mask of "
+            f"{n_rows} rows; got shape {part.shape} and dtype {part.dtype}."
+        )
+    return part.astype(np.intp)
+
+
+def _check_partition(index, parts):
+    if len(parts) not in (2, 3):
+        raise ValueError(
+            "Each split must be (train, test) or (train, validation, test); "
+            f"split {index} has {len(parts)} parts."
+        )
+    if not (len(parts[0]) and len(parts[-1])):
+        raise ValueError(f"Split {index} has no training row or no test row.")
+    if len(np.intersect1d(np.concatenate(parts[:-1]), parts[-1])) or (
+        len(parts) == 3 and len(np.intersect1d(parts[0], parts[1]))
+    ):
+        raise ValueError(f"The parts of split {index} share rows.")
+
+
+def _cut_validation(y, fraction, seed, classification):
+    """Positions in ``y`` of the rows to train on and of the rows to validate on."""
+    if fraction == 0:
+        return np.arange(len(y)), np.arange(0)
+    if not classification:
+        cut = BinnedStratifiedShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
+        return next(cut.split(np.zeros((len(y), 1)), y))
+    held_out = _stratified_sample(y, fraction, np.random.default_rng(seed))
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _stratified_sample(classes, fraction, rng):
+    """Mask of about ``fraction`` of every class, but never all of a class.
+
+    Rows are sorted by class, shuffled within, and taken at equal distances, so that classes
+    too small for a row of their own still share rows in proportion to their size.
+    """
+    _, codes = np.unique(classes, return_inverse=True)
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    quota = np.floor(fraction * np.arange(len(codes) + 1) + rng.random())
+    chosen = np.zeros(len(codes), dtype=bool)
+    chosen[order] = np.diff(quota) > 0
+    return chosen & np.isin(codes, codes[~chosen])

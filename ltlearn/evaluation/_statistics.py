@@ -1,0 +1,307 @@
+"""What a comparison says: means, paired differences with tests, and the trade-off frontier.
+
+Each function takes the tidy table of :func:`~ltlearn.evaluation.compare` and returns a new one.
+"""
+
+import warnings
+
+import numpy as np
+from scipy import stats
+
+from ltlearn.evaluation._measures import GREATER_IS_BETTER
+from ltlearn.exceptions import SmallSampleWarning
+from ltlearn.utils._optional import import_optional_dependency
+
+_PAIRED_COLUMNS = [
+    "estimator",
+    "kind",
+    "metric",
+    "band",
+    "difference",
+    "std",
+    "n",
+    "wins",
+    "p_value",
+    "p_holm",
+]
+
+
+def summarize(results):
+    """Mean and spread of every metric over the runs.
+
+    Parameters
+    ----------
+    results : DataFrame
+        The table that :func:`compare` returns.
+
+    Returns
+    -------
+    DataFrame
+        One row per estimator, metric and band: ``estimator``, ``kind``, ``metric``, ``band``,
+        ``mean``, ``std`` (sample standard deviation over splits and seeds; NaN for a single
+        run), ``n`` (runs with a finite value).
+
+    See Also
+    --------
+    paired_differences : Are the differences more than chance?
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> results = pd.DataFrame({
+    ...     "estimator": "mean", "kind": "control", "split": [0, 1], "seed": 0,
+    ...     "metric": "mae", "band": "overall", "value": [1.0, 3.0]})
+    >>> summarize(results)
+      estimator     kind metric     band  mean       std  n
+    0      mean  control    mae  overall   2.0  1.414214  2
+    """
+    by = ["estimator", "kind", "metric", "band"]
+    values = results.groupby(by, sort=False)["value"]
+    return values.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
+
+
+def paired_differences(results, *, baseline=None, greater_is_better=None):
+    """Differences to a baseline over the same splits and seeds, with corrected p-values.
+
+    With several splits the values are first averaged over the seeds of each split. The
+    training sets of different splits overlap, so the differences are not independent and a
+    plain t-test finds differences where there are none; the corrected resampled t-test of
+    Nadeau and Bengio [1]_ divides the mean difference by
+    ``sqrt((1 / J + n_test / n_train) * s**2)``, ``s**2`` being the sample variance of the J
+    differences. With one split and several seeds it is the plain paired t-test over seeds,
+    which speaks about that split alone. The p-values of all estimators and controls on the same
+    metric and band are then corrected together by Holm's step-down method [2]_.
+
+    Parameters
+    ----------
+    results : DataFrame
+        The table that :func:`compare` returns.
+    baseline : str, default=None
+        Estimator to subtract; the first in ``results`` by default.
+    greater_is_better : dict of str to bool, default=None
+        Direction of metrics of your own.
+
+    Returns
+    -------
+    DataFrame
+        One row per estimator (other than the baseline), metric and band:
+
+        - ``difference``: mean of estimator minus baseline;
+        - ``std``: sample standard deviation of the differences;
+        - ``n``: number of differences, J;
+        - ``wins``: share of them in which the estimator is better, ties counting half (for
+          ``prediction_spread``: nearer to 1);
+        - ``p_value``, ``p_holm``: two-sided, before and after correction. NaN, with a
+          :class:`~ltlearn.exceptions.SmallSampleWarning`, where there is one difference, or
+          all are the same although not zero: then nothing is known about their spread;
+        - ``test``: ``"corrected resampled t"`` or ``"paired t"``.
+
+    Raises
+    ------
+    ValueError
+        If the baseline is not in ``results`` or the direction of a metric is unknown.
+
+    References
+    ----------
+    .. [1] Nadeau, C., and Bengio, Y. (2003). Inference for the generalization error. Machine
+       Learning 52, 239-281, equation (11).
+    .. [2] Holm, S. (1979). A simple sequentially rejective multiple test procedure.
+       Scandinavian Journal of Statistics 6(2), 65-70.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> results = pd.DataFrame({
+    ...     "estimator": ["plain"] * 3 + ["mixup"] * 3, "kind": "estimator",
+    ...     "split": [0, 1, 2] * 2, "seed": 0, "metric": "mae", "band": "few",
+    ...     "value": [3.0, 3.2, 3.4, 2.0, 2.1, 2.6], "n_train": 80, "n_test": 20})
+    >>> table = paired_differences(results, baseline="plain")
+    >>> table[["estimator", "difference", "n", "wins", "p_value"]].round(3)
+      estimator  difference  n  wins  p_value
+    0     mixup        -1.0  3   1.0    0.017
+    """
+    pd = import_optional_dependency("pandas", "evaluation")
+    baseline = _resolve_baseline(results, baseline)
+    directions = GREATER_IS_BETTER | (greater_is_better or {})
+    unknown = sorted(set(results["metric"]) - set(directions))
+    if unknown:
+        raise ValueError(
+            f"Is a greater {', '.join(unknown)} better? Say so with greater_is_better="
+            f"{{{unknown[0]!r}: True}}, or False."
+        )
+    several_splits = results["split"].nunique() > 1
+    rows = []
+    for (metric, band), group in results.groupby(["metric", "band"], sort=False):
+        pairs = group.pivot_table(
+            index="split" if several_splits else "seed",
+            columns="estimator",
+            values="value",
+            sort=False,
+        )
+        if baseline not in pairs:
+            continue
+        ratio = (group["n_test"] / group["n_train"]).mean() if several_splits else 0.0
+        family = []
+        for name in pairs.columns.drop(baseline):
+            pair = pairs[[name, baseline]].dropna().to_numpy()
+            difference = pair[:, 0] - pair[:, 1]
+            family.append(
+                {
+                    "estimator": name,
+                    "kind": group.loc[group["estimator"] == name, "kind"].iloc[0],
+                    "metric": metric,
+                    "band": band,
+                    "difference": difference.mean(),
+                    "std": difference.std(ddof=1) if len(difference) > 1 else np.nan,
+                    "n": len(difference),
+                    "wins": _share_of_wins(pair, directions[metric]),
+                    "p_value": corrected_paired_t_test(difference, ratio),
+                }
+            )
+        adjusted = holm([row["p_value"] for row in family])
+        rows += [{**row, "p_holm": p} for row, p in zip(family, adjusted, strict=True)]
+    table = pd.DataFrame(rows, columns=_PAIRED_COLUMNS)
+    table["test"] = "corrected resampled t" if several_splits else "paired t"
+    if table["p_value"].isna().any():
+        warnings.warn(
+            "No p-value where there is a single difference or all differences are equal; "
+            "compare over more splits or seeds.",
+            SmallSampleWarning,
+            stacklevel=2,
+        )
+    return table
+
+
+def corrected_paired_t_test(differences, test_train_ratio):
+    """Two-sided p-value of the corrected resampled t-test, equation (11) of the paper.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (J,)
+    test_train_ratio : float
+        Test rows over training rows; 0 gives the plain paired t-test.
+
+    Returns
+    -------
+    float
+        NaN where the spread of the differences is unknown: fewer than two differences, or all
+        equal but not zero.
+    """
+    n = len(differences)
+    if n > 1 and np.all(differences == 0):
+        return 1.0
+    if n < 2 or np.ptp(differences) == 0:
+        return np.nan
+    scale = np.sqrt((1 / n + test_train_ratio) * differences.var(ddof=1))
+    return float(2 * stats.t.sf(abs(differences.mean()) / scale, df=n - 1))
+
+
+def holm(p_values):
+    """Step-down corrected p-values that bound the family-wise error; NaN are left out.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (m,)
+
+    Returns
+    -------
+    ndarray of shape (m,)
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    adjusted = np.full_like(p_values, np.nan)
+    order = np.argsort(p_values)[: np.isfinite(p_values).sum()]
+    steps = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps * p_values[order]), 1)
+    return adjusted
+
+
+def frontier(results, *, overall=None, tail=None):
+    """Which estimators trade overall against tail error best.
+
+    An estimator is on the frontier if no other is at least as good on both and better on one,
+    in the mean over runs. Everything else gains nothing on the tail that another one does not
+    offer at a lower price.
+
+    Parameters
+    ----------
+    results : DataFrame
+        The table that :func:`compare` returns.
+    overall, tail : str or tuple (metric, band), default=None
+        The two quantities; a name alone means its ``"overall"`` (for ``tail``: its ``"few"``)
+        band. By default MAE or, for classes, accuracy.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by ``overall``: ``estimator``, ``kind``, ``overall``, ``tail``, ``on_frontier``.
+
+    Raises
+    ------
+    ValueError
+        If a quantity has no value in ``results`` or the direction of its metric is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> results = pd.DataFrame({
+    ...     "estimator": ["plain", "mixup", "weights"] * 2, "kind": "estimator",
+    ...     "split": 0, "seed": 0, "metric": "mae", "band": ["overall"] * 3 + ["few"] * 3,
+    ...     "value": [1.0, 1.1, 1.2, 4.0, 3.0, 3.5]})
+    >>> frontier(results)
+      estimator       kind  overall  tail  on_frontier
+    0     plain  estimator      1.0   4.0         True
+    1     mixup  estimator      1.1   3.0         True
+    2   weights  estimator      1.2   3.5        False
+    """
+    default = "mae" if "mae" in set(results["metric"]) else "accuracy"
+    overall, overall_cost = _mean_and_cost(results, overall or default, "overall")
+    tail, tail_cost = _mean_and_cost(results, tail or default, "few")
+    names = overall.index.intersection(tail.index, sort=False)
+    costs = np.column_stack([overall_cost[names], tail_cost[names]])
+    kinds = results.drop_duplicates("estimator").set_index("estimator")["kind"]
+    table = kinds[names].to_frame().assign(overall=overall, tail=tail)
+    table["on_frontier"] = [not _is_dominated(cost, costs) for cost in costs]
+    return table.iloc[np.argsort(costs[:, 0], kind="stable")].reset_index()
+
+
+def _mean_and_cost(results, quantity, default_band):
+    """Mean of a metric in a band by estimator, and the same as something to minimize."""
+    metric, band = (quantity, default_band) if isinstance(quantity, str) else quantity
+    if metric not in GREATER_IS_BETTER:
+        raise ValueError(
+            f"It is not known whether a greater {metric} is better; choose one of "
+            f"{list(GREATER_IS_BETTER)}."
+        )
+    rows = results[(results["metric"] == metric) & (results["band"] == band)]
+    mean = rows.groupby("estimator", sort=False)["value"].mean().dropna()
+    if mean.empty:
+        raise ValueError(
+            f"The results hold no {metric} in the band {band!r}; choose another band, such as "
+            "tail=('mae', '80-100')."
+        )
+    return mean, _cost(mean, GREATER_IS_BETTER[metric])
+
+
+def _is_dominated(cost, costs):
+    return bool(np.any(np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)))
+
+
+def _resolve_baseline(results, baseline):
+    names = results["estimator"].unique()
+    if baseline is None:
+        return names[0]
+    if baseline not in names:
+        raise ValueError(f"No estimator is named {baseline!r}; there are {', '.join(names)}.")
+    return baseline
+
+
+def _cost(values, greater_is_better):
+    """Turn metric values into costs; a metric with no direction is best at 1."""
+    if greater_is_better is None:
+        return abs(values - 1)
+    return -values if greater_is_better else values
+
+
+def _share_of_wins(pair, greater_is_better):
+    cost, baseline_cost = _cost(pair, greater_is_better).T
+    return float(np.mean((cost < baseline_cost) + 0.5 * (cost == baseline_cost)))
