@@ -1,6 +1,7 @@
 """The one place where private or version-dependent names of scikit-learn are imported."""
 
 from sklearn.base import _fit_context
+from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.validation import _check_sample_weight
@@ -21,12 +22,15 @@ except ImportError:  # scikit-learn < 1.9
 
 __all__ = [
     "CallbackSupportMixin",
+    "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "_BaseKFold",
     "_check_sample_weight",
     "_fit_context",
     "_safe_indexing",
+    "_validate_shuffle_split",
     "validate_params",
     "with_callbacks",
 ]
