@@ -4,28 +4,34 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import sklearn
 from ltlearn import Whole
 from ltlearn._whole import unwrap
 
 
-class RecordsExtra(RegressorMixin, BaseEstimator):
-    """Remembers the extra fit argument it was given."""
+def make_recorder():
+    """An estimator that remembers the extra fit argument it was given.
 
-    def __init__(self, shift=0):
-        self.shift = shift
+    Defined in a function, so that it travels to worker processes by value.
+    """
 
-    def fit(self, X, y, extra=None):
-        self.extra_ = unwrap("extra", extra, X)
-        return self
+    class RecordsExtra(RegressorMixin, BaseEstimator):
+        def __init__(self, shift=0):
+            self.shift = shift
 
-    def predict(self, X):
-        return np.zeros(len(X))
+        def fit(self, X, y, extra=None):
+            self.extra_ = unwrap("extra", extra, X)
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    return RecordsExtra()
 
 
 def as_array(values):
@@ -49,7 +55,7 @@ def test_cross_validation_hands_over_every_row(rows, container, n_jobs):
     X, y = rows
     extra = container(X + 5)
     result = cross_validate(
-        RecordsExtra(),
+        make_recorder(),
         container(X),
         y,
         cv=4,
@@ -67,7 +73,7 @@ def test_pipelines_transform_the_content_in_a_search(rows, container, n_jobs):
     X, y = rows
     with sklearn.config_context(enable_metadata_routing=True):
         pipeline = make_pipeline(
-            StandardScaler(), RecordsExtra().set_fit_request(extra=True), transform_input=["extra"]
+            StandardScaler(), make_recorder().set_fit_request(extra=True), transform_input=["extra"]
         )
         search = GridSearchCV(pipeline, {"recordsextra__shift": [0, 1]}, cv=4, n_jobs=n_jobs)
         search.fit(container(X), y, extra=Whole(container(X + 5)))
@@ -78,12 +84,12 @@ def test_pipelines_transform_the_content_in_a_search(rows, container, n_jobs):
 def test_a_bare_argument_as_long_as_X_is_refused_even_where_it_was_sliced(rows):
     X, y = rows
     with pytest.raises(ValueError, match=r"extra=ltlearn\.Whole\(extra\)"):
-        cross_validate(RecordsExtra(), X, y, params={"extra": X}, error_score="raise")
+        cross_validate(make_recorder(), X, y, params={"extra": X}, error_score="raise")
 
 
 def test_a_bare_argument_of_another_length_passes(rows):
     X, y = rows
-    assert RecordsExtra().fit(X, y, extra=X[:7]).extra_.shape == (7, 3)
+    assert make_recorder().fit(X, y, extra=X[:7]).extra_.shape == (7, 3)
 
 
 def test_pickles_and_shows_its_content():

@@ -1,0 +1,187 @@
+"""How much time do the estimators add to a training loop written by hand?
+
+Command::
+
+    python benchmarks/speed.py [--repeats 5] [--json FILE]
+
+(a) ``fit`` of the MLP regressor on 50,000 x 32 numbers, layers 128-64, against the same training
+written as a plain torch loop, plain skorch and scikit-learn's MLPRegressor; (b) the cost of mixup
+at strength 0.25 for one training step. Held fixed: data, network, AdamW (Adam for MLPRegressor,
+which has no other), fused where torch allows, learning rate, number of epochs, one thread, no
+early stopping. The contenders take turns within one process and the table gives medians, because
+machines are noisy: only ratios within one run mean something.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from sklearn.utils._testing import ignore_warnings
+from skorch import NeuralNetRegressor
+from torch import nn
+
+from ltlearn import ELTARegressor
+from ltlearn._elta_objective import ELTAObjective
+from ltlearn._network import Network
+from ltlearn.backbones import MLP
+
+N_ROWS, N_COLUMNS, HIDDEN, LR = 50_000, 32, (128, 64), 1e-3
+
+
+def make_data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_ROWS, N_COLUMNS)).astype(np.float32)
+    y = np.exp(X[:, :8].mean(axis=1) + 0.1 * rng.normal(size=N_ROWS)).astype(np.float32)
+    return X, y
+
+
+def make_module():
+    torch.manual_seed(0)
+    return nn.Sequential(MLP(N_COLUMNS, HIDDEN), nn.Linear(HIDDEN[-1], 1))
+
+
+def fit_raw(X, y, batch_size, epochs):
+    """The loop a practitioner writes: standardize, tensors in memory, whole batches."""
+    X = torch.from_numpy((X - X.mean(axis=0)) / X.std(axis=0))
+    y = torch.from_numpy((y - y.mean()) / y.std())
+    module = make_module()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=LR, weight_decay=1e-4, fused=True)
+    module.train()
+    for _ in range(epochs):
+        losses = []
+        for rows in torch.randperm(len(X)).split(batch_size):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(module(X[rows]).squeeze(1), y[rows])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        torch.stack(losses).mean().item()
+
+
+def fit_ltlearn(X, y, batch_size, epochs):
+    ELTARegressor(
+        hidden_layer_sizes=HIDDEN,
+        lr=LR,
+        batch_size=batch_size,
+        max_epochs=epochs,
+        mixup_strength=0,
+        early_stopping=False,
+        random_state=0,
+        device="cpu",
+    ).fit(X, y)
+
+
+def fit_skorch(X, y, batch_size, epochs):
+    NeuralNetRegressor(
+        make_module(),
+        optimizer=torch.optim.AdamW,
+        optimizer__fused=True,
+        lr=LR,
+        batch_size=batch_size,
+        max_epochs=epochs,
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    ).fit(X, y[:, None])
+
+
+@ignore_warnings(category=ConvergenceWarning)
+def fit_mlp_regressor(X, y, batch_size, epochs):
+    MLPRegressor(
+        hidden_layer_sizes=HIDDEN,
+        learning_rate_init=LR,
+        batch_size=batch_size,
+        max_iter=epochs,
+        tol=0.0,
+        alpha=0.0,
+    ).fit(X, y)
+
+
+CONTENDERS = {
+    "raw torch loop": fit_raw,
+    "ELTARegressor": fit_ltlearn,
+    "plain skorch": fit_skorch,
+    "MLPRegressor": fit_mlp_regressor,
+}
+
+
+def time_fits(repeats, epochs):
+    """Median seconds an epoch by batch size and contender."""
+    X, y = make_data()
+    rows = []
+    for batch_size in (64, 256, 2048):
+        seconds = {name: [] for name in CONTENDERS}
+        for repeat in range(repeats + 1):  # the first round warms up
+            for name, fit in CONTENDERS.items():
+                start = time.perf_counter()
+                fit(X, y, batch_size, epochs)
+                if repeat:
+                    seconds[name].append((time.perf_counter() - start) / epochs)
+        ratios = {
+            name: statistics.median(np.divide(values, seconds["raw torch loop"]))
+            for name, values in seconds.items()
+        }
+        for name, values in seconds.items():
+            rows.append((batch_size, name, statistics.median(values), ratios[name]))
+    return rows
+
+
+def time_mixup(repeats, steps=200):
+    """Median microseconds of a training step without and with mixup, by batch size."""
+    X, y = make_data()
+    X, y = torch.from_numpy(X), torch.from_numpy((y - y.mean()) / y.std())
+    rows = []
+    for batch_size in (64, 256, 1024):
+        step_times = {0.0: [], 0.25: []}
+        for _ in range(repeats):
+            for strength, times in step_times.items():
+                times.append(_time_steps(X, y, batch_size, strength, steps))
+        plain, mixed = (np.array(step_times[strength]) for strength in (0.0, 0.25))
+        overhead = statistics.median(mixed / plain) - 1
+        rows.append((batch_size, np.median(plain), np.median(mixed), overhead))
+    return rows
+
+
+def _time_steps(X, y, batch_size, strength, steps):
+    torch.manual_seed(0)
+    network = Network(lambda shape: MLP(shape[0], HIDDEN), lambda n: nn.Linear(n, 1), (N_COLUMNS,))
+    objective = ELTAObjective(mixup_strength=strength)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LR, fused=True)
+    batches = [torch.randperm(len(X))[:batch_size] for _ in range(steps)]
+    for step, rows in enumerate(batches[:20] + batches):
+        if step == 20:
+            start = time.perf_counter()
+        optimizer.zero_grad()
+        objective.training_terms(network, X[rows], {"score": y[rows]})["loss"].backward()
+        optimizer.step()
+    return 1e6 * (time.perf_counter() - start) / steps
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--json", help="write the measurements to this file")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    fits = time_fits(args.repeats, args.epochs)
+    print("| batch | contender | seconds an epoch | times the raw loop |\n|---|---|---|---|")
+    for batch_size, name, seconds, ratio in fits:
+        print(f"| {batch_size} | {name} | {seconds:.3f} | {ratio:.2f} |")
+    steps = time_mixup(4 * args.repeats)
+    print("\n| batch | plain step, µs | with mixup 0.25, µs | added |\n|---|---|---|---|")
+    for batch_size, plain, mixed, overhead in steps:
+        print(f"| {batch_size} | {plain:.0f} | {mixed:.0f} | {100 * overhead:+.0f} % |")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"fit": fits, "mixup": steps}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
