@@ -69,6 +69,8 @@ def _describe(value):
         return sorted((repr(key), _describe(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return [_describe(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
     if isinstance(value, np.ndarray) or hasattr(value, "__array__") or hasattr(value, "tocsr"):
         return joblib.hash(value)
     if hasattr(value, "__qualname__"):

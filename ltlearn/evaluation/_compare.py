@@ -146,7 +146,8 @@ def compare(
         score distributions ``emd``. For classification: ``accuracy`` (overall, many, medium,
         few), ``balanced_accuracy``, and from probabilities ``ece`` and ``log_loss``.
 
-        ``value`` is NaN where a band has no test row (with an
+        Bands with neither a training label nor a test row are left out. ``value`` is NaN where
+        a band of the training labels has no test row (with an
         :class:`~ltlearn.exceptions.EmptyBandWarning`) or where a run failed (with a
         :class:`~sklearn.exceptions.FitFailedWarning`; ``error`` then holds its message). Failed
         runs are not kept in the checkpoint.
@@ -169,9 +170,11 @@ def compare(
     >>> from sklearn.linear_model import Ridge
     >>> from ltlearn.evaluation import compare, summarize
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> results = compare({"ridge": Ridge()}, X, y, controls=["stretch"], metrics=["mae"])
-    >>> table = summarize(results)
-    >>> table.loc[table["band"] == "overall", ["estimator", "mean", "n"]].round(1)
+    >>> results = compare({"ridge": Ridge()}, X, y, controls=["cubic"], metrics=["srcc"])
+    >>> summarize(results)[["estimator", "kind", "metric", "band", "n"]]
+           estimator       kind metric     band  n
+    0          ridge  estimator   srcc  overall  5
+    1  ridge + cubic    control   srcc  overall  5
     """
     pd = import_optional_dependency("pandas", "evaluation")
     baseline = next(iter(estimators), None) if baseline is None else baseline

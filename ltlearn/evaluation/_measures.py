@@ -93,20 +93,30 @@ def _overall(function, outcome, training):
 
 def _mae(outcome, training):
     labels = outcome.y_true, outcome.y_pred
-    shots = metrics.shot_errors(*labels, bands=training.shots)
+    percentiles = metrics.percentile_mae(*labels, bands=training.percentiles)
     return {
         OVERALL: mean_absolute_error(*labels),
-        **{band: errors["mae"] for band, errors in shots.items()},
-        **metrics.percentile_mae(*labels, bands=training.percentiles),
+        **_shot_error("mae", outcome, training),
+        **_without_vacant(percentiles, training.percentiles),
     }
 
 
 def _mse(outcome, training):
-    labels = outcome.y_true, outcome.y_pred
-    shots = metrics.shot_errors(*labels, bands=training.shots)
+    overall = mean_squared_error(outcome.y_true, outcome.y_pred)
+    return {OVERALL: overall, **_shot_error("mse", outcome, training)}
+
+
+def _shot_error(name, outcome, training):
+    shots = metrics.shot_errors(outcome.y_true, outcome.y_pred, bands=training.shots)
+    return _without_vacant({band: errors[name] for band, errors in shots.items()}, training.shots)
+
+
+def _without_vacant(values, bands):
+    """Leave out the bands that hold neither a training label nor a test row."""
     return {
-        OVERALL: mean_squared_error(*labels),
-        **{band: errors["mse"] for band, errors in shots.items()},
+        band: value
+        for band, value in values.items()
+        if bands.counts[band] or not np.isnan(value)
     }
 
 
@@ -124,10 +134,8 @@ def _emd(outcome, training):
 
 def _accuracy(outcome, training):
     labels = outcome.y_true, outcome.y_pred
-    return {
-        OVERALL: accuracy_score(*labels),
-        **metrics.shot_accuracy(*labels, bands=training.shots),
-    }
+    shots = metrics.shot_accuracy(*labels, bands=training.shots)
+    return {OVERALL: accuracy_score(*labels), **_without_vacant(shots, training.shots)}
 
 
 def _balanced_accuracy(outcome, training):

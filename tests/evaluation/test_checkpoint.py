@@ -1,0 +1,106 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
+
+
+def test_what_was_added_is_found_again(tmp_path):
+    path = tmp_path / "new" / "runs.jsonl"
+    store = Checkpoint(path)
+    rows = [{"value": 0.1 + 0.2, "error": None}, {"value": float("nan")}]
+    store.add("k", rows)
+    assert store.get("k") is rows
+    found = Checkpoint(path).get("k")
+    assert found[0] == rows[0]
+    assert np.isnan(found[1]["value"])
+    assert Checkpoint(path).get("other") is None
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_truncated_last_line_costs_that_run_only(tmp_path, cut):
+    path = tmp_path / "runs.jsonl"
+    store = Checkpoint(path)
+    store.add("a", [{"value": 1.0}])
+    store.add("b", [{"value": 2.0}])
+    path.write_bytes(path.read_bytes()[: -1 - cut])
+    store = Checkpoint(path)
+    assert store.get("a") == [{"value": 1.0}]
+    assert store.get("b") is None
+    store.add("b", [{"value": 3.0}])
+    again = Checkpoint(path)
+    assert again.get("a") == [{"value": 1.0}]
+    assert again.get("b") == [{"value": 3.0}]
+
+
+def test_no_path_keeps_nothing_on_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Checkpoint(None)
+    store.add(None, [])
+    assert not list(tmp_path.iterdir())
+
+
+def square(x):
+    return x**2
+
+
+X = np.arange(12.0).reshape(6, 2)
+DIFFERENT = [
+    Ridge(),
+    Ridge(alpha=2),
+    RandomForestRegressor(),
+    RandomForestRegressor(max_depth=3),
+    make_pipeline(StandardScaler(), Ridge()),
+    make_pipeline(StandardScaler(), Ridge(alpha=2)),
+    make_pipeline(FunctionTransformer(square), Ridge()),
+    make_pipeline(FunctionTransformer(np.sqrt), Ridge()),
+    X,
+    X + 1,
+    X.astype(np.float32),
+    pd.DataFrame(X, columns=["a", "b"]),
+    pd.DataFrame(X, columns=["a", "c"]),
+    {"a": X},
+    {"b": X},
+    {"a": 1},
+    {"a": 1.5},
+    ["a.png", "b.png"],
+    ["b.png", "a.png"],
+    None,
+]
+
+
+def test_different_things_have_different_fingerprints():
+    assert len({fingerprint(item) for item in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_equal_things_have_equal_fingerprints():
+    assert fingerprint(Ridge(), X) == fingerprint(Ridge(alpha=1.0), X.copy())
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+
+
+def test_fingerprints_are_the_same_in_another_process():
+    code = (
+        "import numpy as np, pandas as pd;"
+        "from functools import partial;"
+        "from sklearn.linear_model import Ridge;"
+        "from ltlearn.evaluation._checkpoint import fingerprint;"
+        "frame = pd.DataFrame({'a': ['x', 'y'], 'b': [1.0, 2.0]});"
+        "print(fingerprint(Ridge(), np.eye(3), frame, np.sqrt, {'f': partial(np.sum, axis=0)},"
+        " {'z', 'y', 'x'}, object))"
+    )
+    environments = [{**os.environ, "PYTHONHASHSEED": str(seed)} for seed in (1, 2)]
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for env in environments
+    }
+    assert len(outputs) == 1
