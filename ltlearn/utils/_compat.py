@@ -3,8 +3,10 @@
 from sklearn.base import _fit_context
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -27,9 +29,12 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_BaseKFold",
+    "_check_method_params",
     "_check_sample_weight",
     "_fit_context",
+    "_routing_enabled",
     "_safe_indexing",
+    "_safe_split",
     "_validate_shuffle_split",
     "validate_params",
     "with_callbacks",

@@ -1,0 +1,32 @@
+"""What a fitted estimator tells about its training labels, also from inside its wrappers."""
+
+import numpy as np
+
+from ltlearn.metrics._scores import as_scores, expected_score
+
+
+def find_fitted(estimator, *attributes):
+    """The innermost-wrapped part of a fitted estimator that has all ``attributes``, or None.
+
+    Looks at the estimator itself, then at the last step of a pipeline, the best estimator of a
+    search and the fitted estimator of a meta-estimator. It does not enter a
+    ``TransformedTargetRegressor``, whose regressor saw other labels.
+    """
+    while estimator is not None:
+        if all(hasattr(estimator, attribute) for attribute in attributes):
+            return estimator
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            inner = getattr(estimator, "best_estimator_", None)
+            estimator = getattr(estimator, "estimator_", None) if inner is None else inner
+    return None
+
+
+def scores_for(estimator, y):
+    """Labels ``y`` as scores, distributions through the bin centers of the fitted estimator."""
+    n_bins = np.shape(y)[1] if np.ndim(y) == 2 else 1
+    fitted = find_fitted(estimator, "bin_centers_")
+    if n_bins > 1 and fitted is not None and np.shape(fitted.bin_centers_) == (n_bins,):
+        return expected_score(y, bin_centers=fitted.bin_centers_)
+    return as_scores(y, "y")
