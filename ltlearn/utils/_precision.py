@@ -1,0 +1,27 @@
+"""In which floating-point type a network computes."""
+
+import torch
+
+
+def resolve_precision(precision, device):
+    """The type that matrix products and convolutions are computed in.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"`` is bfloat16 on CUDA devices that support it, and float32 elsewhere.
+    device : torch.device
+
+    Returns
+    -------
+    dtype : torch.dtype
+    """
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+def autocast(dtype, device):
+    """Context in which a network's forward pass computes in ``dtype``; float32 changes nothing."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
