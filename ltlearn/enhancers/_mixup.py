@@ -1,0 +1,247 @@
+"""Mixup between samples of the tail and their neighbors in label."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ltlearn.enhancers._sampling import draw_anchors, draw_partners
+
+
+def _at_least_float32(scores: Tensor) -> Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def _check_scores(scores: Tensor) -> Tensor:
+    if scores.ndim != 1:
+        raise ValueError(f"scores must have shape (B,), got {tuple(scores.shape)}.")
+    return _at_least_float32(scores)
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+
+
+def anchor_probabilities(scores: Tensor, tail_temperature: float) -> Tensor:
+    r"""Probability of each sample to become the first anchor of tail mixup.
+
+    .. math:: P(i) \propto \exp(|\bar s - s_i| / \tau_1)
+
+    with the mean score :math:`\bar s` of the batch.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (B,)
+        Labels, in the unit of the temperature.
+    tail_temperature : float
+        :math:`\tau_1 > 0`; the lower, the more the extremes are preferred.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Sums to 1; float32 or wider. Empty for an empty batch.
+
+    Raises
+    ------
+    ValueError
+        If `scores` is not one-dimensional or the temperature not positive and finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> anchor_probabilities(torch.tensor([0.0, 1.0, 2.0]), 0.5)
+    tensor([0.4683, 0.0634, 0.4683])
+    """
+    _check_positive(tail_temperature=tail_temperature)
+    scores = _check_scores(scores)
+    return ((scores.mean() - scores).abs() / tail_temperature).softmax(dim=0)
+
+
+def partner_probabilities(scores: Tensor, pair_temperature: float, eps: float = 0.01) -> Tensor:
+    r"""Probability of each sample j to become the partner of each sample i in tail mixup.
+
+    .. math:: P(j \mid i) \propto \exp\big(\tau_2 / (|s_i - s_j| + \varepsilon)\big), \quad j \ne i
+
+    Parameters
+    ----------
+    scores : Tensor of shape (B,)
+        Labels, in the unit of `eps`.
+    pair_temperature : float
+        :math:`\tau_2 > 0`; the higher, the closer in label the partners are.
+    eps : float, default=0.01
+        Positive; bounds the weight of equal labels.
+
+    Returns
+    -------
+    Tensor of shape (B, B)
+        Zero diagonal, rows sum to 1; float32 or wider. A batch of one has no partner: its single
+        row is zero.
+
+    Raises
+    ------
+    ValueError
+        If `scores` is not one-dimensional or a number not positive and finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> partner_probabilities(torch.tensor([0.0, 1.0, 3.0]), 2.0)
+    tensor([[0.0000, 0.7885, 0.2115],
+            [0.7281, 0.0000, 0.2719],
+            [0.4181, 0.5819, 0.0000]])
+    """
+    _check_positive(pair_temperature=pair_temperature, eps=eps)
+    scores = _check_scores(scores)
+    if len(scores) == 1:
+        return scores.new_zeros(1, 1)
+    log_weight = pair_temperature / ((scores.unsqueeze(1) - scores).abs() + eps)
+    return log_weight.fill_diagonal_(-math.inf).softmax(dim=1)
+
+
+class TailMixup(nn.Module):
+    r"""Append samples mixed from the label's tails to a batch of features (ELTA's TFA).
+
+    M anchors i are drawn without replacement with probability :math:`P(i)` (see
+    `anchor_probabilities`), each gets a partner j with probability :math:`P(j \mid i)` (see
+    `partner_probabilities`), and with
+
+    .. math:: \lambda = \frac{P(i)}{P(i) + P(j)}
+        = \operatorname{sigmoid}\big((|\bar s - s_i| - |\bar s - s_j|) / \tau_1\big)
+
+    the features :math:`\lambda f_i + (1 - \lambda) f_j` and the labels
+    :math:`\lambda y_i + (1 - \lambda) y_j` are appended [1]_. Gradients flow through both
+    features; the drawing and :math:`\lambda` are constants.
+
+    Parameters
+    ----------
+    strength : float, default=0.25
+        M / B in [0, 1]: ``M = max(1, round(strength * B))``. Nothing is added at strength 0 and to
+        a batch of fewer than two samples. The published setting is 1/48 at B = 48.
+    tail_temperature : float, default=0.5
+        :math:`\tau_1`, in units of the scores; the lower, the more the extremes are preferred.
+    pair_temperature : float, default=2.0
+        :math:`\tau_2`, in units of the scores; the higher, the closer in label the partners are.
+    eps : float, default=0.01
+        :math:`\varepsilon`, in units of the scores.
+
+    Raises
+    ------
+    ValueError
+        For a strength outside [0, 1] and temperatures or `eps` that are not positive and finite.
+
+    Notes
+    -----
+    The defaults presuppose scores with a standard deviation of about 1: standardize the scores, or
+    set the temperatures in their units.
+
+    Everything runs in log-space, so that no setting overflows. On an accelerator the host never
+    waits for the device, at the price of M × B weights. On a CPU large batches need only
+    O(M log B) weights; the partners' distribution is exact either way.
+
+    References
+    ----------
+    .. [1] Liu et al., "ELTA: An Enhancer against Long-Tail for Aesthetics-oriented Models",
+       ICML 2024.
+
+    Examples
+    --------
+    >>> import torch
+    >>> features, scores = torch.randn(8, 3), torch.arange(8.0)
+    >>> mixed_features, mixed_scores = TailMixup(strength=0.25)(features, scores)
+    >>> mixed_features.shape, mixed_scores.shape
+    (torch.Size([10, 3]), torch.Size([10]))
+    """
+
+    def __init__(
+        self,
+        strength: float = 0.25,
+        tail_temperature: float = 0.5,
+        pair_temperature: float = 2.0,
+        eps: float = 0.01,
+    ):
+        super().__init__()
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength must lie in [0, 1], got {strength!r}.")
+        _check_positive(
+            tail_temperature=tail_temperature, pair_temperature=pair_temperature, eps=eps
+        )
+        self.strength = strength
+        self.tail_temperature = tail_temperature
+        self.pair_temperature = pair_temperature
+        self.eps = eps
+
+    def forward(
+        self,
+        features: Tensor,
+        scores: Tensor,
+        *labels: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Append the mixed samples.
+
+        Parameters
+        ----------
+        features : Tensor of shape (B, D)
+        scores : Tensor of shape (B,)
+            The scalar labels by which anchors and partners are drawn.
+        *labels : Tensors of shape (B, ...)
+            Whatever else belongs to the samples, such as label distributions or sample weights;
+            all floating-point, all mixed alike.
+        generator : torch.Generator, optional
+            On the device of `scores`; the global generator by default.
+
+        Returns
+        -------
+        tuple of Tensors
+            Features (B + M, D), scores (B + M,) and labels (B + M, ...), the originals first.
+
+        Raises
+        ------
+        ValueError
+            If the tensors disagree in B or `scores` is not one-dimensional.
+        TypeError
+            If a tensor is not floating-point.
+        """
+        tensors = (features, scores, *labels)
+        _check_mixable(tensors)
+        n_samples = len(scores)
+        if self.strength == 0 or n_samples < 2:
+            return tensors
+        n_anchors = max(1, round(self.strength * n_samples))
+        with torch.no_grad():
+            scores = _at_least_float32(scores)
+            distance = (scores - scores.mean()).abs_()
+            anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
+            partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
+            difference = distance.index_select(0, anchors) - distance.index_select(0, partners)
+            share = difference.div_(self.tail_temperature).sigmoid_()
+        return tuple(_append_mixed(tensor, anchors, partners, share) for tensor in tensors)
+
+    def extra_repr(self) -> str:
+        return (
+            f"strength={self.strength}, tail_temperature={self.tail_temperature}, "
+            f"pair_temperature={self.pair_temperature}, eps={self.eps}"
+        )
+
+
+def _check_mixable(tensors: tuple[Tensor, ...]) -> None:
+    scores = tensors[1]
+    if scores.ndim != 1 or any(len(tensor) != len(scores) for tensor in tensors):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+        raise ValueError(
+            f"Expected features (B, D), scores (B,) and labels (B, ...), got shapes {shapes}."
+        )
+    for tensor in tensors:
+        if not tensor.is_floating_point():
+            raise TypeError(
+                f"Only floating-point tensors can be mixed, got {tensor.dtype}: convert scores "
+                "with .float() and class indices with torch.nn.functional.one_hot(...).float()."
+            )
+
+
+def _append_mixed(tensor: Tensor, anchors: Tensor, partners: Tensor, share: Tensor) -> Tensor:
+    share = share.to(tensor.dtype).view(-1, *(1,) * (tensor.ndim - 1))
+    mixed = torch.lerp(tensor.index_select(0, partners), tensor.index_select(0, anchors), share)
+    return torch.cat([tensor, mixed])

@@ -1,0 +1,116 @@
+"""Draw the anchors and partners of `TailMixup`: exact, in log-space, without a loop over samples.
+
+On accelerators no step depends on a value of the data, so the host never waits for the device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+# Up to this many anchor-candidate pairs, the matrix of all weights is the fastest way on a CPU.
+_MAX_PAIRS = 2**16
+
+# Proposals per anchor and round. One is accepted in at least 1 / (1 + log2 B) of the cases and in
+# more than nine of ten for ordinary labels, so that a second round is rare.
+_N_PROPOSALS = 4
+
+
+def _pair_log_weight(distance: Tensor, pair_temperature: float, eps: float) -> Tensor:
+    """Log of the unnormalised partner probability; overwrites the distances."""
+    return distance.add_(eps).reciprocal_().mul_(pair_temperature)
+
+
+def draw_anchors(
+    distance: Tensor, n_anchors: int, tail_temperature: float, generator: torch.Generator | None
+) -> Tensor:
+    """Indices (M,), without replacement and proportional to ``exp(distance / tail_temperature)``.
+
+    Adding Gumbel noise to log-weights and taking the M largest is the same as drawing them one
+    after the other; a negative log of a standard exponential is standard Gumbel.
+    """
+    log_exponential = torch.empty_like(distance).exponential_(generator=generator).log_()
+    keys = torch.sub(distance, log_exponential, alpha=tail_temperature)
+    return keys.topk(n_anchors, sorted=False).indices
+
+
+def draw_partners(
+    scores: Tensor,
+    anchors: Tensor,
+    pair_temperature: float,
+    eps: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """For every anchor i one j != i, with ``P(j|i) ∝ exp(tau2 / (|s_i - s_j| + eps))``; (M,)."""
+    if scores.device.type == "cpu" and len(anchors) * len(scores) > _MAX_PAIRS:
+        return partners_by_blocks(scores, anchors, pair_temperature, eps, generator)
+    return partners_from_matrix(scores, anchors, pair_temperature, eps, generator)
+
+
+def partners_from_matrix(scores, anchors, pair_temperature, eps, generator) -> Tensor:
+    """Draw from the weights of all anchor-candidate pairs, (M, B)."""
+    distance = (scores.index_select(0, anchors).unsqueeze(1) - scores).abs_()
+    log_weight = _pair_log_weight(distance, pair_temperature, eps)
+    log_weight.scatter_(1, anchors.unsqueeze(1), -math.inf)
+    if scores.device.type != "cpu":
+        noise = torch.empty_like(log_weight).exponential_(generator=generator).log_()
+        return log_weight.sub_(noise).argmax(dim=1)
+    # On a CPU, M uniform numbers and the inverse of the distribution function are much cheaper
+    # than M * B exponential ones. As u < 1, no candidate of weight zero (the anchor) is drawn.
+    cumulative = log_weight.softmax(dim=1).cumsum_(dim=1)
+    u = torch.rand(len(anchors), 1, dtype=scores.dtype, generator=generator)
+    return torch.searchsorted(cumulative, u * cumulative[:, -1:], right=True).squeeze(1)
+
+
+def partners_by_blocks(scores, anchors, pair_temperature, eps, generator) -> Tensor:
+    """Draw by exact rejection sampling from O(log B) weights per anchor.
+
+    In sorted order, the candidates on either side of an anchor fall into blocks of 1, 2, 4, ...
+    neighbors. Weights decrease with the distance, so the weight at a block's near edge times the
+    block's size bounds the mass of the block: propose a block by these bounds, a member of it
+    uniformly, and accept it with the ratio of its weight to the weight at the edge. The members
+    of all nearer blocks weigh at least as much as the edge, hence the sum of the bounds is at
+    most 1 + log2(B) times the true mass, whatever the scores; ties are always accepted.
+    """
+    ranked, order = scores.sort()
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order))
+    position = rank[anchors]
+    partner = torch.empty_like(position)
+    pending = torch.arange(len(position))
+    while len(pending):
+        drawn, accepted = _propose(ranked, position[pending], pair_temperature, eps, generator)
+        partner[pending[accepted]] = drawn[accepted]
+        pending = pending[~accepted]
+    return order[partner]
+
+
+def _propose(ranked, position, pair_temperature, eps, generator) -> tuple[Tensor, Tensor]:
+    """One round of proposals: ranks (M,) and whether any proposal was accepted (M,)."""
+    n_scores, n_anchors = len(ranked), len(position)
+    score = ranked[position].unsqueeze(1)
+    position = position.unsqueeze(1)
+
+    width = 2 ** torch.arange((n_scores - 1).bit_length())
+    step = torch.cat([width, -width])
+    edge = position + step
+    n_left = torch.cat([n_scores - position, position + 1], dim=1).repeat_interleave(
+        len(width), dim=1
+    ) - width.repeat(2)
+    size = torch.minimum(n_left.clamp_(min=0), width.repeat(2))
+
+    distance = (ranked.take(edge.clamp(0, n_scores - 1)) - score).abs_()
+    edge_log_weight = _pair_log_weight(distance, pair_temperature, eps)
+    bound = (edge_log_weight + size.to(ranked.dtype).log_()).softmax(dim=1)
+    block = torch.multinomial(bound, _N_PROPOSALS, replacement=True, generator=generator)
+
+    u = torch.rand(2, n_anchors, _N_PROPOSALS, dtype=ranked.dtype, generator=generator)
+    inside = (u[0] * size.gather(1, block)).long()
+    candidate = edge.gather(1, block) + step.sign().take(block) * inside
+    distance = (ranked.take(candidate) - score).abs_()
+    ratio = (
+        _pair_log_weight(distance, pair_temperature, eps) - edge_log_weight.gather(1, block)
+    ).exp_()
+    accepted = ratio > u[1]
+    first = accepted.to(torch.uint8).argmax(dim=1, keepdim=True)
+    return candidate.gather(1, first).squeeze(1), accepted.any(dim=1)
