@@ -6,22 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ltlearn.enhancers._sampling import draw_anchors, draw_partners
-
-
-def _at_least_float32(scores: Tensor) -> Tensor:
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
-
-
-def _check_scores(scores: Tensor) -> Tensor:
-    if scores.ndim != 1:
-        raise ValueError(f"scores must have shape (B,), got {tuple(scores.shape)}.")
-    return _at_least_float32(scores)
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+from ltlearn.enhancers._scores import at_least_float32, check_positive, check_scores
 
 
 def anchor_probabilities(scores: Tensor, tail_temperature: float) -> Tensor:
@@ -54,8 +39,8 @@ def anchor_probabilities(scores: Tensor, tail_temperature: float) -> Tensor:
     >>> anchor_probabilities(torch.tensor([0.0, 1.0, 2.0]), 0.5)
     tensor([0.4683, 0.0634, 0.4683])
     """
-    _check_positive(tail_temperature=tail_temperature)
-    scores = _check_scores(scores)
+    check_positive(tail_temperature=tail_temperature)
+    scores = check_scores(scores)
     return ((scores.mean() - scores).abs() / tail_temperature).softmax(dim=0)
 
 
@@ -92,8 +77,8 @@ def partner_probabilities(scores: Tensor, pair_temperature: float, eps: float = 
             [0.7281, 0.0000, 0.2719],
             [0.4181, 0.5819, 0.0000]])
     """
-    _check_positive(pair_temperature=pair_temperature, eps=eps)
-    scores = _check_scores(scores)
+    check_positive(pair_temperature=pair_temperature, eps=eps)
+    scores = check_scores(scores)
     if len(scores) == 1:
         return scores.new_zeros(1, 1)
     log_weight = pair_temperature / ((scores.unsqueeze(1) - scores).abs() + eps)
@@ -164,7 +149,7 @@ class TailMixup(nn.Module):
         super().__init__()
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in [0, 1], got {strength!r}.")
-        _check_positive(
+        check_positive(
             tail_temperature=tail_temperature, pair_temperature=pair_temperature, eps=eps
         )
         self.strength = strength
@@ -211,7 +196,7 @@ class TailMixup(nn.Module):
             return tensors
         n_anchors = max(1, round(self.strength * n_samples))
         with torch.no_grad():
-            scores = _at_least_float32(scores)
+            scores = at_least_float32(scores)
             distance = (scores - scores.mean()).abs_()
             anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
             partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
