@@ -292,8 +292,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         SmallSampleWarning
             With fewer than 200 held-out predictions.
         """
-        y = _check_targets(self, y)
-        X, y = indexable(X, y)
+        X, y, sample_weight = _check_training_data(self, X, y, sample_weight, dtype="numeric")
         X_val, y_val = unwrap("X_val", X_val, X), unwrap("y_val", y_val, y)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together; pass both or neither.")
@@ -371,13 +370,19 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _check_targets(estimator, y):
+def _check_training_data(meta_estimator, X, y, sample_weight, dtype):
+    """Check what the meta-estimator itself works on; ``X`` is left to the wrapped estimator."""
     if y is None:
         raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+            f"{type(meta_estimator).__name__} requires y to be passed, but the target y is None."
         )
-    y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    y = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    X, y = indexable(X, y)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    return X, y, sample_weight
 
 
 def _fit_and_predict(estimator, X, y, fit_params, train, test):
@@ -553,25 +558,25 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         TypeError
             When ``sample_weight`` is given and ``estimator`` does not take it.
         ValueError
-            When a class of the classifier has no training sample of positive weight.
+            When ``y`` lacks a class that the classifier predicts, or all its samples weigh 0.
         """
-        X, y = indexable(X, y)
-        y = column_or_1d(y, warn=True)
+        X, y, sample_weight = _check_training_data(self, X, y, sample_weight, dtype=None)
         check_classification_targets(y)
-        weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        y = column_or_1d(y)
         routed = _route(self, sample_weight, fit_params)
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
         self.classes_ = self.estimator_.classes_
-        is_of_class = y[:, None] == self.classes_
-        self.class_counts_ = np.sum(is_of_class, axis=0)
-        self.class_prior_ = weights @ is_of_class / np.sum(weights)
-        if not np.all(self.class_prior_ > 0):
-            unseen = self.classes_[self.class_prior_ == 0].tolist()
+        seen, codes = np.unique(y, return_inverse=True)
+        counts = np.bincount(codes)
+        totals = counts if sample_weight is None else np.bincount(codes, weights=sample_weight)
+        if not (np.array_equal(seen, self.classes_) and np.all(totals > 0)):
             raise ValueError(
-                f"No training sample of positive weight for the classes {unseen}: their prior, "
-                "and with it the adjustment, is undefined."
+                "y needs samples of positive weight from exactly the classes that the classifier "
+                f"predicts, {self.classes_.tolist()}, so that each of them has a prior."
             )
+        self.class_counts_ = counts
+        self.class_prior_ = totals / np.sum(totals)
         _take_feature_attributes(self)
         return self
 
@@ -603,6 +608,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,)
         """
+        check_is_fitted(self)
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
     def get_metadata_routing(self):
