@@ -16,6 +16,16 @@ from ltlearn.metrics._regression import (
     shot_errors,
     srcc,
 )
+from ltlearn.metrics._scorers import (
+    geometric_mean_recall_scorer,
+    make_band_scorer,
+    neg_balanced_mae_scorer,
+    neg_expected_calibration_error_scorer,
+    plcc_scorer,
+    register_scorers,
+    srcc_scorer,
+    worst_class_recall_scorer,
+)
 from ltlearn.metrics._scores import expected_score
 
 __all__ = [
@@ -26,11 +36,19 @@ __all__ = [
     "expected_calibration_error",
     "expected_score",
     "geometric_mean_recall",
+    "geometric_mean_recall_scorer",
+    "make_band_scorer",
+    "neg_balanced_mae_scorer",
+    "neg_expected_calibration_error_scorer",
     "percentile_mae",
     "plcc",
+    "plcc_scorer",
     "prediction_spread",
+    "register_scorers",
     "shot_accuracy",
     "shot_errors",
     "srcc",
+    "srcc_scorer",
     "worst_class_recall",
+    "worst_class_recall_scorer",
 ]

@@ -26,6 +26,12 @@ def _recall_per_class(y_true, y_pred, sample_weight):
     )
 
 
+def mean_recall(y_true, y_pred, *, sample_weight=None):
+    """Mean recall of the classes that occur in ``y_true``."""
+    _, recall = _recall_per_class(y_true, y_pred, sample_weight)
+    return float(np.mean(recall))
+
+
 @validate_params({**_WEIGHTED, "bands": [ClassBands]}, prefer_skip_nested_validation=True)
 def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
     """Accuracy over classes with many, medium and few training samples.
