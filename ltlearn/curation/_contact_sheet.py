@@ -1,0 +1,139 @@
+"""A page of thumbnails on which a person can review what was kept and what was rejected."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+from ltlearn.curation._files import write_atomically
+from ltlearn.curation._manifest import neighbors_of
+from ltlearn.exceptions import BadImageError
+from ltlearn.images import read_image
+
+THUMBNAIL = 112
+
+STYLE = """
+body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }
+h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
+h2 { font-size: 1.15rem; margin: 2.25rem 0 0; border-top: 1px solid #ccc; padding-top: .75rem; }
+h3 { font-size: .95rem; margin: 1rem 0 .4rem; }
+p { margin: .2rem 0; max-width: 60rem; }
+.grid { display: flex; flex-wrap: wrap; gap: .6rem; }
+figure { width: 8.2rem; margin: 0; }
+.thumbnail { width: 112px; height: 112px; padding: 3px; border: 3px solid; display: flex;
+  align-items: center; justify-content: center; background: #f4f4f4; color: #555; }
+.thumbnail img { max-width: 112px; max-height: 112px; min-width: 64px; }
+.keep .thumbnail { border-color: #0072b2; }
+.reject .thumbnail { border-color: #d55e00; border-style: dashed; }
+figcaption { font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere; margin-top: .2rem; }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Contact sheet</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>Contact sheet</h1>
+<p>{kept} of {total} candidates kept in {classes} auxiliary classes. The number under an image is
+its cosine similarity to the nearest target class it was proposed for. The least certain come
+first: the least similar of the kept, the most similar of the rejected.</p>
+<p>To change a decision, edit the column <code>decision</code> of <code>manifest.csv</code> and run
+the curation again, or load the folder.</p>
+{sections}
+</body>
+</html>
+"""
+
+
+def write_contact_sheet(folder, rows, *, max_images=24):
+    """Write ``contact_sheet.html``: one file that needs no other and runs no script.
+
+    Parameters
+    ----------
+    folder : path-like
+        Output folder of :func:`~ltlearn.curation.curate`.
+    rows : sequence of Row
+        The manifest.
+    max_images : int, default=24
+        Most images shown of each class as kept, and as rejected.
+
+    Returns
+    -------
+    path : pathlib.Path
+    """
+    folder = Path(folder)
+    by_class = {}
+    for row in rows:
+        by_class.setdefault(row.name, []).append(row)
+    targets_of = {name: [] for name in by_class}
+    for target, names in neighbors_of(rows).items():
+        for name in names:
+            targets_of[name].append(target)
+    sections = [
+        _section(name, by_class[name], targets_of[name], folder, max_images)
+        for name in sorted(by_class)
+    ]
+    page = PAGE.format(
+        style=STYLE,
+        kept=sum(row.kept for row in rows),
+        total=len(rows),
+        classes=len({row.name for row in rows if row.kept}),
+        sections="\n".join(sections),
+    )
+    path = folder / "contact_sheet.html"
+    write_atomically(path, page)
+    return path
+
+
+def _section(name, rows, targets, folder, max_images):
+    kept = sorted((row for row in rows if row.kept), key=_similarity)
+    rejected = sorted((row for row in rows if not row.kept), key=_similarity, reverse=True)
+    relation = f"Neighbor of {', '.join(targets)}." if targets else "Not used."
+    return (
+        f"<section>\n<h2>{escape(name)}</h2>\n<p>{escape(relation)}</p>\n"
+        + _grid("Kept", "keep", kept, folder, max_images)
+        + _grid("Rejected", "reject", rejected, folder, max_images)
+        + "</section>"
+    )
+
+
+def _grid(title, kind, rows, folder, max_images):
+    if not rows:
+        return ""
+    figures = "\n".join(_figure(row, kind, folder) for row in rows[:max_images])
+    more = len(rows) - max_images
+    shown = f", {more} of them not shown" if more > 0 else ""
+    return f'<h3>{title}: {len(rows)}{shown}</h3>\n<div class="grid">\n{figures}\n</div>\n'
+
+
+def _figure(row, kind, folder):
+    caption = f"{row.similarity} {row.reason}".strip()
+    return (
+        f'<figure class="{kind}" title="{escape(row.source)}">'
+        f'<div class="thumbnail">{_thumbnail(row, folder)}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _thumbnail(row, folder):
+    try:
+        image = read_image(folder / row.file) if row.file else None
+    except BadImageError:
+        image = None
+    if image is None:
+        return "no image"
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=80)
+    encoded = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="" src="data:image/jpeg;base64,{encoded}">'
+
+
+def _similarity(row):
+    return float(row.similarity or "-inf")

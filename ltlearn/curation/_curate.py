@@ -1,0 +1,301 @@
+"""The four steps of curation, one after the other, in one output folder."""
+
+import contextlib
+import json
+import warnings
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ltlearn._version import __version__
+from ltlearn.curation._contact_sheet import write_contact_sheet
+from ltlearn.curation._files import now
+from ltlearn.curation._filter import FeatureFilter
+from ltlearn.curation._manifest import (
+    Row,
+    apply_edits,
+    make_rows,
+    neighbors_of,
+    read_manifest,
+    write_manifest,
+)
+from ltlearn.curation._names import class_targets, screen
+from ltlearn.curation._types import Proposal
+from ltlearn.exceptions import CurationError, CurationWarning
+from ltlearn.utils._optional import import_optional_dependency
+
+DINOV2 = "vit_small_patch14_dinov2.lvd142m"
+
+
+@dataclass
+class CuratedData:
+    """Auxiliary data, as :class:`~ltlearn.GranularClassifier` takes it.
+
+    Parameters
+    ----------
+    X_aux : ndarray of str, shape (n_aux,), or ndarray of shape (n_aux, n_features)
+        Paths of image files, or feature rows.
+    y_aux : ndarray of str, shape (n_aux,)
+        Names of auxiliary classes.
+    neighbors : dict
+        Maps labels of target classes to lists of auxiliary classes; targets without neighbors are
+        absent.
+    folder : pathlib.Path
+        Output folder.
+    rows : list of Row
+        The manifest: every candidate, kept or not.
+
+    Examples
+    --------
+    ``GranularClassifier(neighbors=data.neighbors).fit(X, y, X_aux=data.X_aux, y_aux=data.y_aux)``
+    """
+
+    X_aux: np.ndarray
+    y_aux: np.ndarray
+    neighbors: dict
+    folder: Path
+    rows: list[Row] = field(repr=False)
+
+    def __repr__(self):
+        return (
+            f"CuratedData({len(self.y_aux)} of {len(self.rows)} candidates kept in "
+            f"{len(set(self.y_aux.tolist()))} auxiliary classes, neighbors of "
+            f"{len(self.neighbors)} target classes; see {self.folder})"
+        )
+
+    def to_frame(self):
+        """The manifest as a pandas DataFrame, a row per candidate."""
+        pandas = import_optional_dependency("pandas", "evaluation")
+        return pandas.DataFrame([asdict(row) for row in self.rows])
+
+
+def curate(
+    X,
+    y,
+    *,
+    source,
+    folder,
+    proposer=None,
+    filter=None,
+    protected=None,
+    class_names=None,
+    n_names=(3, 10),
+    contact_sheet=True,
+    progress=True,
+):
+    """Find, fetch and filter auxiliary data for long-tailed classes.
+
+    1. ``proposer`` names auxiliary classes near each target class, more for tail classes;
+    2. ``source`` fetches candidates for every name;
+    3. ``filter`` keeps what is near its anchor class, and drops duplicates, above all of protected
+       data;
+    4. what is kept is assembled, and recorded in the output folder.
+
+    An interrupted run is continued by running it again: answers of paid endpoints, searches and
+    downloads are never repeated. So is one whose decisions were edited in ``manifest.csv``: edits
+    hold. The manifest is replaced at the end, as a whole.
+
+    Parameters
+    ----------
+    X : array-like
+        Training data of the target classes: images or paths for a source of images, feature rows
+        (n_samples, n_features) for a :class:`~ltlearn.curation.RowPool`.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    source : object with ``fetch(names, folder)``
+        E.g. :class:`~ltlearn.curation.FolderSource`, :class:`~ltlearn.curation.WebSource`,
+        :class:`~ltlearn.curation.RowPool`; see :class:`~ltlearn.curation.Source`.
+    folder : path-like
+        Output folder, created if needed. One run at a time may use it.
+    proposer : object with ``propose(targets, folder)``, default=None
+        E.g. :class:`~ltlearn.curation.LLMProposer`, :class:`~ltlearn.curation.WordNetProposer`,
+        :class:`~ltlearn.curation.ListProposer`; see :class:`~ltlearn.curation.Proposer`. None takes
+        all classes of the source, each for all target classes, and leaves it to the filter which
+        are neighbors.
+    filter : object with ``fit`` and ``decide``, default=None
+        See :class:`~ltlearn.curation.Filter`. None is
+        :class:`~ltlearn.curation.FeatureFilter` on DINOv2 features of images (ViT-S/14 from timm,
+        kept in the output folder), or on the rows themselves if X is a 2-dimensional array of
+        numbers.
+    protected : dict, default=None
+        Data that must not be among the auxiliary data, by name, e.g.
+        ``{"validation": X_val, "test": X_test}``. The training data always is.
+    class_names : dict, default=None
+        Maps labels to names as a person would write them; ``str(label)`` by default.
+    n_names : tuple of two int, default=(3, 10)
+        Names wanted for the largest and for the smallest target class; see
+        :func:`~ltlearn.curation.class_targets`.
+    contact_sheet : bool, default=True
+        Whether to write ``contact_sheet.html`` for a person to review; images only.
+    progress : bool, default=True
+        Whether to show progress bars.
+
+    Returns
+    -------
+    data : CuratedData
+
+    Raises
+    ------
+    CurationError
+        When no usable name is proposed, another run uses the folder, or a manifest was edited
+        into something unreadable.
+
+    Examples
+    --------
+    Rows of a labelled pool that lie near the target classes:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from ltlearn.curation import FeatureFilter, RowPool, curate
+    >>> rng = np.random.default_rng(0)
+    >>> centers = np.eye(4)
+    >>> X = np.repeat(centers[:2], [30, 5], axis=0) + rng.normal(0, 0.1, (35, 4))
+    >>> y = ["head"] * 30 + ["tail"] * 5
+    >>> pool = np.repeat([centers[1] + 0.5 * centers[2], centers[3]], 10, axis=0)
+    >>> pool = RowPool(pool + rng.normal(0, 0.1, (20, 4)), ["nearby"] * 10 + ["far"] * 10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = curate(X, y, source=pool, folder=folder, progress=False,
+    ...         filter=FeatureFilter("passthrough", anchor_similarity=0.7))
+    >>> data.neighbors, data.X_aux.shape
+    ({'tail': ['nearby']}, (10, 4))
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = class_targets(y, class_names=class_names, n_names=n_names)
+    with _only_run(folder):
+        read_manifest(folder)  # an unreadable edit is an error before the work, not after it
+        proposals, dropped = _propose(proposer, source, list(targets.values()), folder)
+        anchors = {}
+        for proposal in proposals:
+            anchors.setdefault(proposal.name, []).append(proposal.anchor)
+        fetched = source.fetch(list(anchors), folder)
+        candidates = list(tqdm(fetched, desc="Fetch", unit=" candidates", disable=not progress))
+        judge = _default_filter(X, folder, progress) if filter is None else filter
+        names = [targets[label].name for label in np.asarray(y).tolist()]
+        verdicts = judge.fit(X, names, protected=protected).decide(candidates, anchors)
+
+        rows = make_rows(candidates, verdicts, proposals, folder)
+        _apply_edits(rows, folder)
+        metadata = {
+            "ltlearn": __version__,
+            "time": now(),
+            "proposer": repr(proposer),
+            "source": repr(source),
+            "filter": repr(judge),
+            "targets": [{"label": label, **asdict(t)} for label, t in targets.items()],
+            "proposals": [asdict(proposal) for proposal in proposals],
+            "dropped_names": [{**asdict(each), "reason": reason} for each, reason in dropped],
+            "neighbors": neighbors_of(rows),
+            "decisions": Counter(row.decision for row in rows),
+        }
+        write_manifest(folder, rows, metadata)
+        if not metadata["neighbors"]:
+            warnings.warn(
+                f"None of {len(rows)} candidates was kept; the reasons are in "
+                f"{folder / 'manifest.csv'}.",
+                CurationWarning,
+                stacklevel=2,
+            )
+        if contact_sheet and any(row.file for row in rows):
+            write_contact_sheet(folder, rows)
+    items = {(candidate.name, candidate.source): candidate.item for candidate in candidates}
+    return _assemble(rows, items, metadata, folder)
+
+
+def load_curated(folder):
+    """Load what was curated from images, with the decisions as they stand in ``manifest.csv``.
+
+    Parameters
+    ----------
+    folder : path-like
+        Output folder of :func:`curate`.
+
+    Returns
+    -------
+    data : CuratedData
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder holds no finished manifest.
+    CurationError
+        When the manifest is about feature rows (they are not in the folder: run :func:`curate`
+        again), lacks the file of a candidate kept by hand, or was edited into something
+        unreadable.
+    """
+    folder = Path(folder)
+    metadata = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    rows = read_manifest(folder)
+    without_file = [row for row in rows if row.kept and not row.file]
+    if without_file:
+        first = without_file[0]
+        raise CurationError(
+            f"{folder / 'manifest.csv'} keeps {len(without_file)} candidates that have no file, "
+            f"the first being {first.source} of class {first.name!r}."
+        )
+    items = {row.key: str(folder / row.file) for row in rows}
+    return _assemble(rows, items, metadata, folder)
+
+
+def _propose(proposer, source, targets, folder):
+    if proposer is None:
+        if not hasattr(source, "class_names"):
+            raise CurationError(
+                f"{type(source).__name__} does not know its classes: it needs a proposer."
+            )
+        names = source.class_names()
+        targets = [replace(target, n_names=len(names)) for target in targets]
+        proposed = [Proposal(target.name, name, "source") for name in names for target in targets]
+    else:
+        proposed = proposer.propose(targets, folder)
+    proposals, dropped = screen(proposed, targets)
+    if not proposals:
+        reasons = Counter(reason for _, reason in dropped).most_common(3)
+        listed = "; ".join(f"{reason} ({times})" for reason, times in reasons)
+        raise CurationError(f"No usable name was proposed. {listed}".rstrip())
+    return proposals, dropped
+
+
+def _default_filter(X, folder, progress):
+    if np.ndim(X) == 2 and np.asarray(X).dtype.kind in "fiu":
+        return FeatureFilter("passthrough")
+    from ltlearn.features import BackboneFeatures
+
+    features = BackboneFeatures(backbone=DINOV2, cache=folder / "features", verbose=int(progress))
+    return FeatureFilter(features)
+
+
+def _apply_edits(rows, folder):
+    ignored = apply_edits(rows, read_manifest(folder))
+    if ignored:
+        warnings.warn(
+            f"{len(ignored)} candidates kept by hand cannot be used or are no longer there, the "
+            f"first being {ignored[0].source} of class {ignored[0].name!r}.",
+            CurationWarning,
+            stacklevel=3,
+        )
+
+
+def _assemble(rows, items, metadata, folder):
+    label_of = {target["name"]: target["label"] for target in metadata["targets"]}
+    kept = [row for row in rows if row.kept]
+    return CuratedData(
+        X_aux=np.array([items[row.key] for row in kept]),
+        y_aux=np.array([row.name for row in kept], dtype=str),
+        neighbors={label_of[anchor]: names for anchor, names in neighbors_of(rows).items()},
+        folder=folder,
+        rows=rows,
+    )
+
+
+@contextlib.contextmanager
+def _only_run(folder):
+    filelock = import_optional_dependency("filelock", "curation")
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise CurationError(f"Another run is using {folder}.") from error

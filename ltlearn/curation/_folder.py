@@ -1,0 +1,90 @@
+"""A local bank of images as a source of candidates."""
+
+import csv
+from pathlib import Path
+
+from ltlearn.curation._files import checksum, now
+from ltlearn.curation._names import same_name
+from ltlearn.curation._types import Candidate
+from ltlearn.exceptions import BadImageError
+from ltlearn.images._decode import decode_image, read_bytes
+
+RIGHTS = ("license", "license_url", "creator", "landing_page")
+
+
+class FolderSource:
+    """Images that lie in a folder already.
+
+    Parameters
+    ----------
+    path : path-like
+        - A folder with one sub-folder per class, named like the class; every file in it that is
+          not hidden is a candidate.
+        - Or a CSV file with the columns ``path`` (relative to the CSV file, or absolute) and
+          ``class``, and optionally ``license``, ``license_url``, ``creator``, ``landing_page``.
+    max_per_class : int, default=None
+        Take no more than the first of each class, in the order of the CSV file or of the names.
+
+    Raises
+    ------
+    FileNotFoundError
+        When ``path`` does not exist.
+    ValueError
+        When a CSV file lacks a column.
+    """
+
+    def __init__(self, path, *, max_per_class=None):
+        self.path = path
+        self.max_per_class = max_per_class
+
+    def __repr__(self):
+        return f"FolderSource({str(self.path)!r}, max_per_class={self.max_per_class})"
+
+    def class_names(self):
+        """Names of the classes in the bank, sorted."""
+        return sorted(self._files())
+
+    def fetch(self, names, folder):
+        """Yield candidates; see :class:`~ltlearn.curation.Source`. Nothing is copied."""
+        files = self._files()
+        for name in names:
+            matching = [
+                entry for label in files if same_name(label, name) for entry in files[label]
+            ]
+            for path, rights in matching[: self.max_per_class]:
+                yield _candidate(name, path, rights)
+
+    def _files(self):
+        """Maps class names to lists of (path, what is said about the rights)."""
+        root = Path(self.path)
+        if root.is_dir():
+            return {
+                folder.name: [
+                    (file, {})
+                    for file in sorted(folder.iterdir())
+                    if file.is_file() and not file.name.startswith(".")
+                ]
+                for folder in sorted(root.iterdir())
+                if folder.is_dir() and not folder.name.startswith(".")
+            }
+        files = {}
+        with open(root, newline="", encoding="utf-8") as table:
+            rows = csv.DictReader(table)
+            missing = {"path", "class"}.difference(rows.fieldnames or ())
+            if missing:
+                raise ValueError(f"{root} lacks the column {' and '.join(sorted(missing))}.")
+            for row in rows:
+                rights = {column: row[column] for column in RIGHTS if row.get(column)}
+                files.setdefault(row["class"], []).append((root.parent / row["path"], rights))
+        return files
+
+
+def _candidate(name, path, rights):
+    digest = ""
+    try:
+        data = read_bytes(path)
+        digest = checksum(data)
+        decode_image(data, path)
+    except BadImageError as error:
+        return Candidate(name, str(path), None, str(error), digest, retrieved=now(), **rights)
+    return Candidate(name, str(path), str(path), checksum=digest, retrieved=now(), **rights)

@@ -1,0 +1,56 @@
+"""Names that a person listed."""
+
+import csv
+import os
+
+from ltlearn.curation._types import Proposal
+
+
+class ListProposer:
+    """Names from a dictionary or a CSV file.
+
+    Parameters
+    ----------
+    names : dict or path-like
+        A dictionary from names of target classes to lists of auxiliary names, the most wanted
+        first; or a CSV file with the columns ``anchor`` and ``name``.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import ListProposer, Target
+    >>> proposer = ListProposer({"otter": ["beaver", "mink"]})
+    >>> [proposal.name for proposal in proposer.propose([Target("otter", 20, 5)])]
+    ['beaver', 'mink']
+    """
+
+    def __init__(self, names):
+        self.names = names
+
+    def __repr__(self):
+        what = str(self.names) if self._is_file() else f"<names for {len(self.names)} classes>"
+        return f"ListProposer({what})"
+
+    def _is_file(self):
+        return isinstance(self.names, (str, os.PathLike))
+
+    def propose(self, targets, folder=None):
+        """Yield proposals; see :class:`~ltlearn.curation.Proposer`.
+
+        Raises
+        ------
+        ValueError
+            When a CSV file lacks a column.
+        """
+        for anchor, name in self._read() if self._is_file() else self._pairs():
+            yield Proposal(anchor, name, "list")
+
+    def _pairs(self):
+        return [(anchor, name) for anchor, names in self.names.items() for name in names]
+
+    def _read(self):
+        with open(self.names, newline="", encoding="utf-8") as table:
+            rows = csv.DictReader(table)
+            missing = {"anchor", "name"}.difference(rows.fieldnames or ())
+            if missing:
+                raise ValueError(f"{self.names} lacks the column {' and '.join(sorted(missing))}.")
+            return [(row["anchor"], row["name"]) for row in rows]

@@ -1,0 +1,241 @@
+"""The record of what was curated: a table to read and edit, and its metadata.
+
+``manifest.csv`` has a row per candidate. Its column ``decision`` (keep or reject) may be edited by
+hand: where it differs from ``automatic``, it is a person's decision and outlives every later run.
+``manifest.json`` holds what concerns all of them.
+"""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ltlearn.curation._files import write_atomically
+from ltlearn.exceptions import CurationError
+
+KEEP, REJECT = "keep", "reject"
+BY_HAND = "decided by hand"
+
+# Spreadsheets run cells that begin like this as formulas; a quote before it makes them text.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+QUOTED_STARTS = tuple("'" + start for start in FORMULA_STARTS)
+
+
+@dataclass
+class Row:
+    """A row of ``manifest.csv``.
+
+    Parameters
+    ----------
+    name : str
+        Auxiliary class.
+    source : str
+        Where the candidate came from: URL, path or row of a pool.
+    decision : {"keep", "reject"}
+        What holds. Edit this.
+    automatic : {"keep", "reject"}
+        What the filter decided.
+    reason : str
+        Why.
+    anchor : str
+        The nearest target class of those that the class was proposed for.
+    similarity : str
+        Cosine similarity to the anchor's prototype, to four decimals.
+    near : str
+        Target classes that the candidate counts as a neighbor of: a JSON list.
+    file : str
+        Image file, relative to the folder of the manifest where it lies inside.
+    checksum : str
+        SHA-256 of the content.
+    license, license_url, creator, landing_page : str
+        What the source says about the rights.
+    retrieved : str
+        When the candidate was fetched or read: ISO 8601, UTC.
+    proposer, prompt_hash : str
+        What proposed the class for the anchor, and the hash of the request answered with it.
+    """
+
+    name: str
+    source: str
+    decision: str
+    automatic: str
+    reason: str
+    anchor: str
+    similarity: str
+    near: str
+    file: str
+    checksum: str
+    license: str
+    license_url: str
+    creator: str
+    landing_page: str
+    retrieved: str
+    proposer: str
+    prompt_hash: str
+
+    @property
+    def key(self):
+        """What identifies the candidate between runs."""
+        return self.name, self.source
+
+    @property
+    def kept(self):
+        return self.decision == KEEP
+
+    @property
+    def by_hand(self):
+        return self.decision != self.automatic or self.reason.startswith(BY_HAND)
+
+
+COLUMNS = [field.name for field in fields(Row)]
+
+
+def make_rows(candidates, verdicts, proposals, folder):
+    """Rows of candidates and what was decided about them.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    verdicts : sequence of Verdict
+    proposals : sequence of Proposal
+    folder : path-like
+        Where the manifest will be.
+
+    Returns
+    -------
+    rows : list of Row
+    """
+    proposal_of = {(proposal.name, proposal.anchor): proposal for proposal in proposals}
+    rows = []
+    for candidate, verdict in zip(candidates, verdicts, strict=True):
+        proposal = proposal_of.get((candidate.name, verdict.anchor))
+        decision = KEEP if verdict.keep else REJECT
+        rows.append(
+            Row(
+                name=candidate.name,
+                source=candidate.source,
+                decision=decision,
+                automatic=decision,
+                reason=verdict.reason,
+                anchor=verdict.anchor,
+                similarity="" if verdict.similarity is None else f"{verdict.similarity:.4f}",
+                near=json.dumps(verdict.near, ensure_ascii=False),
+                file=_relative(candidate.item, folder),
+                checksum=candidate.checksum,
+                license=candidate.license,
+                license_url=candidate.license_url,
+                creator=candidate.creator,
+                landing_page=candidate.landing_page,
+                retrieved=candidate.retrieved,
+                proposer=proposal.proposer if proposal else "",
+                prompt_hash=proposal.prompt_hash if proposal else "",
+            )
+        )
+    return rows
+
+
+def apply_edits(rows, earlier):
+    """Let decisions made by hand in an earlier manifest hold.
+
+    Parameters
+    ----------
+    rows : list of Row
+        Changed in place.
+    earlier : list of Row
+
+    Returns
+    -------
+    ignored : list of Row
+        Earlier rows kept by hand whose candidate cannot be used, or is no longer there.
+    """
+    current = {row.key: row for row in rows}
+    ignored = []
+    for edit in earlier:
+        if not edit.by_hand:
+            continue
+        row = current.get(edit.key)
+        usable = row is not None and row.anchor
+        if edit.kept and not usable:
+            ignored.append(edit)
+        elif row is not None:
+            row.decision = edit.decision
+            row.reason = f"{BY_HAND}; without: {row.reason}"
+    return ignored
+
+
+def neighbors_of(rows):
+    """Neighbor relation of the kept rows.
+
+    An auxiliary class is a neighbor of every target class that one of its kept candidates is near
+    to. A candidate near none, kept by hand, counts for its anchor.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+
+    Returns
+    -------
+    neighbors : dict
+        Maps names of target classes to sorted lists of auxiliary classes.
+    """
+    neighbors = defaultdict(set)
+    for row in rows:
+        if row.kept:
+            for anchor in json.loads(row.near) or [row.anchor]:
+                neighbors[anchor].add(row.name)
+    return {anchor: sorted(names) for anchor, names in sorted(neighbors.items())}
+
+
+def write_manifest(folder, rows, metadata):
+    """Write ``manifest.csv`` and ``manifest.json``, each as a whole."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, COLUMNS)
+    writer.writeheader()
+    writer.writerows({k: _quote(v) for k, v in asdict(row).items()} for row in rows)
+    text = json.dumps(metadata, ensure_ascii=False, indent=1)
+    write_atomically(Path(folder) / "manifest.json", text + "\n")
+    write_atomically(Path(folder) / "manifest.csv", table.getvalue())
+
+
+def read_manifest(folder):
+    """Rows of ``manifest.csv``, edited or not; none where there is no manifest.
+
+    Raises
+    ------
+    CurationError
+        When a column is missing or a decision is neither keep nor reject.
+    """
+    path = Path(folder) / "manifest.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8-sig") as table:
+        reader = csv.DictReader(table)
+        missing = set(COLUMNS).difference(reader.fieldnames or ())
+        if missing:
+            raise CurationError(f"{path} lacks the column {', '.join(sorted(missing))}.")
+        rows = [Row(**{k: _unquote(row[k] or "") for k in COLUMNS}) for row in reader]
+    for line, row in enumerate(rows, start=2):
+        row.decision = row.decision.strip().lower()
+        if row.decision not in (KEEP, REJECT):
+            raise CurationError(
+                f"{path}, row {line}: the decision is {row.decision!r}; it must be {KEEP!r} or "
+                f"{REJECT!r}."
+            )
+    return rows
+
+
+def _relative(item, folder):
+    if not isinstance(item, str):
+        return ""
+    path, folder = Path(item).resolve(), Path(folder).resolve()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def _quote(value):
+    return "'" + value if value.startswith((*FORMULA_STARTS, *QUOTED_STARTS)) else value
+
+
+def _unquote(value):
+    return value[1:] if value.startswith(("'" + "'", *QUOTED_STARTS)) else value

@@ -1,0 +1,80 @@
+"""Search for openly licensed images through the public API of Openverse."""
+
+import json
+from urllib.parse import urlencode
+
+from ltlearn.curation._rules import FetchRules
+from ltlearn.curation._types import SearchResult
+from ltlearn.exceptions import FetchError
+
+# The largest page that is served without an account.
+PAGE_SIZE = 20
+
+
+class OpenverseSearch:
+    """Openly licensed images, found by Openverse (https://openverse.org), no key needed.
+
+    The API is meant for programs, so its ``robots.txt`` is not asked; the other
+    :class:`~ltlearn.curation.FetchRules` hold.
+
+    Parameters
+    ----------
+    license : str, default=""
+        Comma-separated licenses to accept, e.g. ``"cc0,pdm,by,by-sa"``; all if empty.
+    base_url : str, default="https://api.openverse.org/v1/images/"
+    rules : FetchRules, default=FetchRules()
+    """
+
+    def __init__(
+        self,
+        *,
+        license="",
+        base_url="https://api.openverse.org/v1/images/",
+        rules=FetchRules(),  # noqa: B008  (frozen)
+    ):
+        self.license = license
+        self.base_url = base_url
+        self.rules = rules
+
+    def __repr__(self):
+        return f"OpenverseSearch(license={self.license!r}, base_url={self.base_url!r})"
+
+    def search(self, query, n):
+        """Yield up to ``n`` :class:`~ltlearn.curation.SearchResult`.
+
+        Raises
+        ------
+        FetchError
+            When the API cannot be reached, or answers in another format.
+        """
+        from ltlearn.curation._fetch import Fetcher
+
+        fetcher = Fetcher(self.rules)
+        parameters = {"q": query, "page_size": PAGE_SIZE}
+        if self.license:
+            parameters["license"] = self.license
+        found, page, last_page = 0, 0, 1
+        while found < n and page < last_page:
+            page += 1
+            address = f"{self.base_url}?{urlencode({**parameters, 'page': page})}"
+            content, _ = fetcher.get(address, accept="application/json", robots=False)
+            try:
+                answer = json.loads(content)
+                last_page = int(answer["page_count"])
+                results = [_result(item) for item in answer["results"]]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                message = f"{self.base_url} answered in an unknown format: {error!r}"
+                raise FetchError(message, permanent=False) from error
+            yield from results[: n - found]
+            found += len(results)
+
+
+def _result(item):
+    terms = [item.get("license"), item.get("license_version")]
+    return SearchResult(
+        url=item["url"],
+        license=" ".join(term for term in terms if term),
+        license_url=item.get("license_url") or "",
+        creator=item.get("creator") or "",
+        landing_page=item.get("foreign_landing_url") or "",
+    )

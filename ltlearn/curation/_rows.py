@@ -1,0 +1,56 @@
+"""A pool of feature rows as a source of candidates."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.utils import check_array
+
+from ltlearn.curation._files import checksum
+from ltlearn.curation._names import same_name
+from ltlearn.curation._types import Candidate
+
+
+class RowPool:
+    """Feature rows, labelled or not.
+
+    The labels of the pool are its classes. Rows without labels are clustered by k-means, and each
+    cluster is a class ``"cluster 0"``, ``"cluster 1"``, ...; a pool that holds rows of the target
+    classes too will then put them among the auxiliary data.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+    y : array-like of shape (n_rows,), default=None
+        Labels; converted to strings.
+    n_clusters : int, default=20
+        Number of clusters for rows without labels.
+    random_state : int, RandomState instance or None, default=None
+        Of the clustering. Pass an int: with another clustering, decisions made by hand no longer
+        mean the same rows.
+    """
+
+    def __init__(self, X, y=None, *, n_clusters=20, random_state=None):
+        self.X = check_array(X, dtype="numeric")
+        if y is None:
+            clustering = KMeans(n_clusters, n_init=1, random_state=random_state).fit(self.X)
+            self.labels = np.array([f"cluster {cluster}" for cluster in clustering.labels_])
+        else:
+            self.labels = np.array([str(label) for label in np.asarray(y).tolist()])
+        if len(self.labels) != len(self.X):
+            raise ValueError(f"The pool has {len(self.X)} rows and {len(self.labels)} labels.")
+
+    def __repr__(self):
+        rows, features = self.X.shape
+        return f"RowPool(<{rows} rows of {features} features, {len(self.class_names())} classes>)"
+
+    def class_names(self):
+        """Labels, or names of clusters."""
+        return np.unique(self.labels).tolist()
+
+    def fetch(self, names, folder):
+        """Yield candidates; see :class:`~ltlearn.curation.Source`."""
+        present = self.class_names()
+        for name in names:
+            matching = [label for label in present if same_name(label, name)]
+            for row in np.flatnonzero(np.isin(self.labels, matching)).tolist():
+                values = self.X[row]
+                yield Candidate(name, f"row {row}", values, checksum=checksum(values.tobytes()))
