@@ -1,6 +1,7 @@
 """Did the tail really improve? Diagnosis, comparison with controls, and reports."""
 
 from ltlearn.evaluation._compare import compare
+from ltlearn.evaluation._diagnose import diagnose
 from ltlearn.evaluation._statistics import frontier, paired_differences, summarize
 
-__all__ = ["compare", "frontier", "paired_differences", "summarize"]
+__all__ = ["compare", "diagnose", "frontier", "paired_differences", "summarize"]

@@ -16,10 +16,11 @@ from ltlearn.evaluation._outcomes import Target
 from ltlearn.evaluation._post_hoc import RECALIBRATIONS
 from ltlearn.evaluation._runs import Candidate, Job, run
 from ltlearn.evaluation._splits import make_splits
-from ltlearn.exceptions import EmptyBandWarning
+from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._optional import import_optional_dependency
 
+_ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
     "estimator",
     "kind",
@@ -152,6 +153,11 @@ def compare(
         :class:`~sklearn.exceptions.FitFailedWarning`; ``error`` then holds its message). Failed
         runs are not kept in the checkpoint.
 
+    Warns
+    -----
+    SmallSampleWarning
+        If recalibration has fewer than 200 validation rows.
+
     Raises
     ------
     ValueError
@@ -170,14 +176,17 @@ def compare(
     >>> from sklearn.linear_model import Ridge
     >>> from ltlearn.evaluation import compare, summarize
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> results = compare({"ridge": Ridge()}, X, y, controls=["cubic"], metrics=["srcc"])
+    >>> results = compare({"ridge": Ridge()}, X, y, cv=3, controls=["mean"], metrics=["srcc"])
     >>> summarize(results)[["estimator", "kind", "metric", "band", "n"]]
-           estimator       kind metric     band  n
-    0          ridge  estimator   srcc  overall  5
-    1  ridge + cubic    control   srcc  overall  5
+      estimator       kind metric     band  n
+    0     ridge  estimator   srcc  overall  3
+    1      mean    control   srcc  overall  3
     """
     pd = import_optional_dependency("pandas", "evaluation")
-    baseline = next(iter(estimators), None) if baseline is None else baseline
+    seeds = tuple(seeds)
+    if not estimators or not seeds:
+        raise ValueError("Nothing to do: estimators is empty or seeds is.")
+    baseline = next(iter(estimators)) if baseline is None else baseline
     if baseline not in estimators:
         raise ValueError(f"The baseline {baseline!r} is not among {list(estimators)}.")
     target = Target.from_labels(y, estimators[baseline], bin_centers)
@@ -185,7 +194,7 @@ def compare(
     measures = choose_measures(metrics, target)
     post_hoc, references = choose_controls(controls, X, classification)
     candidates = _name_candidates(estimators, baseline, post_hoc, references)
-    splits = make_splits(X, target.values, cv, tuple(seeds), validation_fraction, classification)
+    splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification)
     _check_validation_rows(post_hoc, splits)
 
     jobs = [
@@ -237,10 +246,20 @@ def _name_candidates(estimators, baseline, post_hoc, references):
 
 def _check_validation_rows(post_hoc, splits):
     recalibrations = [name for name in post_hoc if name in RECALIBRATIONS]
-    if recalibrations and not all(len(split.validation) for split in splits):
+    if not recalibrations:
+        return
+    n_rows = min(len(split.validation) for split in splits)
+    if n_rows == 0:
         raise ValueError(
             f"The controls {recalibrations} need validation rows: give them in cv, set "
             "validation_fraction above 0, or leave these controls out."
+        )
+    if n_rows < _ENOUGH_TO_RECALIBRATE:
+        warnings.warn(
+            f"The controls {recalibrations} are fitted to {n_rows} validation rows; with fewer "
+            f"than {_ENOUGH_TO_RECALIBRATE} they may look worse than they are.",
+            SmallSampleWarning,
+            stacklevel=4,
         )
 
 

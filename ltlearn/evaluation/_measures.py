@@ -114,9 +114,7 @@ def _shot_error(name, outcome, training):
 def _without_vacant(values, bands):
     """Leave out the bands that hold neither a training label nor a test row."""
     return {
-        band: value
-        for band, value in values.items()
-        if bands.counts[band] or not np.isnan(value)
+        band: value for band, value in values.items() if bands.counts[band] or not np.isnan(value)
     }
 
 

@@ -1,10 +1,12 @@
 """Controls that change the predictions of a fitted estimator, with no refit."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 
 from ltlearn.calibration import RecalibrationMap, adjust_proba
+from ltlearn.exceptions import SmallSampleWarning
 
 LOGIT_ADJUSTMENT = "logit_adjustment"
 RECALIBRATIONS = ("stretch", "linear", "isotonic", "cubic")
@@ -19,7 +21,8 @@ def apply_post_hoc(method, outcome, validation, y_train):
     outcome : Outcome
         Test predictions.
     validation : Outcome
-        Validation predictions of the same estimator, on which recalibrations are fitted.
+        Validation predictions of the same estimator, on which recalibrations are fitted; that
+        there may be too few is for the caller to say.
     y_train : ndarray of shape (n_train,)
         Its training labels, which give the class prior for logit adjustment.
 
@@ -29,7 +32,9 @@ def apply_post_hoc(method, outcome, validation, y_train):
     """
     if method == LOGIT_ADJUSTMENT:
         return _adjust_logits(outcome, y_train)
-    recalibration = RecalibrationMap(method).fit(validation.y_pred, validation.y_true)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        recalibration = RecalibrationMap(method).fit(validation.y_pred, validation.y_true)
     return replace(
         outcome,
         y_pred=recalibration.predict(outcome.y_pred),

@@ -1,9 +1,11 @@
 """Training, validation and test rows of a comparison, the same for every estimator."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.model_selection import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
@@ -117,7 +119,9 @@ def _cut_validation(y, fraction, seed, classification):
         return np.arange(len(y)), np.arange(0)
     if not classification:
         cut = BinnedStratifiedShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
-        return next(cut.split(np.zeros((len(y), 1)), y))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EmptyBandWarning)  # it speaks of test folds
+            return next(cut.split(y, y))
     held_out = _stratified_sample(y, fraction, np.random.default_rng(seed))
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 

@@ -29,8 +29,8 @@ def tidy(values, *, metric="mae", band="overall", n_train=80, n_test=20, kinds=N
     return pd.DataFrame(rows)
 
 
-def test_summarize_against_numpy(rng=np.random.default_rng(0)):
-    a, b = rng.normal(size=(2, 3, 4))
+def test_summarize_against_numpy():
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 4))
     table = summarize(tidy({"a": a, "b": b})).set_index("estimator")
     assert list(table.index) == ["a", "b"]
     for name, values in {"a": a, "b": b}.items():
