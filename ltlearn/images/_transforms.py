@@ -6,6 +6,8 @@ Geometry and color work on 8-bit pixels; scaling to floats happens last, on the 
 import torch
 from torch import nn
 
+from ltlearn.utils._random import isolated_generators
+
 
 def eval_transform(spec):
     """Resize and crop as the backbone was evaluated with, by timm's factory.
@@ -19,6 +21,13 @@ def eval_transform(spec):
     transform : callable
         Takes a PIL image and returns a uint8 tensor (C, H, W), or takes a batch of images of one
         size (B, C, h, w) and returns (B, C, H, W) of the same type.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from ltlearn.images import InputSpec, eval_transform
+    >>> eval_transform(InputSpec(size=(32, 32)))(Image.new("RGB", (80, 60))).shape
+    torch.Size([3, 32, 32])
     """
     from timm.data import create_transform
 
@@ -34,16 +43,159 @@ def eval_transform(spec):
     )
 
 
+def train_transform(spec, recipe):
+    """Random crops, flips and color changes of training images.
+
+    What a :class:`Recipe` does to whole batches of scaled images (erasing, mixing) is not part of
+    it.
+
+    Parameters
+    ----------
+    spec : InputSpec
+    recipe : Recipe
+
+    Returns
+    -------
+    transform : SeededTransform
+        Takes a PIL image and a seed, and returns a uint8 tensor (C, H, W).
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from ltlearn.images import RECIPES, InputSpec, train_transform
+    >>> transform = train_transform(InputSpec(size=(32, 32)), RECIPES["elta"])
+    >>> transform(Image.new("RGB", (80, 60)), seed=0).shape
+    torch.Size([3, 32, 32])
+    """
+    from timm.data import create_transform
+    from timm.data.transforms import str_to_interp_mode
+    from torchvision import transforms
+
+    if recipe.resize_ratio is None:
+        return SeededTransform(
+            create_transform(
+                (spec.channels, *spec.size),
+                is_training=True,
+                color_jitter=None,
+                auto_augment=recipe.auto_augment,
+                interpolation=spec.interpolation,
+                mean=spec.mean,
+                std=spec.std,
+                normalize=False,
+            )
+        )
+    shorter_side = round(max(spec.size) * recipe.resize_ratio)
+    return SeededTransform(
+        transforms.Compose(
+            [
+                transforms.Resize(shorter_side, str_to_interp_mode(spec.interpolation)),
+                transforms.RandomCrop(spec.size),
+                transforms.RandomHorizontalFlip(),
+                transforms.PILToTensor(),
+            ]
+        )
+    )
+
+
+class SeededTransform:
+    """Make a random transform a function of the image and a seed.
+
+    The result is then the same in whichever process an image is decoded, and the process's own
+    generators stay as they are.
+
+    Parameters
+    ----------
+    transform : callable
+        Draws from the default generators of torch, NumPy or :mod:`random`.
+    """
+
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __call__(self, image, seed):
+        with isolated_generators(seed, torch.device("cpu")):
+            return self.transform(image)
+
+
+class RandomCropFlip(nn.Module):
+    """Crop each image of a batch at random, and mirror half of them.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width of the crops.
+    padding : int, default=0
+        By how many pixels a crop may reach over the border, where the image is reflected.
+    flip : bool, default=True
+        Mirror an image left to right with probability 0.5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ltlearn.images import RandomCropFlip
+    >>> images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    >>> RandomCropFlip((32, 32), padding=4)(images, torch.Generator().manual_seed(0)).shape
+    torch.Size([8, 3, 32, 32])
+    """
+
+    def __init__(self, size, padding=0, flip=True):
+        super().__init__()
+        self.size = size
+        self.padding = padding
+        self.flip = flip
+
+    def forward(self, images, generator=None):
+        """Augment a batch.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (B, C, h, w)
+            Of any type; each side plus twice the padding must reach the size of the crops.
+        generator : torch.Generator, default=None
+            By default torch's own for the device of the images.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (B, C, H, W)
+        """
+        rows, columns = (
+            self._positions(len(images), length, crop, images.device, generator)
+            for length, crop in zip(images.shape[-2:], self.size, strict=True)
+        )
+        if self.flip:
+            mirrored = _draw(2, len(images), images.device, generator).bool()
+            columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+        batch = torch.arange(len(images), device=images.device)
+        crops = images[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        return crops.permute(0, 3, 1, 2)
+
+    def _positions(self, n, length, crop, device, generator):
+        """Source position of every pixel along one axis, (n, crop)."""
+        n_places = length + 2 * self.padding - crop + 1
+        if n_places < 1 or self.padding >= length:
+            raise ValueError(
+                f"Cannot cut {crop} pixels out of {length} with a padding of {self.padding}."
+            )
+        first = _draw(n_places, n, device, generator) - self.padding
+        positions = (first[:, None] + torch.arange(crop, device=device)).abs()
+        return (length - 1) - ((length - 1) - positions).abs()
+
+
 class Normalize(nn.Module):
     """Scale pixels to [0, 1], subtract the mean and divide by the standard deviation.
+
+    Takes (B, C, H, W), uint8 in 0 to 255 or float in [0, 1], and returns float32 of the same shape.
 
     Parameters
     ----------
     mean, std : sequence of float, one per channel
 
-    Shape
-    -----
-    Input (B, C, H, W), uint8 in 0 to 255 or float in [0, 1]; output of the same shape, float32.
+    Examples
+    --------
+    >>> import torch
+    >>> from ltlearn.images import Normalize
+    >>> Normalize([0.5], [0.5])(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2))
+    tensor([[[[-1.,  1.]]]])
     """
 
     def __init__(self, mean, std):
@@ -57,3 +209,8 @@ class Normalize(nn.Module):
             images = images.float() / 255
         # Bicubic resizing overshoots.
         return (images.clamp(0, 1) - self.mean) / self.std
+
+
+def _draw(high, n, device, generator):
+    source = device if generator is None else generator.device
+    return torch.randint(high, (n,), generator=generator, device=source).to(device)

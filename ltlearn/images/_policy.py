@@ -1,0 +1,94 @@
+"""What to do about image files that cannot be read."""
+
+import warnings
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from ltlearn.exceptions import BadImageError, BadImageWarning
+from ltlearn.images._sources import FileSource, as_image_source
+
+SHOWN = 5
+
+
+def find_bad_images(X, *, n_jobs=None):
+    """Decode every image file once and list those that cannot be read.
+
+    Parameters
+    ----------
+    X : array-like
+        Paths, in any form that :func:`as_image_source` takes. Images in memory are never bad.
+    n_jobs : int, default=None
+        Number of threads.
+
+    Returns
+    -------
+    bad : dict of int to str
+        The row of each unreadable file and what is wrong with it, in the order of rows.
+
+    Examples
+    --------
+    >>> from ltlearn.images import find_bad_images
+    >>> find_bad_images(["no_such_photo.jpg"])
+    {0: 'Image file no_such_photo.jpg cannot be read: No such file or directory.'}
+    """
+    source = as_image_source(X)
+    if not isinstance(source, FileSource):
+        return {}
+    problems = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_problem)(source, row) for row in range(len(source))
+    )
+    return {row: problem for row, problem in enumerate(problems) if problem}
+
+
+def readable_rows(X, on_bad_image, *, n_jobs=None):
+    """Rows to train on.
+
+    Parameters
+    ----------
+    X : array-like
+        Images or paths.
+    on_bad_image : {"raise", "skip"}
+        ``"raise"`` keeps every row without opening a file: a bad one raises when its turn comes.
+        ``"skip"`` decodes every file and leaves out the bad ones with a warning.
+    n_jobs : int, default=None
+        Number of threads.
+
+    Returns
+    -------
+    rows : ndarray of int
+
+    Raises
+    ------
+    BadImageError
+        When nothing is left.
+
+    Warns
+    -----
+    BadImageWarning
+        When files are left out; it says how many and lists the first.
+    """
+    source = as_image_source(X)
+    bad = find_bad_images(X, n_jobs=n_jobs) if on_bad_image == "skip" else {}
+    if len(bad) == len(source):
+        raise BadImageError(f"None of the {len(source)} images can be read. {_listing(bad)}")
+    if bad:
+        warnings.warn(
+            f"{len(bad)} of {len(source)} images cannot be read and are left out. {_listing(bad)}",
+            BadImageWarning,
+            stacklevel=2,
+        )
+    return np.setdiff1d(np.arange(len(source)), list(bad))
+
+
+def _problem(source, row):
+    try:
+        source.load(row)
+    except BadImageError as error:
+        return str(error)
+    return None
+
+
+def _listing(bad):
+    shown = " ".join(list(bad.values())[:SHOWN])
+    return shown if len(bad) <= SHOWN else f"{shown} And {len(bad) - SHOWN} more."
