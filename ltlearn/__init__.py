@@ -1,6 +1,7 @@
 """Deep learning on long-tailed data with scikit-learn estimators."""
 
+from ltlearn._elta import ELTARegressor
 from ltlearn._version import __version__
 from ltlearn._whole import Whole
 
-__all__ = ["Whole", "__version__"]
+__all__ = ["ELTARegressor", "Whole", "__version__"]

@@ -158,18 +158,19 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             self, X, y, multi_output=True, reset=not self._is_continued, **self._inputs.validation
         )
         y = self._encode_y(y, reset=not self._is_continued)
-        weight = None
+        train = Rows(X, y, None)
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             if (weight < 0).any() or not weight.any():
-                raise ValueError("sample_weight must be non-negative, with a positive sum.")
+                raise ValueError("sample_weight must be non-negative, and non-zero somewhere.")
+            train = Rows(X, y, weight).take(weight > 0)
         valid = None
         if X_val is not None:
             X_val = self._validate_X(X_val)
             y_val = self._encode_y(np.asarray(y_val), reset=False)
             check_consistent_length(X_val, y_val)
             valid = Rows(X_val, y_val, None)
-        return Rows(X, y, weight), valid
+        return train, valid
 
     def _validate_X(self, X):
         return validate_data(self, X, reset=False, **self._inputs.validation)

@@ -428,13 +428,12 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             self.loss_ = self.loss
             if self.loss == "auto":
                 self.loss_ = "emd" if is_distribution else "mse"
-            self._n_distribution_bins = y.shape[1] if is_distribution else None
-            self._check_options()
-        elif is_distribution and y.shape[1] != self._n_distribution_bins:
-            raise ValueError(
-                f"y has {y.shape[1]} score bins; fit saw "
-                f"{self._n_distribution_bins or 'scalar scores'}."
-            )
+            self._check_options(is_distribution)
+            self._distribution_centers = None
+            if is_distribution:
+                self._distribution_centers = self._centers((1.0, y.shape[1]), y.shape[1])
+        elif is_distribution:
+            self._check_same_bins(y)
         if is_distribution:
             total = y.sum(axis=1, keepdims=True)
             if (y < 0).any() or not (total > 0).all():
@@ -446,8 +445,14 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             y = y / total
         return y
 
-    def _check_options(self):
-        if self.logit_adjustment and (self.loss_ == "mse" or self._n_distribution_bins):
+    def _check_same_bins(self, y):
+        known = self._distribution_centers
+        if known is None or len(known) != y.shape[1]:
+            seen = "scalar scores" if known is None else len(known)
+            raise ValueError(f"y has {y.shape[1]} score bins; fit saw {seen}.")
+
+    def _check_options(self, is_distribution):
+        if self.logit_adjustment and (self.loss_ == "mse" or is_distribution):
             raise ValueError(
                 'logit_adjustment needs scalar scores with loss="emd": with '
                 + (
@@ -466,10 +471,13 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
     def _scores(self, y):
         """Scores (n,) of encoded targets."""
-        if y.ndim == 1:
-            return y
-        low, high = self.score_range or (1.0, y.shape[1])
-        return y @ np.linspace(low, high, y.shape[1])
+        return y if y.ndim == 1 else y @ self._distribution_centers
+
+    def _centers(self, default_range, n_bins):
+        low, high = default_range if self.score_range is None else self.score_range
+        if low == high:  # one score only: the other bins only have to be elsewhere
+            high = low + 1.0
+        return np.linspace(low, high, n_bins)
 
     def _stratification(self, y):
         return self._scores(y)
@@ -481,12 +489,10 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         self.label_bands_ = LabelBands.from_density(scores)
         self.bin_centers_ = None
         if self.loss_ == "emd":
-            default_range = (1.0, y.shape[1]) if y.ndim == 2 else (scores.min(), scores.max())
-            low, high = self.score_range or default_range
-            if low == high:  # one score only: any bin to its right will do
-                high = low + 1.0
-            n_bins = self._n_distribution_bins or (20 if self.n_bins == "auto" else self.n_bins)
-            self.bin_centers_ = np.linspace(low, high, n_bins)
+            self.bin_centers_ = self._distribution_centers
+            if self.bin_centers_ is None:
+                n_bins = 20 if self.n_bins == "auto" else self.n_bins
+                self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
         self._log_prior = None
         if self.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)

@@ -21,7 +21,8 @@ class TableInputs:
         return self
 
     def tensor(self, X):
-        scaled = np.clip(self.scaler.transform(X), -self.limit, self.limit)
+        with np.errstate(over="ignore"):
+            scaled = np.clip(self.scaler.transform(X), -self.limit, self.limit)
         return torch.from_numpy(np.ascontiguousarray(scaled, dtype=np.float32))
 
 

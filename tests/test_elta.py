@@ -1,0 +1,308 @@
+"""ELTARegressor: scores and distributions, bins, reweighting, self-training, head retraining."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from ltlearn import ELTARegressor, Whole
+from ltlearn._elta_objective import ELTAObjective, two_hot
+from ltlearn.weighting import label_density_weights
+
+
+def quick(**params):
+    return ELTARegressor(**{"max_epochs": 5, "random_state": 0, **params})
+
+
+class TestTwoHot:
+    @pytest.mark.parametrize("n_bins", [2, 3, 50, 1000])
+    def test_expectation_equals_the_score(self, n_bins):
+        centers = torch.linspace(-3.7, 912.3, n_bins, dtype=torch.float64)
+        scores = torch.cat([torch.empty(200, dtype=torch.float64).uniform_(-3.7, 912.3), centers])
+        distribution = two_hot(scores, centers)
+        torch.testing.assert_close(distribution @ centers, scores, rtol=1e-12, atol=1e-9)
+        torch.testing.assert_close(distribution.sum(1), torch.ones_like(scores))
+        assert (distribution >= 0).all()
+        assert ((distribution > 0).sum(1) <= 2).all()
+
+    def test_scores_beyond_the_bins_count_as_the_outermost(self):
+        centers = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+        distribution = two_hot(torch.tensor([-5.0, 9.0], dtype=torch.float64), centers)
+        assert distribution.tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+class TestDistributions:
+    def test_votes_are_normalized_and_learned(self, score_distributions):
+        X, votes = score_distributions
+        model = quick(max_epochs=60).fit(X, votes)
+        assert model.loss_ == "emd"
+        np.testing.assert_array_equal(model.bin_centers_, [1, 2, 3, 4, 5])
+        predicted = model.predict_distribution(X)
+        np.testing.assert_allclose(predicted.sum(axis=1), 1)
+        np.testing.assert_allclose(model.predict(X), predicted @ [1, 2, 3, 4, 5])
+        assert model.score(X, votes) > 0.8
+        same = quick(max_epochs=60).fit(X, votes / 32)
+        np.testing.assert_array_equal(same.predict(X), model.predict(X))
+
+    def test_mse_on_distributions_learns_their_expectation(self, score_distributions):
+        X, votes = score_distributions
+        scores = votes / votes.sum(axis=1, keepdims=True) @ np.arange(1.0, 6.0)
+        on_votes = quick(loss="mse", max_epochs=20).fit(X, votes)
+        on_scores = quick(loss="mse", max_epochs=20).fit(X, scores)
+        np.testing.assert_allclose(on_votes.predict(X), on_scores.predict(X), rtol=1e-6)
+        assert on_votes.score(X, votes) == pytest.approx(on_scores.score(X, scores))
+
+    def test_other_ranges_move_the_centers(self, score_distributions):
+        X, votes = score_distributions
+        model = quick(score_range=(0, 100), early_stopping=False).fit(X, votes)
+        np.testing.assert_array_equal(model.bin_centers_, [0, 25, 50, 75, 100])
+        assert model.score_mean_ == pytest.approx(
+            np.mean(votes @ model.bin_centers_ / votes.sum(axis=1))
+        )
+
+    def test_an_array_as_score_range(self, score_distributions):
+        X, votes = score_distributions
+        model = quick(score_range=np.array([0, 100])).fit(X, votes)
+        np.testing.assert_array_equal(model.bin_centers_, [0, 25, 50, 75, 100])
+
+    @pytest.mark.parametrize("bad_row", [[0, 0, 0, 0, 0], [1, -1, 1, 0, 0]])
+    def test_rows_that_are_no_distribution_are_named(self, score_distributions, bad_row):
+        X, votes = score_distributions
+        votes[17] = bad_row
+        with pytest.raises(ValueError, match=r"positive sum\. First bad row: 17"):
+            quick().fit(X, votes)
+
+    def test_another_number_of_bins_later(self, score_distributions):
+        X, votes = score_distributions
+        model = quick().fit(X, votes)
+        with pytest.raises(ValueError, match="y has 4 score bins; fit saw 5"):
+            model.score(X, votes[:, :4])
+
+    def test_searches_take_distributions(self, score_distributions):
+        X, votes = score_distributions
+        search = GridSearchCV(quick(), {"mixup_strength": [0, 0.5]}, cv=2).fit(X, votes)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class TestScalarsOverBins:
+    def test_learns_and_stays_in_range(self, skewed_regression):
+        X, y = skewed_regression
+        model = quick(loss="emd", max_epochs=60, n_bins=50).fit(X, y)
+        assert model.predict_distribution(X).shape == (200, 50)
+        assert model.score(X, y) > 0.8
+        far = model.predict(100 * X)
+        assert far.min() >= model.bin_centers_[0]
+        assert far.max() <= model.bin_centers_[-1]
+
+    def test_there_is_no_distribution_without_bins(self, skewed_regression):
+        model = quick().fit(*skewed_regression)
+        assert not hasattr(model, "predict_distribution")
+        with pytest.raises(AttributeError) as error:
+            model.predict_distribution(skewed_regression[0])
+        assert 'needs loss="emd"' in str(error.value.__cause__)
+
+    def test_logit_adjustment_moves_predictions_towards_rare_scores(self, skewed_regression):
+        X, y = skewed_regression
+        plain, adjusted = (
+            quick(loss="emd", max_epochs=40, logit_adjustment=tau, score_range=(0, 8)).fit(X, y)
+            for tau in (0.0, 1.0)
+        )
+        rare = y > np.quantile(y, 0.9)
+        assert adjusted.predict(X)[rare].mean() > plain.predict(X)[rare].mean()
+
+    def test_logit_adjustment_is_refused_where_bins_are_no_posterior(
+        self, skewed_regression, score_distributions
+    ):
+        with pytest.raises(ValueError, match="bins are not a posterior"):
+            quick(logit_adjustment=1.0).fit(*score_distributions)
+        with pytest.raises(ValueError, match="there are no bins"):
+            quick(logit_adjustment=1.0).fit(*skewed_regression)
+
+    @pytest.mark.parametrize("score_range", [(3, 3), (5, 1), (0, np.inf)])
+    def test_impossible_ranges(self, skewed_regression, score_range):
+        with pytest.raises(ValueError, match="low < high"):
+            quick(loss="emd", score_range=score_range).fit(*skewed_regression)
+
+
+class TestEnhancers:
+    def test_temperatures_are_in_deviations_of_the_scores(self, skewed_regression):
+        X, y = skewed_regression
+        settings = {"mixup_strength": 0.5, "tail_temperature": 0.3, "pair_temperature": 5.0}
+        stars, prices = (quick(**settings).fit(X, scale * y) for scale in (1.0, 1e5))
+        np.testing.assert_allclose(prices.predict(X) / 1e5, stars.predict(X), rtol=1e-4)
+
+    def test_the_published_unit_is_one_score(self, skewed_regression):
+        X, y = skewed_regression
+        # exp(d / 0.5) on raw differences d is exp(d_std / (0.5 / deviation)) on standardized ones
+        raw = quick(temperature_unit=1.0, early_stopping=False).fit(X, y)
+        assert raw.net_.criterion_.temperature_scale == pytest.approx(np.std(y))
+
+    def test_every_option_changes_what_is_learned(self, skewed_regression):
+        X, y = skewed_regression
+        options = [
+            {"mixup_strength": 0.0},
+            {"mixup_strength": 0.25},
+            {"alignment_weight": 1.0},
+            {"reweighting": "inverse"},
+            {"reweighting": "sqrt_inverse"},
+            {"tail_temperature": 5.0},
+            {"pair_temperature": 0.1},
+        ]
+        predictions = [quick(**option).fit(X, y).predict(X) for option in options]
+        # the second option is the default; all others differ from it and from each other
+        for i in range(len(options)):
+            for j in range(i):
+                assert not np.array_equal(predictions[i], predictions[j]), (options[i], options[j])
+
+    def test_reweighting_is_a_sample_weight_from_the_label_density(self, skewed_regression):
+        X, y = skewed_regression
+        settings = {"early_stopping": False, "mixup_strength": 0.0}
+        built_in = quick(reweighting="inverse", **settings).fit(X, y)
+        by_hand = quick(**settings).fit(
+            X, y, sample_weight=label_density_weights(y, scheme="inverse")
+        )
+        np.testing.assert_allclose(built_in.predict(X), by_hand.predict(X), rtol=1e-4)
+
+    def test_without_enhancers_keeps_everything_else(self):
+        model = ELTARegressor(
+            lr=0.01, mixup_strength=0.5, alignment_weight=1.0, reweighting="inverse"
+        )
+        plain = model.without_enhancers()
+        expected = clone(model).set_params(
+            mixup_strength=0.0,
+            alignment_weight=0.0,
+            reweighting=None,
+            self_training_rounds=0,
+        )
+        assert plain.get_params() == expected.get_params()
+
+
+class TestObjective:
+    """The training step against formulas written out by hand."""
+
+    def test_squared_error_with_weights_and_alignment(self):
+        torch.manual_seed(0)
+        network = torch.nn.Module()
+        network.features, network.head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+        X, score, weight = torch.randn(6, 3), torch.randn(6), torch.rand(6)
+        objective = ELTAObjective(alignment_weight=0.3)
+        terms = objective.training_terms(network, X, {"score": score, "weight": weight})
+        features = network.features(X).detach().numpy().astype(float)
+        outputs = network.head(network.features(X)).detach().numpy()[:, 0]
+        task = np.mean(weight.numpy() * (outputs - score.numpy()) ** 2)
+        spread, total = float(score.max() - score.min()), 0.0
+        for i in range(6):
+            for j in range(6):
+                cosine = features[i] @ features[j]
+                cosine /= np.linalg.norm(features[i]) * np.linalg.norm(features[j])
+                total += (cosine - (1 - abs(float(score[i] - score[j])) / spread)) ** 2
+        assert terms["task"].item() == pytest.approx(task, rel=1e-5)
+        assert terms["alignment"].item() == pytest.approx(total / 36, rel=1e-4)
+        assert terms["loss"].item() == pytest.approx(task + 0.3 * total / 36, rel=1e-4)
+
+    def test_mixup_adds_rows_that_the_head_and_the_loss_see(self):
+        torch.manual_seed(0)
+        seen = []
+        network = torch.nn.Module()
+        network.features = torch.nn.Identity()
+        network.head = lambda features: seen.append(features) or features.sum(1, keepdim=True)
+        score = torch.randn(8)
+        objective = ELTAObjective(mixup_strength=0.5)
+        terms = objective.training_terms(network, score[:, None].clone(), {"score": score})
+        assert seen[0].shape == (12, 1)
+        # features equal to scores stay so when both are mixed alike, so the loss is zero
+        assert terms["loss"].item() == pytest.approx(0.0, abs=1e-10)
+
+    def test_validation_errors_are_in_the_users_units(self):
+        objective = ELTAObjective(score_scale=100.0)
+        outputs, score = torch.tensor([[0.5], [1.0]]), torch.tensor([0.0, 1.0])
+        terms = objective.validation_terms(outputs, {"score": score})
+        assert terms["mae"].item() == pytest.approx(25.0)
+        weighted = {"score": score, "weight": torch.tensor([1.0, 3.0])}
+        assert objective.validation_terms(outputs, weighted)["mae"].item() == pytest.approx(12.5)
+
+
+class TestSelfTraining:
+    @pytest.fixture
+    def unlabeled(self):
+        return np.random.default_rng(3).normal(size=(300, 4))
+
+    def test_confident_rows_join_the_training_set(self, skewed_regression, unlabeled):
+        X, y = skewed_regression
+        model = quick(loss="emd", max_epochs=20, self_training_rounds=2)
+        model.fit(X, y, X_unlabeled=unlabeled)
+        assert len(model.pseudo_labels_) == 2
+        for picked in model.pseudo_labels_:
+            assert 0 < len(picked["index"]) <= 300
+            np.testing.assert_allclose(picked["distribution"].sum(axis=1), 1)
+            np.testing.assert_allclose(picked["distribution"] @ model.bin_centers_, picked["score"])
+        assert [*dict.fromkeys(row["stage"] for row in model.history_)] == [
+            "fit",
+            "self-training 1",
+            "self-training 2",
+        ]
+        assert model.score(X, y) > 0.5
+
+    def test_every_stage_makes_the_same_number_of_updates_an_epoch(
+        self, skewed_regression, unlabeled
+    ):
+        X, y = skewed_regression
+        model = quick(loss="emd", batch_size=16).fit(X, y, X_unlabeled=unlabeled)
+        updates = {row["train_batch_count"] for row in model.history_}
+        assert updates == {-(-180 // 16)}  # 20 of the 200 rows are held out
+
+    def test_given_settings_are_used(self, skewed_regression, unlabeled):
+        X, y = skewed_regression
+        model = quick(loss="emd", sharpening=3.0, confidence_threshold=0.2)
+        model.fit(X, y, X_unlabeled=unlabeled)
+        picked = model.pseudo_labels_[0]
+        assert (picked["sharpening"], picked["confidence_threshold"]) == (3.0, 0.2)
+        # the rule of the paper on the first-stage model, by hand
+        first = quick(loss="emd", self_training_rounds=0).fit(X, y, X_unlabeled=unlabeled)
+        p = first.predict_distribution(unlabeled)
+        z = (first.predict(unlabeled) - first.score_mean_) / first.score_scale_
+        kept = []
+        for row, (distribution, score) in enumerate(zip(p, z, strict=True)):
+            q = distribution ** np.exp(3.0 * abs(score - z.mean()))
+            if (q / q.sum()).max() > 0.2:
+                kept.append(row)
+        np.testing.assert_array_equal(picked["index"], kept)
+
+    def test_nothing_confident_keeps_the_first_model(self, skewed_regression, unlabeled):
+        X, y = skewed_regression
+        model = quick(loss="emd", sharpening=0.0, confidence_threshold=0.999)
+        model.fit(X, y, X_unlabeled=unlabeled)
+        assert len(model.pseudo_labels_[0]["index"]) == 0
+        plain = quick(loss="emd").fit(X, y)
+        np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+    def test_on_distributions_with_weights_and_reweighting(self, score_distributions, unlabeled):
+        X, votes = score_distributions
+        model = quick(reweighting="sqrt_inverse", max_epochs=20)
+        model.fit(X, votes, sample_weight=votes.sum(axis=1), X_unlabeled=unlabeled)
+        assert np.isfinite(model.predict(X)).all()
+
+    def test_squared_error_has_nothing_to_sharpen(self, skewed_regression, unlabeled):
+        with pytest.raises(ValueError, match='needs loss="emd"'):
+            quick().fit(*skewed_regression, X_unlabeled=unlabeled)
+
+    def test_unlabeled_rows_stay_whole_in_cross_validation(self, skewed_regression, unlabeled):
+        X, y = skewed_regression
+        model = quick(loss="emd", sharpening=0.0, confidence_threshold=0.0, max_epochs=2)
+        result = cross_validate(
+            model, X, y, cv=2, params={"X_unlabeled": Whole(unlabeled[:200])}, return_estimator=True
+        )
+        for fitted in result["estimator"]:
+            assert len(fitted.pseudo_labels_[0]["index"]) == 200
+
+
+class TestHeadRetraining:
+    def test_the_backbone_stays_and_the_head_changes(self, skewed_regression):
+        X, y = skewed_regression
+        plain = quick(max_epochs=20).fit(X, y)
+        retrained = quick(max_epochs=20, head_retraining_epochs=50).fit(X, y)
+        np.testing.assert_array_equal(retrained.embed(X), plain.embed(X))
+        assert not np.array_equal(retrained.predict(X), plain.predict(X))
+        assert retrained.score(X, y) > 0.5
+        assert retrained.history_[-1]["stage"] == "head retraining"
