@@ -1,9 +1,23 @@
 """Losses for long-tailed data: torch modules that work in any training loop.
 
-Every loss is called as ``loss(logits, target, sample_weight=None)`` with logits of shape (B, K)
-and weights of shape (B,).
+Every loss is called as ``loss(logits, target, sample_weight=None)`` with weights of shape (B,).
+`EMDLoss` takes logits and target distributions (B, K); the classification losses take logits
+(B, C) and integer (B,) or soft (B, C) targets. Half-precision logits are computed in float32.
 """
 
+from ltlearn.losses._balanced import BalancedCrossEntropy
+from ltlearn.losses._class_balanced import ClassBalancedWeights
 from ltlearn.losses._emd import EMDLoss, emd
+from ltlearn.losses._focal import FocalLoss
+from ltlearn.losses._ldam import LDAMLoss
+from ltlearn.losses._neighbor_silencing import NeighborSilencingLoss
 
-__all__ = ["EMDLoss", "emd"]
+__all__ = [
+    "BalancedCrossEntropy",
+    "ClassBalancedWeights",
+    "EMDLoss",
+    "FocalLoss",
+    "LDAMLoss",
+    "NeighborSilencingLoss",
+    "emd",
+]

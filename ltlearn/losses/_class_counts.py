@@ -1,0 +1,25 @@
+"""What class counts must look like."""
+
+import torch
+from torch import Tensor
+
+
+def check_class_counts(class_counts) -> Tensor:
+    """Return the counts as a float64 tensor (C,) on the CPU, with absent classes filled in.
+
+    A class without samples, such as one that this epoch's draw left out, counts as much as the
+    rarest class that has some: its logarithm stays finite, whatever the unit of the counts.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not one-dimensional, or are negative, not finite or all zero.
+    """
+    counts = torch.as_tensor(class_counts).detach().cpu().double()
+    if counts.ndim != 1:
+        raise ValueError(f"class_counts must have shape (C,), got {tuple(counts.shape)}.")
+    if not (torch.isfinite(counts) & (counts >= 0)).all() or not (counts > 0).any():
+        raise ValueError(
+            f"class_counts must be finite, not negative and not all zero, got {counts.tolist()}."
+        )
+    return torch.where(counts > 0, counts, counts[counts > 0].min())
