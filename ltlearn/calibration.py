@@ -136,7 +136,7 @@ class RecalibrationMap(BaseEstimator):
                 f"The {self.method} map is fitted to {n_rows} held-out predictions; about "
                 f"{_ENOUGH_ROWS} are needed before recalibration can be trusted.",
                 SmallSampleWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         if self.method in ("stretch", "linear"):
             self._fit_line(predictions, y, weights)
@@ -346,6 +346,25 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.map_.predict(self.estimator_.predict(X))
 
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R² of the recalibrated predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any kind that ``estimator`` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_score_bins)
+            Labels, or score distributions, which stand for their expected scores.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        return super().score(X, scores_for(self.estimator_, y), sample_weight)
+
     def get_metadata_routing(self):
         """Routing of metadata to ``estimator`` and ``cv``.
 
@@ -364,9 +383,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.regressor_tags.poor_score = inner.regressor_tags.poor_score
+        tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
 
@@ -627,7 +644,5 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
+        tags.input_tags = get_tags(self.estimator).input_tags
         return tags

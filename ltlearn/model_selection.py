@@ -70,7 +70,7 @@ class _TailWatch:
                 f"{len(self.in_tail)} samples belong: it says nothing about the tail. Use fewer "
                 "or larger test folds, or label more of the tail.",
                 EmptyBandWarning,
-                stacklevel=5,
+                stacklevel=2,
             )
 
 

@@ -363,10 +363,11 @@ def _repr(bands):
     return f"{type(bands).__name__}({counts})"
 
 
-def warn_about_empty_bands(names):
+def warn_about_empty_bands(names, stacklevel):
+    """Warn, at the caller's ``stacklevel``, that a metric is NaN in the bands ``names``."""
     if names:
         warnings.warn(
             f"No sample falls in {', '.join(map(repr, names))}; the metric is NaN there.",
             EmptyBandWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )

@@ -9,7 +9,8 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
 from ltlearn.metrics._bands import ClassBands, warn_about_empty_bands
-from ltlearn.utils._compat import Interval, _check_sample_weight, validate_params
+from ltlearn.metrics._scores import check_weights
+from ltlearn.utils._compat import Interval, validate_params
 
 _WEIGHTED = {
     "y_true": ["array-like"],
@@ -19,10 +20,13 @@ _WEIGHTED = {
 
 
 def _recall_per_class(y_true, y_pred, sample_weight):
-    """Classes that occur in ``y_true`` and the recall of each."""
-    classes = unique_labels(y_true)
+    """Classes that occur in ``y_true`` with positive weight and the recall of each."""
+    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+    check_consistent_length(y_true, y_pred)
+    weights = check_weights(sample_weight, y_true)
+    classes = unique_labels(y_true[weights > 0])
     return classes, recall_score(
-        y_true, y_pred, labels=classes, average=None, sample_weight=sample_weight, zero_division=0
+        y_true, y_pred, labels=classes, average=None, sample_weight=weights
     )
 
 
@@ -75,7 +79,7 @@ def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
     classes, recall = _recall_per_class(y_true, y_pred, sample_weight)
     codes = bands.assign(classes)
     empty = [name for code, name in enumerate(bands.names) if not np.any(codes == code)]
-    warn_about_empty_bands(empty)
+    warn_about_empty_bands(empty, stacklevel=4)
     return {
         name: np.nan if name in empty else float(np.mean(recall[codes == code]))
         for code, name in enumerate(bands.names)
@@ -200,7 +204,7 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
             f"y_proba has {proba.shape[1]} columns for {len(labels)} classes; pass labels= with "
             "the class of each column."
         )
-    weights = _check_sample_weight(sample_weight, proba)
+    weights = check_weights(sample_weight, proba)
     confidence = np.max(proba, axis=1)
     correct = labels[np.argmax(proba, axis=1)] == y_true
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)

@@ -14,8 +14,8 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 from sklearn.utils import check_consistent_length
 
 from ltlearn.metrics._bands import LabelBands, warn_about_empty_bands
-from ltlearn.metrics._scores import as_scores, check_distributions
-from ltlearn.utils._compat import Interval, _check_sample_weight, validate_params
+from ltlearn.metrics._scores import as_scores, check_distributions, check_weights
+from ltlearn.utils._compat import Interval, validate_params
 
 # SciPy warns that a correlation is inaccurate below 1e-13 of the mean; below this it is rounding.
 _NEAR_CONSTANT = 1e-11
@@ -27,7 +27,7 @@ _WEIGHTED = {**_PREDICTIONS, "sample_weight": ["array-like", None]}
 def _check_predictions(y_true, y_pred, sample_weight=None):
     y_true, y_pred = as_scores(y_true, "y_true"), as_scores(y_pred, "y_pred")
     check_consistent_length(y_true, y_pred)
-    return y_true, y_pred, _check_sample_weight(sample_weight, y_true)
+    return y_true, y_pred, check_weights(sample_weight, y_true)
 
 
 def _is_near_constant(values):
@@ -141,7 +141,7 @@ def emd(y_true, y_pred, *, r=2, sample_weight=None):
         )
     gap = np.abs(np.cumsum(y_pred, axis=1) - np.cumsum(y_true, axis=1))
     per_sample = np.mean(gap**r, axis=1) ** (1 / r)
-    return float(np.average(per_sample, weights=_check_sample_weight(sample_weight, y_true)))
+    return float(np.average(per_sample, weights=check_weights(sample_weight, y_true)))
 
 
 @validate_params(
@@ -198,17 +198,17 @@ def percentile_mae(y_true, y_pred, *, bands=None, percentiles=(20, 80), sample_w
     def mae(rows):
         return float(mean_absolute_error(y_true[rows], y_pred[rows], sample_weight=weights[rows]))
 
-    return {
-        name: np.nan if rows is None else mae(rows) for name, rows in _rows_by_band(bands, y_true)
-    }
+    rows_by_band = _rows_by_band(bands, y_true, weights)
+    return {name: np.nan if rows is None else mae(rows) for name, rows in rows_by_band}
 
 
-def _rows_by_band(bands, y_true):
-    """Name and row numbers of each band; None, with one warning, for the empty ones."""
-    codes = bands.assign(y_true)
+def _rows_by_band(bands, y_true, weights):
+    """Name and row numbers (of positive weight) of each band; None for the empty ones."""
+    codes = np.where(weights > 0, bands.assign(y_true), -1)
     rows_by_band = [(name, np.flatnonzero(codes == c)) for c, name in enumerate(bands.names)]
-    warn_about_empty_bands([name for name, rows in rows_by_band if len(rows) == 0])
-    return [(name, rows if len(rows) else None) for name, rows in rows_by_band]
+    empty = [name for name, rows in rows_by_band if len(rows) == 0]
+    warn_about_empty_bands(empty, stacklevel=5)
+    return [(name, None if name in empty else rows) for name, rows in rows_by_band]
 
 
 @validate_params({**_WEIGHTED, "bands": [LabelBands]}, prefer_skip_nested_validation=True)
@@ -230,9 +230,9 @@ def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
     Returns
     -------
     errors : dict of str to dict
-        For each band name a dict with ``n_samples``, ``mae``, ``mse``, ``gmean_error`` (geometric
-        mean of the absolute errors, 0 as soon as one prediction is exact), ``srcc`` and ``plcc``
-        [1]_. All but ``n_samples`` are NaN for a band without samples.
+        For each band name a dict with ``n_samples`` (of positive weight), ``mae``, ``mse``,
+        ``gmean_error`` (geometric mean of the absolute errors, 0 as soon as one prediction is
+        exact), ``srcc`` and ``plcc`` [1]_. All but ``n_samples`` are NaN for an empty band.
 
     Warns
     -----
@@ -255,7 +255,7 @@ def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
     """
     y_true, y_pred, weights = _check_predictions(y_true, y_pred, sample_weight)
     errors = {}
-    for name, rows in _rows_by_band(bands, y_true):
+    for name, rows in _rows_by_band(bands, y_true, weights):
         if rows is None:
             undefined = dict.fromkeys(["mae", "mse", "gmean_error", "srcc", "plcc"], np.nan)
             errors[name] = {"n_samples": 0, **undefined}

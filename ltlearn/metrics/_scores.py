@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from ltlearn.utils._compat import validate_params
+from ltlearn.utils._compat import _check_sample_weight, validate_params
 
 
 @validate_params(
@@ -67,3 +67,11 @@ def as_scores(y, name):
     if y.ndim == 2 and y.shape[1] > 1:
         return expected_score(y)
     return y.reshape(-1)
+
+
+def check_weights(sample_weight, y):
+    """One non-negative weight per sample, not all of them 0; ones when None."""
+    weights = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
+    if not np.any(weights):
+        raise ValueError("All sample weights are zero; there is nothing to measure.")
+    return weights
