@@ -186,7 +186,18 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         order = np.lexsort((random_state.random_sample(len(rows.X)), self._stratification(rows.y)))
         blocks = np.array_split(order, n_valid)
         held_out = np.sort([block[random_state.randint(len(block))] for block in blocks])
-        return rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
+        held_out = held_out[self._can_be_held_out(rows.y, held_out)]
+        train, valid = rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
+        if not len(valid.X) or (rows.weight is not None and not valid.weight.any()):
+            raise ValueError(
+                "No row with a positive weight can be held out for validation. Pass X_val and "
+                "y_val, or early_stopping=False."
+            )
+        return train, valid
+
+    def _can_be_held_out(self, y, held_out):
+        """Which of the row numbers ``held_out`` training can do without: a boolean array."""
+        return np.ones(len(held_out), dtype=bool)
 
     def _wants_early_stopping(self, n, has_validation_rows):
         if self.early_stopping == "auto":
@@ -225,6 +236,10 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         return GivenBackbone(self.backbone)
 
+    def _callbacks(self):
+        """Callbacks of the net, other than early stopping."""
+        return list(self.callbacks or [])
+
     def _make_net(self, *, build_backbone, input_shape, batch_size, max_epochs, early_stopping):
         """An untrained net with this estimator's head, objective and optimizer."""
         device = resolve_device(self.device)
@@ -237,7 +252,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 optimizer_params.update(momentum=0.9, nesterov=True)
         elif "weight_decay" not in inspect.signature(optimizer).parameters:
             optimizer_params = {}
-        callbacks = list(self.callbacks or [])
+        callbacks = self._callbacks()
         if early_stopping:
             callbacks.append(
                 EarlyStopping(
