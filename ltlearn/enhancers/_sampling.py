@@ -55,11 +55,10 @@ def partners_from_matrix(scores, anchors, pair_temperature, eps, generator) -> T
     if scores.device.type != "cpu":
         noise = torch.empty_like(log_weight).exponential_(generator=generator).log_()
         return log_weight.sub_(noise).argmax(dim=1)
-    # On a CPU, M uniform numbers and the inverse of the distribution function are much cheaper
-    # than M * B exponential ones. As u < 1, no candidate of weight zero (the anchor) is drawn.
-    cumulative = log_weight.softmax(dim=1).cumsum_(dim=1)
-    u = torch.rand(len(anchors), 1, dtype=scores.dtype, generator=generator)
-    return torch.searchsorted(cumulative, u * cumulative[:, -1:], right=True).squeeze(1)
+    # On a CPU one uniform number per anchor is much cheaper than B exponential ones. multinomial
+    # takes that way, the inverse of the distribution function, from two draws on; one is used.
+    draws = torch.multinomial(log_weight.softmax(dim=1), 2, replacement=True, generator=generator)
+    return draws[:, 0]
 
 
 def partners_by_blocks(scores, anchors, pair_temperature, eps, generator) -> Tensor:
@@ -73,44 +72,39 @@ def partners_by_blocks(scores, anchors, pair_temperature, eps, generator) -> Ten
     most 1 + log2(B) times the true mass, whatever the scores; ties are always accepted.
     """
     ranked, order = scores.sort()
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order))
-    position = rank[anchors]
-    partner = torch.empty_like(position)
-    pending = torch.arange(len(position))
-    while len(pending):
-        drawn, accepted = _propose(ranked, position[pending], pair_temperature, eps, generator)
-        partner[pending[accepted]] = drawn[accepted]
-        pending = pending[~accepted]
-    return order[partner]
+    rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+    position = rank.index_select(0, anchors)
+    partner, accepted = _propose(ranked, position, pair_temperature, eps, generator)
+    while not accepted.all():
+        rest = (~accepted).nonzero().squeeze(1)
+        partner[rest], accepted[rest] = _propose(
+            ranked, position[rest], pair_temperature, eps, generator
+        )
+    return order.index_select(0, partner)
 
 
 def _propose(ranked, position, pair_temperature, eps, generator) -> tuple[Tensor, Tensor]:
     """One round of proposals: ranks (M,) and whether any proposal was accepted (M,)."""
-    n_scores, n_anchors = len(ranked), len(position)
-    score = ranked[position].unsqueeze(1)
+    n_scores = len(ranked)
+    widths = [2**k for k in range((n_scores - 1).bit_length())]
+    width = torch.tensor(widths * 2)
+    side = torch.tensor([1] * len(widths) + [-1] * len(widths))
+    n_beyond = torch.tensor([n_scores - w for w in widths] + [1 - w for w in widths])
+
+    score = ranked.index_select(0, position).unsqueeze(1)
     position = position.unsqueeze(1)
-
-    width = 2 ** torch.arange((n_scores - 1).bit_length())
-    step = torch.cat([width, -width])
-    edge = position + step
-    n_left = torch.cat([n_scores - position, position + 1], dim=1).repeat_interleave(
-        len(width), dim=1
-    ) - width.repeat(2)
-    size = torch.minimum(n_left.clamp_(min=0), width.repeat(2))
-
+    edge = torch.addcmul(position, side, width)
+    size = torch.addcmul(n_beyond, side, position, value=-1).clamp_(min=0).minimum(width)
     distance = (ranked.take(edge.clamp(0, n_scores - 1)) - score).abs_()
     edge_log_weight = _pair_log_weight(distance, pair_temperature, eps)
-    bound = (edge_log_weight + size.to(ranked.dtype).log_()).softmax(dim=1)
+    bound = size.to(ranked.dtype).log_().add_(edge_log_weight).softmax(dim=1)
     block = torch.multinomial(bound, _N_PROPOSALS, replacement=True, generator=generator)
 
-    u = torch.rand(2, n_anchors, _N_PROPOSALS, dtype=ranked.dtype, generator=generator)
-    inside = (u[0] * size.gather(1, block)).long()
-    candidate = edge.gather(1, block) + step.sign().take(block) * inside
+    u, v = torch.rand(2, *block.shape, dtype=ranked.dtype, generator=generator)
+    inside = (u * size.gather(1, block)).long()
+    candidate = torch.addcmul(edge.gather(1, block), side.take(block), inside)
     distance = (ranked.take(candidate) - score).abs_()
-    ratio = (
-        _pair_log_weight(distance, pair_temperature, eps) - edge_log_weight.gather(1, block)
-    ).exp_()
-    accepted = ratio > u[1]
+    log_weight = _pair_log_weight(distance, pair_temperature, eps)
+    accepted = log_weight.sub_(edge_log_weight.gather(1, block)).exp_() > v
     first = accepted.to(torch.uint8).argmax(dim=1, keepdim=True)
     return candidate.gather(1, first).squeeze(1), accepted.any(dim=1)

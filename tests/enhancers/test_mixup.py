@@ -152,15 +152,13 @@ def test_no_sample_is_its_own_partner(draw, dtype):
 
 def test_large_batches_take_the_block_path(monkeypatch):
     called = []
-    monkeypatch.setattr(
-        "ltlearn.enhancers._sampling.partners_by_blocks", lambda *_: called.append("blocks")
-    )
-    monkeypatch.setattr(
-        "ltlearn.enhancers._sampling.partners_from_matrix", lambda *_: called.append("matrix")
-    )
+    for name in ("partners_by_blocks", "partners_from_matrix"):
+        monkeypatch.setitem(
+            draw_partners.__globals__, name, lambda *_, name=name: called.append(name)
+        )
     for n_samples in (64, 4096):
         draw_partners(torch.zeros(n_samples), torch.arange(n_samples // 4), 2.0, 0.01, None)
-    assert called == ["matrix", "blocks"]
+    assert called == ["partners_from_matrix", "partners_by_blocks"]
 
 
 @pytest.mark.parametrize("n_samples", [5, 1200])
