@@ -30,11 +30,8 @@ _KEPT_SHARES = (0.25, 0.5, 0.75)
 
 
 def _has_distribution(estimator):
-    check_is_fitted(estimator)
-    if estimator.loss_ != "emd":
-        raise AttributeError(
-            'predict_distribution needs loss="emd"; this model was fitted with loss="mse".'
-        )
+    if getattr(estimator, "loss_", estimator.loss) == "mse":
+        raise AttributeError('predict_distribution needs loss="emd"; the loss is "mse".')
     return True
 
 
@@ -186,7 +183,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         "score_range": ["array-like", None],
         "mixup_strength": [Interval(Real, 0, 1, closed="both")],
         "tail_temperature": [Interval(Real, 0, None, closed="neither")],
-        "pair_temperature": [Interval(Real, 0, None, closed="left")],
+        "pair_temperature": [Interval(Real, 0, None, closed="neither")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
