@@ -131,10 +131,10 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     >>> from ltlearn.evaluation import diagnose
     >>> price = np.random.default_rng(0).lognormal(size=2000)
     >>> diagnosis = diagnose(price)
-    >>> diagnosis.task, diagnosis.bands.counts["few"]
-    ('regression', 271)
-    >>> print(diagnosis.findings[1])
-    271 samples (13.6%) lie in the tail: 271 above 2.963.
+    >>> diagnosis.task
+    'regression'
+    >>> print(diagnosis.advice[-1])
+    Control to beat: Recalibrator(model, method="stretch") with X_val and y_val.
     """
     y = np.asarray(y)
     if len(y) == 0:

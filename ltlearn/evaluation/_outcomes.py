@@ -42,8 +42,8 @@ class Target:
         return cls(column_or_1d(y, warn=True))
 
     def labels_for(self, estimator):
-        """Distributions for an estimator that predicts them; scores or classes for others."""
-        if self.distributions is not None and predicts_distributions(estimator):
+        """Distributions for an estimator that learns them; scores or classes for others."""
+        if self.distributions is not None and learns_distributions(estimator):
             return self.distributions
         return self.values
 
@@ -87,22 +87,24 @@ def predict(model, X, target, rows):
             probabilities=_predict_probabilities(model, X, target.classes),
         )
     y_pred = y_pred.astype(np.float64).reshape(-1)
-    if target.distributions is None or not predicts_distributions(model):
+    distributions = None if target.distributions is None else _predict_distributions(model, X)
+    if distributions is None:
         return Outcome(y_true, y_pred)
+    true_distributions = target.distributions[rows]
     return Outcome(
-        y_true,
-        y_pred,
-        true_distributions=target.distributions[rows],
-        distributions=_predict_distributions(model, X),
+        y_true, y_pred, true_distributions=true_distributions, distributions=distributions
     )
 
 
-def predicts_distributions(estimator):
-    """Whether the estimator, or the last step of a pipeline, predicts score distributions."""
+def learns_distributions(estimator):
+    """Whether the estimator, or the last step of a pipeline, can learn score distributions."""
     return hasattr(type(last_step(estimator)), "predict_distribution")
 
 
 def _predict_distributions(model, X):
+    """None where the model predicts none, which some know only once they are fitted."""
+    if not hasattr(last_step(model), "predict_distribution"):
+        return None
     if isinstance(model, Pipeline):
         if len(model.steps) > 1:
             X = model[:-1].transform(X)
@@ -114,6 +116,9 @@ def _predict_probabilities(model, X, classes):
     """Probabilities over all ``classes``: zero for those the model never saw."""
     if not hasattr(model, "predict_proba"):
         return None
+    unknown = np.setdiff1d(model.classes_, classes)
+    if len(unknown):
+        raise ValueError(f"The model predicts classes that are not in the data: {list(unknown)}.")
     known = model.predict_proba(X)
     probabilities = np.zeros((len(known), len(classes)))
     probabilities[:, np.searchsorted(classes, model.classes_)] = known

@@ -12,7 +12,7 @@ LOGIT_ADJUSTMENT = "logit_adjustment"
 RECALIBRATIONS = ("stretch", "linear", "isotonic", "cubic")
 
 
-def apply_post_hoc(method, outcome, validation, y_train):
+def apply_post_hoc(method, outcome, validation, prior):
     """Return the outcome that a post-hoc control makes of a fitted estimator's.
 
     Parameters
@@ -23,32 +23,36 @@ def apply_post_hoc(method, outcome, validation, y_train):
     validation : Outcome
         Validation predictions of the same estimator, on which recalibrations are fitted; that
         there may be too few is for the caller to say.
-    y_train : ndarray of shape (n_train,)
-        Its training labels, which give the class prior for logit adjustment.
+    prior : ndarray of shape (n_classes,)
+        Share of each class in the training labels, for logit adjustment.
 
     Returns
     -------
     Outcome
     """
     if method == LOGIT_ADJUSTMENT:
-        return _adjust_logits(outcome, y_train)
+        return _adjust_logits(outcome, prior)
+    recalibrated = recalibrate(method, validation.y_pred, validation.y_true, outcome.y_pred)
+    return replace(outcome, y_pred=recalibrated, true_distributions=None, distributions=None)
+
+
+def recalibrate(method, held_out_predictions, held_out_y, predictions):
+    """Recalibrate ``predictions`` by a map fitted to held-out ones, however few these are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)
-        recalibration = RecalibrationMap(method).fit(validation.y_pred, validation.y_true)
-    return replace(
-        outcome,
-        y_pred=recalibration.predict(outcome.y_pred),
-        true_distributions=None,
-        distributions=None,
-    )
+        return RecalibrationMap(method).fit(held_out_predictions, held_out_y).predict(predictions)
 
 
-def _adjust_logits(outcome, y_train):
+def class_prior(y, classes):
+    """Share of each of ``classes`` in the labels ``y``."""
+    return np.array([np.mean(y == label) for label in classes])
+
+
+def _adjust_logits(outcome, prior):
     if outcome.probabilities is None:
         raise ValueError(
             "logit_adjustment needs predict_proba; leave it out with a list of controls."
         )
-    prior = (y_train[:, None] == outcome.classes).mean(axis=0)
     seen = prior > 0
     probabilities = np.zeros_like(outcome.probabilities)
     probabilities[:, seen] = adjust_proba(outcome.probabilities[:, seen], prior[seen])

@@ -12,7 +12,7 @@ import numpy as np
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict
-from ltlearn.evaluation._post_hoc import apply_post_hoc
+from ltlearn.evaluation._post_hoc import apply_post_hoc, class_prior
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
@@ -122,9 +122,9 @@ def _measure(job, X, target, measures):
     outcomes = [predict(model, X_test, target, split.test)]
     if candidate.post_hoc:
         validation = None if X_val is None else predict(model, X_val, target, split.validation)
+        prior = None if target.classes is None else class_prior(y_train, target.classes)
         outcomes += [
-            apply_post_hoc(method, outcomes[0], validation, y_train)
-            for method in candidate.post_hoc
+            apply_post_hoc(method, outcomes[0], validation, prior) for method in candidate.post_hoc
         ]
     training = TrainingLabels.from_labels(y_train, classification=target.classes is not None)
     for (name, kind), outcome in zip(candidate.measured(), outcomes, strict=True):

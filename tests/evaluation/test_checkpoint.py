@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from ltlearn.evaluation import _checkpoint
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
 
 
@@ -90,8 +91,9 @@ def test_fingerprints_are_the_same_in_another_process():
     code = (
         "import numpy as np, pandas as pd;"
         "from functools import partial;"
+        "from runpy import run_path;"
         "from sklearn.linear_model import Ridge;"
-        "from ltlearn.evaluation._checkpoint import fingerprint;"
+        f"fingerprint = run_path({_checkpoint.__file__!r})['fingerprint'];"
         "frame = pd.DataFrame({'a': ['x', 'y'], 'b': [1.0, 2.0]});"
         "print(fingerprint(Ridge(), np.eye(3), frame, np.sqrt, {'f': partial(np.sum, axis=0)},"
         " {'z', 'y', 'x'}, object))"

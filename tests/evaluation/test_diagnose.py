@@ -138,7 +138,7 @@ def test_html_shows_the_same_and_escapes():
         ([], "empty"),
         ([0.5, np.nan], "NaN"),
         ([[1, -1], [1, 1]], "negative"),
-        (np.ones((2, 2, 2)), "1d array"),
+        (np.ones((2, 2, 2)), "dim 3"),
     ],
 )
 def test_bad_labels(y, message):

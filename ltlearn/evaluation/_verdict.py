@@ -1,0 +1,187 @@
+"""The result of a tail report, and how it is put into words."""
+
+from dataclasses import dataclass
+
+from ltlearn.evaluation._rendering import html_report, text_table
+from ltlearn.utils._optional import import_optional_dependency
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its bootstrap interval, which is NaN where there are too few rows."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_measured(self):
+        """Whether there is an interval."""
+        return self.low == self.low
+
+    @property
+    def sign(self):
+        """1 or -1 where the interval excludes zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class BandResult:
+    """Results in one band of the label.
+
+    Attributes
+    ----------
+    band : str
+    n_samples : int
+        Test rows in it.
+    values : tuple of Estimate
+        The metric of each model.
+    changes : tuple of Estimate
+        From each model but the first to the first: relative for MAE, differences for accuracy.
+    """
+
+    band: str
+    n_samples: int
+    values: tuple
+    changes: tuple
+
+
+@dataclass(frozen=True, repr=False)
+class TailReport:
+    """What :func:`tail_report` found. Its ``repr`` and its HTML form are meant to be read.
+
+    Attributes
+    ----------
+    metric : {"mae", "accuracy"}
+    models : tuple of str
+        ``"estimator"``, ``"baseline"`` and, if there is one, the control.
+    results : tuple of BandResult
+        Overall first.
+    notes : tuple of str
+        What else should be known.
+    verdict : str
+        One sentence.
+    """
+
+    metric: str
+    models: tuple
+    results: tuple
+    notes: tuple
+
+    @property
+    def verdict(self):
+        return _verdict(self)
+
+    def to_frame(self):
+        """One row per band.
+
+        Returns
+        -------
+        DataFrame
+            ``band`` and ``n_samples``; then, for each model, a column of its metric and two, with
+            the suffixes ``_low`` and ``_high``, of its interval; and as many columns
+            ``change_from_<model>``: relative changes of the MAE, differences of accuracy.
+        """
+        pd = import_optional_dependency("pandas", "evaluation")
+        rows = []
+        for result in self.results:
+            row = {"band": result.band, "n_samples": result.n_samples}
+            for name, estimate in zip(self._quantities(), self._estimates(result), strict=True):
+                row |= {
+                    name: estimate.value,
+                    f"{name}_low": estimate.low,
+                    f"{name}_high": estimate.high,
+                }
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def __repr__(self):
+        sentences = "\n".join(f"- {note}" for note in self.notes)
+        return "\n\n".join([self.verdict, text_table(*self._table()), sentences])
+
+    def _repr_html_(self):
+        return html_report(self.verdict, *self._table(), self.notes)
+
+    def _quantities(self):
+        return [*self.models, *(f"change_from_{name}" for name in self.models[1:])]
+
+    def _estimates(self, result):
+        return [*result.values, *result.changes]
+
+    def _table(self):
+        changes = [f"change from {name}" for name in self.models[1:]]
+        rows = [
+            [
+                result.band,
+                f"{result.n_samples:,}",
+                *(f"{estimate.value:.4g}" for estimate in result.values),
+                *(format_change(change, self.metric) for change in result.changes),
+            ]
+            for result in self.results
+        ]
+        return [f"{self.metric} in band", "n", *self.models, *changes], rows
+
+
+def format_change(change, metric):
+    """For example ``-8.1% [-12.0, -3.2]`` or ``+4.2 points [+1.0, +7.5]``."""
+    unit = "%" if metric == "mae" else " points"
+    text = f"{100 * change.value:+.1f}{unit}"
+    if not change.is_measured:
+        return f"{text} [too few rows]"
+    return f"{text} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+
+
+def _verdict(report):
+    better = -1 if report.metric == "mae" else 1
+    name = "MAE" if report.metric == "mae" else "accuracy"
+    overall, *bands = report.results
+    tail = next((result for result in bands if result.band == "few"), None)
+    overall_change = format_change(overall.changes[0], report.metric)
+    overall_sign = better * overall.changes[0].sign
+    if tail is None:
+        conclusion = {1: "better overall", 0: "no measurable change", -1: "worse overall"}
+        return (
+            f"Overall {name} {overall_change}: {conclusion[overall_sign]}, and no test row is in "
+            "the tail."
+        )
+    changes = f"Few-shot {name} {format_change(tail.changes[0], report.metric)}, overall "
+    changes += overall_change
+    if not tail.changes[0].is_measured:
+        return f"{changes}: {tail.n_samples} test rows are too few to tell about the tail."
+    tail_sign = better * tail.changes[0].sign
+    conclusion = _CONCLUSIONS[tail_sign, overall_sign]
+    if len(report.models) > 2:
+        conclusion += _compare_with_control(
+            report.models[2].split(" + ")[-1],
+            tail_sign,
+            better * tail.changes[1].sign,
+            better * overall.changes[1].sign,
+        )
+    return f"{changes}: {conclusion}."
+
+
+_CONCLUSIONS = {
+    (1, 1): "better in the tail and overall",
+    (1, 0): "better in the tail",
+    (1, -1): "better in the tail, worse overall",
+    (0, 1): "better overall, no measurable change in the tail",
+    (0, 0): "no measurable change",
+    (0, -1): "worse overall, no measurable change in the tail",
+    (-1, 1): "worse in the tail, better overall",
+    (-1, 0): "worse in the tail",
+    (-1, -1): "worse in the tail and overall",
+}
+
+
+def _compare_with_control(control, tail_sign, tail_against_control, overall_against_control):
+    control = f"the {control.replace('_', ' ')} control"
+    if tail_against_control < 0:
+        overall = {1: ", though worse overall", 0: "", -1: " and overall"}
+        return f"; {control} does better in the tail{overall[overall_against_control]}"
+    if tail_sign <= 0:
+        return ""
+    if tail_against_control == 0:
+        overall = {1: ", though worse overall", 0: "", -1: ", and better overall"}
+        return f", but {control} does as well there{overall[overall_against_control]}"
+    overall = {1: " in both", 0: " there", -1: " there, though not overall"}
+    return f"; better than {control}{overall[overall_against_control]}"
