@@ -27,7 +27,7 @@ class AuxiliaryEpochs:
         order = np.argsort(auxiliary_codes, kind="stable")
         ends = np.cumsum(np.bincount(auxiliary_codes))
         self.rows_by_class = [
-            torch.from_numpy(rows + n_target) for rows in np.split(order, ends[:-1]) if len(rows)
+            torch.from_numpy(rows + n_target) for rows in np.split(order, ends[:-1])
         ]
         self.n_target = n_target
         self.max_samples = max_samples

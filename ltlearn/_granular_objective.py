@@ -34,18 +34,33 @@ class GranularObjective(nn.Module):
         return {"loss": self.loss(network(X), target["label"], target.get("weight"))}
 
     def validation_terms(self, outputs, target):
-        label, weight = target["label"], target.get("weight")
-        weight = torch.ones_like(outputs[:, 0]) if weight is None else weight
-        balanced = outputs[:, : len(self.log_balance)] + self.log_balance
-        class_weight = torch.zeros_like(self.log_share).index_add(0, label, weight)
-        # A class without validation rows has its share in training of one row more.
-        share = class_weight + self.log_share.exp()
-        losses = F.cross_entropy(balanced + share.log(), label, reduction="none")
-        hits = ((balanced + self.log_prior).argmax(1) == label).float()
-        class_hits = torch.zeros_like(class_weight).index_add(0, label, weight * hits)
+        label, weight = target["label"], _weight(target)
+        hits = weight * ((self._balanced(outputs) + self.log_prior).argmax(1) == label)
+        class_weight = self._per_class(weight, label)
         seen = class_weight > 0
+        recall = self._per_class(hits, label)[seen] / class_weight[seen]
         return {
-            "loss": (losses * weight).sum() / weight.sum(),
-            "accuracy": (hits * weight).sum() / weight.sum(),
-            "balanced_accuracy": (class_hits[seen] / class_weight[seen]).mean(),
+            "loss": self.validation_loss(outputs, target),
+            "accuracy": hits.sum() / weight.sum(),
+            "balanced_accuracy": recall.mean(),
         }
+
+    def validation_loss(self, outputs, target, temperature=1.0):
+        """Cross-entropy over the target classes, at the class shares of these rows."""
+        label, weight = target["label"], _weight(target)
+        # One row more, of the classes in their training shares, for classes without any.
+        share = self._per_class(weight, label) + self.log_share.exp()
+        logits = self._balanced(outputs) / temperature + share.log()
+        losses = F.cross_entropy(logits, label, reduction="none")
+        return (weight * losses).sum() / weight.sum()
+
+    def _balanced(self, outputs):
+        return outputs[:, : len(self.log_balance)] + self.log_balance
+
+    def _per_class(self, values, label):
+        return torch.zeros_like(self.log_share).index_add(0, label, values)
+
+
+def _weight(target):
+    weight = target.get("weight")
+    return torch.ones_like(target["label"], dtype=torch.float32) if weight is None else weight

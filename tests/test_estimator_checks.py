@@ -8,6 +8,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ltlearn import ELTARegressor
+from ltlearn._granular import GranularClassifier
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "mini-batches: repeating rows reorders them"
@@ -16,7 +17,11 @@ EXPECTED_FAILURES = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
-    [ELTARegressor(max_epochs=100), ELTARegressor(loss="emd", alignment_weight=0.1)],
+    [
+        ELTARegressor(max_epochs=100),
+        ELTARegressor(loss="emd", alignment_weight=0.1),
+        GranularClassifier(max_epochs=60),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_scikit_learn_checks(estimator, check):

@@ -1,0 +1,677 @@
+"""Granular classification: auxiliary classes beside a long tail of target classes."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+from torch.nn import functional as F
+
+from ltlearn._auxiliary import AuxiliaryEpochs, synthesize
+from ltlearn._base import BaseDeepEstimator, Rows, draw_seeds, weighted_mean_one
+from ltlearn._granular_objective import GranularObjective
+from ltlearn._neighbors import (
+    class_prototypes,
+    most_similar_pairs,
+    relation_from_dict,
+    relation_to_dict,
+    similar_pairs,
+)
+from ltlearn._network import Network
+from ltlearn._warmup import HeadWarmup
+from ltlearn._whole import unwrap
+from ltlearn.losses import NeighborSilencingLoss
+from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import resolve_device
+
+# Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
+_SYNTHETIC_POOL = 4
+_LARGEST_TEMPERATURE = 20.0
+
+
+class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
+    """Deep classification with a long tail of classes, helped by auxiliary classes.
+
+    Balanced cross-entropy [2]_ makes the classes compete on equal terms. Auxiliary classes, not
+    among the target classes but similar to them, are trained in the same softmax and dropped at
+    prediction [1]_; between a target class and its auxiliary neighbors the competition is turned
+    down (:class:`~ltlearn.losses.NeighborSilencingLoss`).
+
+    Logit adjustment gains much on long tails; what auxiliary data and silencing add depends on the
+    data and is often little. Compare with :meth:`without_enhancers`, for instance through
+    :func:`ltlearn.evaluation.compare`, before relying on them.
+
+    Parameters
+    ----------
+    backbone : "mlp", torch.nn.Module or callable, default="mlp"
+        Maps a batch of inputs to features (B, D). ``"mlp"`` standardizes its inputs itself. A
+        module instance is copied at every fit and starts from the weights it came with. A class or
+        factory is called at every fit, with the shape of one sample if it has a required argument.
+    hidden_layer_sizes : sequence of int, default=(128, 64)
+        Widths of the layers of ``"mlp"``; the last one is D.
+    dropout : float, default=0.0
+        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
+        Fused implementations are used where there are any; ``"sgd"`` has Nesterov momentum 0.9.
+    lr : float, default=1e-3
+        Learning rate.
+    weight_decay : float, default=1e-4
+        Weight decay of the optimizer.
+    batch_size : int or "auto", default="auto"
+        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+    max_epochs : int, default=100
+        Most passes over the rows of the target classes. An epoch is every such row once and up to
+        ``max_auxiliary_samples`` rows of each auxiliary class; so auxiliary data makes epochs
+        longer and never means fewer passes over the target classes. ``train_batch_count`` in
+        ``history_`` is the number of updates.
+    early_stopping : bool or "auto", default="auto"
+        Stop when the validation score has not improved for ``n_iter_no_change`` epochs, and keep
+        the weights of the best epoch. ``"auto"`` is on with ``X_val`` or from 100 rows.
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping when ``X_val`` is not given, of every class alike;
+        a class always keeps a row to train on.
+    n_iter_no_change : int, default=10
+        Patience of early stopping, in epochs.
+    scoring : {"loss", "accuracy", "balanced_accuracy"}, default="loss"
+        Validation score for early stopping: the cross-entropy over the target classes at the class
+        shares of the validation rows, whatever these shares are; or the accuracy, or the mean
+        recall of the classes, of the predictions at ``prior``.
+    device : str or torch.device, default="auto"
+        ``"auto"`` is CUDA where available, else the CPU.
+    callbacks : list of skorch callbacks, default=None
+        Called during training, e.g. ``skorch.callbacks.LRScheduler``.
+    warm_start : bool, default=False
+        Continue from the weights of the previous fit for another ``max_epochs``. Classes, their
+        shares, neighbors and the scale of inputs stay those of the first fit.
+    random_state : int, RandomState instance or None, default=None
+        Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
+        rows. The global generators are not touched.
+    verbose : int, default=0
+        1 shows a bar over epochs, 2 also prints a row per epoch.
+    logit_adjustment : float, default=1.0
+        τ of [2]_: multiple of the log class shares that is added to the logits in training. 1 is
+        balanced cross-entropy, 0 plain cross-entropy. See the notes for how predictions follow.
+    silencing : float, default=0.1
+        λ_s of [1]_: weight, in the softmax of a sample's loss, of the neighbors of its class. 0
+        takes them out of it, 1 turns silencing off.
+    silencing_direction : {"both", "auxiliary", "target"}, default="both"
+        Whose samples ignore their neighbors: those of all classes, of auxiliary or of target
+        classes only.
+    neighbors : "auto" or dict, default="auto"
+        Which auxiliary classes are neighbors of which target classes: a dict from target class to a
+        list of auxiliary classes, in which a class may occur any number of times, or not at all.
+        ``"auto"`` takes the pairs whose prototypes are similar; prototypes are mean directions of
+        the standardized inputs for ``backbone="mlp"``, of the features before training for a
+        module, which had better be pretrained then.
+    neighbor_similarity : float or (float, float), default=0.9
+        For ``neighbors="auto"``: the quantile of the cosines of all pairs from which on a pair is
+        neighboring; or the lowest and the highest cosine of neighbors. Cosines differ much between
+        encoders, quantiles hardly do.
+    max_auxiliary_samples : int, default=50
+        Most rows of an auxiliary class in an epoch, drawn afresh for every epoch. 0 leaves all
+        auxiliary data out.
+    auxiliary : {None, "synthesize"}, default=None
+        ``"synthesize"`` makes auxiliary classes from the training rows: one for every pair of a
+        target class and the one most similar to it, of rows halfway between rows of the two, which
+        are its neighbors. Inputs must be such that mixing them makes sense.
+    label_smoothing : float, default=0.0
+        This much of each label is spread evenly over the classes that are not silenced for it.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the training loss, auxiliary classes included; classes that a dict
+        does not name have weight 1. They come on top of ``logit_adjustment``: ``"balanced"`` is
+        meant for ``logit_adjustment=0`` with ``prior="train"``.
+    head_warmup_epochs : int, default=0
+        First epochs in which the weights of the backbone stay as they are.
+    batch_norm_head : bool, default=False
+        Normalize the features before the head by their batch, without learned scale and shift.
+    prior : {"balanced", "train"} or array-like of shape (n_classes,), default="balanced"
+        Class shares that predictions refer to: all the same, those of the training rows, or
+        positive numbers of your own in the order of ``classes_``. May be changed by ``set_params``
+        after fitting.
+    calibrate_temperature : bool, default=False
+        Divide the logits by the temperature that gives the validation rows the least
+        cross-entropy, between 1/20 and 20. Holds rows out where none are given.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list of dict
+        One row per epoch: stage, every loss term by name, durations.
+        ``pandas.DataFrame(est.history_)`` makes a table of it.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Number of columns (or size of the second dimension) seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, when X has string column names.
+    classes_ : ndarray of shape (n_classes,)
+        Target classes.
+    class_counts_ : ndarray of shape (n_classes,)
+        Rows of each target class in ``y``, held-out ones included.
+    auxiliary_classes_ : ndarray of shape (n_auxiliary,)
+        Auxiliary classes; those synthesized are named ``"a+b"``.
+    neighbors_ : dict
+        The relation used: every target class with the list of its auxiliary neighbors.
+    temperature_ : float
+        What the logits are divided by; 1.0 without ``calibrate_temperature``.
+
+    See Also
+    --------
+    ltlearn.losses.NeighborSilencingLoss : The loss.
+    ltlearn.calibration.LogitAdjuster : Logit adjustment after training, for any classifier.
+
+    Notes
+    -----
+    In training, class j of all classes with share :math:`\\pi_j` in an epoch has the logit
+    :math:`z_j + \\tau \\log \\pi_j`, so the softmax of these estimates the shares of the classes
+    among training rows like x. Left to the target classes, and their training shares replaced by
+    the shares :math:`\\rho` of ``prior``, this becomes, with the temperature T,
+
+    .. math:: p(j \\mid x) \\propto \\rho_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j) / T\\big)
+
+    for every τ: with τ = 1 the plain logits refer to balanced classes already. Sample weights
+    count in :math:`\\pi`, class weights do not.
+
+    References
+    ----------
+    .. [1] Zhao et al., "Granularity Matters in Long-Tail Learning", CVPR 2025, arXiv:2410.15980.
+    .. [2] Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021.
+
+    Examples
+    --------
+    Digits 0 to 4, all but 0 of them rare; 5 to 9 as auxiliary classes.
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from ltlearn import GranularClassifier, Whole
+    >>> X, y = load_digits(return_X_y=True)
+    >>> keep = (y == 0) | ((y < 5) & (np.arange(len(y)) % 10 == 0))
+    >>> model = GranularClassifier(max_epochs=20, random_state=0)
+    >>> model = model.fit(X[keep], y[keep], X_aux=Whole(X[y > 4]), y_aux=Whole(y[y > 4]))
+    >>> model.predict_proba(X[:3]).shape
+    (3, 5)
+    >>> sorted(model.neighbors_)
+    [0, 1, 2, 3, 4]
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDeepEstimator._parameter_constraints,
+        "scoring": [StrOptions({"loss", "accuracy", "balanced_accuracy"})],
+        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "silencing": [Interval(Real, 0, 1, closed="both")],
+        "silencing_direction": [StrOptions({"both", "auxiliary", "target"})],
+        "neighbors": [StrOptions({"auto"}), dict],
+        "neighbor_similarity": [Interval(Real, 0, 1, closed="left"), tuple, list],
+        "max_auxiliary_samples": [Interval(Integral, 0, None, closed="left")],
+        "auxiliary": [StrOptions({"synthesize"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "head_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_norm_head": ["boolean"],
+        "prior": [StrOptions({"balanced", "train"}), "array-like"],
+        "calibrate_temperature": ["boolean"],
+    }
+    _lower_is_better = {"loss": True, "accuracy": False, "balanced_accuracy": False}
+
+    def __init__(
+        self,
+        *,
+        backbone="mlp",
+        hidden_layer_sizes=(128, 64),
+        dropout=0.0,
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=1e-4,
+        batch_size="auto",
+        max_epochs=100,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        scoring="loss",
+        device="auto",
+        callbacks=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        logit_adjustment=1.0,
+        silencing=0.1,
+        silencing_direction="both",
+        neighbors="auto",
+        neighbor_similarity=0.9,
+        max_auxiliary_samples=50,
+        auxiliary=None,
+        label_smoothing=0.0,
+        class_weight=None,
+        head_warmup_epochs=0,
+        batch_norm_head=False,
+        prior="balanced",
+        calibrate_temperature=False,
+    ):
+        super().__init__(
+            backbone=backbone,
+            hidden_layer_sizes=hidden_layer_sizes,
+            dropout=dropout,
+            optimizer=optimizer,
+            lr=lr,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
+            device=device,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.logit_adjustment = logit_adjustment
+        self.silencing = silencing
+        self.silencing_direction = silencing_direction
+        self.neighbors = neighbors
+        self.neighbor_similarity = neighbor_similarity
+        self.max_auxiliary_samples = max_auxiliary_samples
+        self.auxiliary = auxiliary
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.head_warmup_epochs = head_warmup_epochs
+        self.batch_norm_head = batch_norm_head
+        self.prior = prior
+        self.calibrate_temperature = calibrate_temperature
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
+        """Train on target classes and, if there are any, auxiliary classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Numbers; with a module as backbone an array of any number of dimensions.
+        y : array-like of shape (n_samples,)
+            Target classes: numbers or strings.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the training loss, in the class shares and, for rows held out
+            from X, in the validation score. Auxiliary rows weigh as much as rows of X on average.
+        X_aux : array-like of shape (n_auxiliary_samples, n_features), default=None
+            Rows of auxiliary classes. Wrap it in :class:`ltlearn.Whole` for cross-validation,
+            which otherwise slices it along with X whenever it has as many rows.
+        y_aux : array-like of shape (n_auxiliary_samples,), default=None
+            Auxiliary classes, none of which is in ``y``. Wrap it likewise.
+        X_val, y_val : array-like, default=None
+            Validation rows of target classes, instead of some held out from X. Not every class
+            need be in them.
+
+        Returns
+        -------
+        self : GranularClassifier
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be trained on; the message says what to change.
+        NonFiniteLossError
+            When training diverges.
+        """
+        task = self._init_callback_context(max_subtasks=None)
+        if task is not None:
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
+        rng, (seed,) = draw_seeds(self.random_state, 1)
+        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
+        X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
+        if train.weight is not None:
+            train = train._replace(weight=weighted_mean_one(train.weight))
+        class_counts = np.bincount(train.y, minlength=len(self.classes_))
+        early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
+        if valid is None and (early_stopping or self.calibrate_temperature):
+            train, valid = self._hold_out(train, rng)
+        if not self._is_continued:
+            self._inputs.fit(train.X)
+            self.class_counts_ = class_counts
+            self._learn_neighbors(train, X_aux, y_aux, seed)
+        auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
+        if not self._is_continued:
+            self._learn_shares(train, auxiliary)
+
+        valid = None if valid is None else self._data(valid)
+        net = self._train(
+            self._training_data(train, auxiliary, seed),
+            valid,
+            seed=seed,
+            task=task,
+            early_stopping=early_stopping,
+            batch_size=self._resolved_batch_size(len(train.X)),
+        )
+        self.temperature_ = 1.0
+        if self.calibrate_temperature:
+            self.temperature_ = _fit_temperature(net, valid)
+        self.net_, self.history_ = net, self._history_of(net, "fit")
+        self.n_iter_ = len(net.history)
+        if task is not None:
+            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
+        return self
+
+    # Prediction
+
+    def predict(self, X):
+        """Predict classes: the likeliest one at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._adjusted_logits(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict probabilities of the target classes at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), dtype float32
+            Rows sum to 1; columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return softmax(self._adjusted_logits(X), axis=1)
+
+    def decision_function(self, X):
+        """Logits of the target classes at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes), or (n_samples,), dtype float32
+            With two classes, one number a row: the logit of the second minus that of the first.
+        """
+        check_is_fitted(self)
+        logits = self._adjusted_logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def without_enhancers(self):
+        """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.
+
+        Auxiliary data passed to its ``fit`` is left out.
+
+        Returns
+        -------
+        baseline : GranularClassifier
+        """
+        return type(self)(**self.get_params(deep=False)).set_params(
+            logit_adjustment=1.0,
+            silencing=1.0,
+            neighbors="auto",
+            max_auxiliary_samples=0,
+            auxiliary=None,
+            label_smoothing=0.0,
+            class_weight=None,
+        )
+
+    def _adjusted_logits(self, X):
+        logits = self._outputs(self._validate_X(X))[:, : len(self.classes_)]
+        adjusted = (logits + self._log_balance) / self.temperature_ + self._log_prior()
+        return adjusted.astype(np.float32)
+
+    def _log_prior(self):
+        """Log of the class shares that predictions refer to (C,)."""
+        if isinstance(self.prior, str):
+            if self.prior == "balanced":
+                return np.zeros(len(self.classes_))
+            if self.prior == "train":
+                return self._log_share
+        prior = np.asarray(self.prior)
+        if (
+            prior.shape != self.classes_.shape
+            or prior.dtype.kind not in "iuf"
+            or not (np.isfinite(prior) & (prior > 0)).all()
+        ):
+            raise ValueError(
+                f'prior must be "balanced", "train" or {len(self.classes_)} positive numbers, one '
+                f"for each of classes_; got {self.prior!r}."
+            )
+        return np.log(prior / prior.sum())
+
+    # Classes and auxiliary data
+
+    def _encode_y(self, y, *, reset):
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if reset:
+            self._encoder = LabelEncoder().fit(y)
+            self.classes_ = self._encoder.classes_
+        return self._encoder.transform(y)
+
+    def _stratification(self, y):
+        return y
+
+    def _can_be_held_out(self, y, held_out):
+        return np.isin(y[held_out], np.delete(y, held_out))
+
+    def _validate_auxiliary(self, train, X_aux, y_aux):
+        """Auxiliary rows and labels as arrays, of length 0 where there are none to use."""
+        if (X_aux is None) != (y_aux is None):
+            raise ValueError("X_aux and y_aux belong together; pass both or neither.")
+        if X_aux is None:
+            if self.neighbors != "auto":
+                raise ValueError(
+                    "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
+                    'y_aux, or neighbors="auto".'
+                )
+            return train.X[:0], self.classes_[:0]
+        if self.auxiliary is not None:
+            raise ValueError(
+                f"auxiliary={self.auxiliary!r} makes auxiliary classes, X_aux brings others; use "
+                "one of the two."
+            )
+        X_aux, y_aux = self._validate_X(X_aux), column_or_1d(y_aux, warn=True)
+        if len(X_aux) != len(y_aux):
+            raise ValueError(
+                f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "
+                "you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
+            )
+        check_classification_targets(y_aux)
+        shared = sorted(set(self.classes_.tolist()) & set(np.unique(y_aux).tolist()))
+        if shared:
+            raise ValueError(
+                f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
+                "than the target classes: rename them or leave their rows out."
+            )
+        if self.max_auxiliary_samples == 0:
+            return X_aux[:0], y_aux[:0]
+        return X_aux, y_aux
+
+    @property
+    def _synthesizes(self):
+        return self.auxiliary == "synthesize" and self.max_auxiliary_samples > 0
+
+    def _learn_neighbors(self, train, X_aux, y_aux, seed):
+        """Decide on auxiliary classes and on the neighbor relation."""
+        n_classes = len(self.classes_)
+        self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
+        if self._synthesizes:
+            if n_classes < 2:
+                raise ValueError('auxiliary="synthesize" mixes classes, but y has only one.')
+            pairs = most_similar_pairs(self._prototypes(train.X, train.y, seed))
+            names = self.classes_.tolist()
+            self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
+            relation = np.zeros((n_classes, len(pairs)), dtype=bool)
+            relation[pairs.T, np.arange(len(pairs))] = True
+        elif not len(y_aux):
+            relation = np.zeros((n_classes, 0), dtype=bool)
+        elif self.neighbors == "auto":
+            prototypes = self._prototypes(train.X, train.y, seed)
+            similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
+            relation = similar_pairs(similarity, self.neighbor_similarity)
+        else:
+            relation = relation_from_dict(self.neighbors, self.classes_, self.auxiliary_classes_)
+        self._relation = relation
+        self.neighbors_ = relation_to_dict(relation, self.classes_, self.auxiliary_classes_)
+
+    def _auxiliary_rows(self, train, X_aux, y_aux, random_state):
+        """Rows of the auxiliary classes, encoded from 0."""
+        if self._synthesizes:
+            pairs = np.nonzero(self._relation.T)[1].reshape(-1, 2)
+            n_samples = _SYNTHETIC_POOL * self.max_auxiliary_samples
+            return Rows(*synthesize(train.X, train.y, pairs, n_samples, random_state), None)
+        classes, codes = np.unique(y_aux, return_inverse=True)
+        if not np.array_equal(classes, self.auxiliary_classes_):
+            raise ValueError(
+                "warm_start needs the auxiliary classes of the first fit, "
+                f"{self.auxiliary_classes_.tolist()}; y_aux has {classes.tolist()}."
+            )
+        return Rows(X_aux, codes, None)
+
+    def _prototypes(self, X, codes, seed):
+        features = self._inputs.tensor(X)
+        if self.backbone != "mlp":
+            features = self._initial_features(features, seed)
+        return class_prototypes(features.numpy(), codes, codes.max() + 1)
+
+    def _initial_features(self, X, seed):
+        """Features of the backbone that training with this seed will start from."""
+        device = resolve_device(self.device)
+        with self._isolated(seed), torch.inference_mode():
+            network = Network(self._build_backbone(), nn.Identity, tuple(X.shape[1:]))
+            network.to(device).eval()
+            size = self._resolved_batch_size(len(X))
+            return torch.cat([network(batch.to(device)).cpu() for batch in X.split(size)])
+
+    # Training data
+
+    def _learn_shares(self, train, auxiliary):
+        """Class counts of an epoch, and the class shares that follow from them."""
+        n_classes = len(self.classes_)
+        counts = np.concatenate(
+            [
+                np.bincount(train.y, train.weight, minlength=n_classes),
+                np.minimum(np.bincount(auxiliary.y), self.max_auxiliary_samples),
+            ]
+        )
+        # A class whose rows all have weight 0 counts as much as the rarest other class.
+        self._epoch_counts = np.where(counts > 0, counts, counts[counts > 0].min())
+        share = self._epoch_counts[:n_classes] / self._epoch_counts[:n_classes].sum()
+        self._log_share = np.log(share)
+        self._log_balance = (self.logit_adjustment - 1) * self._log_share
+
+    def _training_data(self, train, auxiliary, seed):
+        X, label = train.X, np.concatenate([train.y, len(self.classes_) + auxiliary.y])
+        if len(auxiliary.X):
+            X = np.concatenate([X, auxiliary.X])
+        weight = None
+        if train.weight is not None or self.class_weight is not None:
+            weight = self._class_weights()[label]
+            if train.weight is not None:
+                weight[: len(train.y)] *= train.weight
+        data = self._data(Rows(X, label, weight))
+        data.epoch_index = AuxiliaryEpochs(
+            len(train.y), auxiliary.y, self.max_auxiliary_samples, seed
+        )
+        return data
+
+    def _class_weights(self):
+        """Weights of all classes (C_target + C_auxiliary,), with mean 1 over an epoch."""
+        names = [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()]
+        weights = np.ones(len(names))
+        if self.class_weight == "balanced":
+            weights = 1 / self._epoch_counts
+        elif self.class_weight is not None:
+            unknown = [name for name in self.class_weight if name not in names]
+            if unknown:
+                raise ValueError(f"class_weight names {unknown}, but the classes are {names}.")
+            weights = np.array([self.class_weight.get(name, 1.0) for name in names])
+        return weights / np.average(weights, weights=self._epoch_counts)
+
+    def _targets(self, rows):
+        target = {"label": torch.from_numpy(rows.y)}
+        if rows.weight is not None:
+            target["weight"] = torch.from_numpy(rows.weight).float()
+        return target
+
+    # Head and objective
+
+    def _head(self):
+        n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
+        return _Head(self.dropout, self.batch_norm_head, n_outputs)
+
+    def _loss(self):
+        return NeighborSilencingLoss(
+            self._epoch_counts,
+            self._relation,
+            silencing=self.silencing,
+            direction=self.silencing_direction,
+            tau=self.logit_adjustment,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def _objective(self):
+        offsets = {
+            "log_share": self._log_share,
+            "log_balance": self._log_balance,
+            "log_prior": self._log_prior(),
+        }
+        return GranularObjective, {
+            "loss": self._loss(),
+            **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
+        }
+
+    def _callbacks(self):
+        warmup = [HeadWarmup(self.head_warmup_epochs)] if self.head_warmup_epochs else []
+        return warmup + super()._callbacks()
+
+
+class _Head:
+    """Builds D features -> one logit per target and auxiliary class."""
+
+    def __init__(self, dropout, batch_norm, n_outputs):
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.n_outputs = n_outputs
+
+    def __call__(self, n_features):
+        norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
+        return nn.Sequential(*norm, nn.Dropout(self.dropout), nn.Linear(n_features, self.n_outputs))
+
+
+class _FeatureNorm(nn.BatchNorm1d):
+    """Batch normalization that uses its running statistics for a batch of one sample."""
+
+    def forward(self, features):
+        if self.training and len(features) == 1:
+            return F.batch_norm(features, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(features)
+
+
+def _fit_temperature(net, valid):
+    """Temperature that gives the validation rows the least cross-entropy."""
+    valid = valid.to(net.device)
+    outputs = net.outputs(valid.X)
+    found = minimize_scalar(
+        lambda log_t: net.criterion_.validation_loss(outputs, valid.target, math.exp(log_t)).item(),
+        bounds=(-math.log(_LARGEST_TEMPERATURE), math.log(_LARGEST_TEMPERATURE)),
+        method="bounded",
+    )
+    return math.exp(found.x)
