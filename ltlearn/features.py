@@ -345,4 +345,7 @@ class _DecodedFiles(Dataset):
 
 
 def _height_and_width(size):
-    return (size, size) if isinstance(size, Integral) else tuple(size)
+    sides = (size, size) if isinstance(size, Integral) else tuple(size)
+    if len(sides) != 2:
+        raise ValueError(f"image_size must be one side, or height and width; got {size!r}.")
+    return sides
