@@ -194,9 +194,10 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     Regressors trained on long-tailed labels tend to predict too close to the middle. A map from
     predictions to labels (:class:`RecalibrationMap`), fitted to predictions for samples that the
-    regressor was not trained on, takes them apart again without changing their order. On a test
-    set as skewed as the training set ``"stretch"`` is the control to beat; where the test set is
-    balanced over the range of the label, ``"cubic"``.
+    regressor was not trained on, takes them apart again without changing their order (and
+    together, where an overfitted regressor has them too far apart). On a test set as skewed as the
+    training set ``"stretch"`` is the control to beat; where the test set is balanced over the
+    range of the label, ``"cubic"``.
 
     Parameters
     ----------
