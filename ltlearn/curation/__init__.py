@@ -46,10 +46,12 @@ images                      crawled                              local bank, or 
 features                    DINOv2                               DINOv2 ViT-S/14, or any transformer
 near the anchor             cosine to the prototype above 0.7    at least the 95 % quantile of the
                                                                  other target classes' samples
-near-duplicates of targets  cosine above 0.98                    at least the 95 % quantile of
+near-duplicates of targets  cosine above 0.98                    at least the 99 % quantile of
                                                                  training samples' nearest-neighbor
-                                                                 cosines; validation and test data
-                                                                 are guarded as well
+                                                                 cosines, or correlation of grey
+                                                                 thumbnails at least 0.98;
+                                                                 validation and test data are
+                                                                 guarded as well
 near-duplicates of others   not specified                        dropped, the first stays
 whole classes               no rule                              neighbor of an anchor if 25 % of
                                                                  its candidates are near it

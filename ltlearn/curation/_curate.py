@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ltlearn._version import __version__
 from ltlearn.curation._contact_sheet import write_contact_sheet
 from ltlearn.curation._files import now
-from ltlearn.curation._filter import FeatureFilter
+from ltlearn.curation._filter import FeatureFilter, are_rows
 from ltlearn.curation._manifest import (
     Row,
     apply_edits,
@@ -260,7 +260,7 @@ def _propose(proposer, source, targets, folder):
 
 
 def _default_filter(X, folder, progress):
-    if np.ndim(X) == 2 and np.asarray(X).dtype.kind in "fiu":
+    if are_rows(X):
         return FeatureFilter("passthrough")
     from ltlearn.features import BackboneFeatures
 

@@ -132,14 +132,13 @@ class Fetcher:
             raise
 
     def _wait(self, host, delay):
-        start = max(time.monotonic(), self._next_start.get(host, 0.0))
-        wait = start - time.monotonic()
+        wait = max(0.0, self._next_start.get(host, 0.0) - time.monotonic())
         if max(delay, wait) > self.rules.max_delay:
             raise FetchError(
                 f"{host} asks for {max(delay, wait):.0f} seconds between requests", permanent=False
             )
         time.sleep(wait)
-        self._next_start[host] = start + delay
+        self._next_start[host] = time.monotonic() + delay
 
     def _exchange(self, url, accept, max_bytes, truncate):
         self._backend.deadline = time.monotonic() + self.rules.timeout

@@ -42,11 +42,11 @@ class FolderSource:
 
     def class_names(self):
         """Names of the classes in the bank, sorted."""
-        return sorted(self._files())
+        return sorted(self.files())
 
     def fetch(self, names, folder):
         """Yield candidates; see :class:`~ltlearn.curation.Source`. Nothing is copied."""
-        files = self._files()
+        files = self.files()
         for name in names:
             matching = [
                 entry for label in files if same_name(label, name) for entry in files[label]

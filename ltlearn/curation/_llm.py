@@ -173,9 +173,7 @@ class LLMProposer:
             else:
                 answer = self._ask(target, request, cache / f"{digest}.json")
             if answer["refusal"]:
-                _warn(
-                    f"The model refused to name neighbors of {target.name!r}: {answer['refusal']}"
-                )
+                _warn(f"The model named no neighbors of {target.name!r}: {answer['refusal']}")
             for name in answer["categories"]:
                 yield Proposal(target.name, name, f"llm:{self.model}", digest)
 
@@ -282,14 +280,13 @@ class LLMProposer:
                 http_client=http_client,
             ) as client:
                 completion = client.chat.completions.create(**request)
-        except openai.APIError as error:
+        except (openai.APIError, ValueError) as error:  # ValueError: not JSON at all
             raise CurationError(
                 f"The endpoint did not answer: {error}. Answers so far are cached: run again to "
                 "continue."
             ) from error
-        self.usage_.tokens += (
-            completion.usage.total_tokens if completion.usage else _estimate_tokens(request)
-        )
+        usage = getattr(completion, "usage", None)
+        self.usage_.tokens += usage.total_tokens if usage else _estimate_tokens(request)
         return completion
 
     def _count_call(self, request):
@@ -307,16 +304,17 @@ class LLMProposer:
 def _parse(completion):
     """Categories or refusal of a completion; a ValueError says what is wrong with it."""
     jsonschema = import_optional_dependency("jsonschema", "curation")
-    if not completion.choices:
-        raise ValueError("the answer has no choices")
-    choice = completion.choices[0]
-    refusal = getattr(choice.message, "refusal", None)
+    try:
+        choice = completion.choices[0]
+        content, refusal = choice.message.content, choice.message.refusal
+    except (AttributeError, IndexError, TypeError) as error:
+        raise ValueError(f"not of the protocol: {error}") from error
     if choice.finish_reason == "content_filter":
         refusal = refusal or "stopped by the content filter"
     if refusal:
         return {"categories": [], "refusal": refusal}
     try:
-        answer = json.loads(choice.message.content or "")
+        answer = json.loads(content or "")
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
     try:

@@ -1,5 +1,6 @@
 """Names near a target class in WordNet."""
 
+import contextlib
 import io
 import warnings
 from itertools import chain
@@ -10,7 +11,7 @@ from ltlearn.curation._types import Proposal
 from ltlearn.exceptions import CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
 
-# WordNet 3.0 has 45 lexicographer files, and Debian's package lacks the list of their names.
+# WordNet has 45 lexicographer files (lexnames(5WN)); their names are not needed here.
 N_LEXICOGRAPHER_FILES = 45
 
 
@@ -68,22 +69,22 @@ class WordNetProposer:
         folder : ignored
             Nothing here costs money.
         """
-        wordnet = _open_wordnet(Path(self.folder))
-        senses = {target.name: self._senses(wordnet, target.name) for target in targets}
-        unknown = [name for name, synsets in senses.items() if not synsets]
-        if unknown:
-            warnings.warn(
-                f"WordNet does not know the nouns {', '.join(unknown)}: nothing is proposed for "
-                "them. Name a synset for them in senses.",
-                CurationWarning,
-                stacklevel=2,
-            )
-        if self.vocabulary is None:
-            names = self._relatives(senses)
-        else:
-            names = self._nearest(wordnet, senses)
-        for anchor, name in names:
-            yield Proposal(anchor, name, "wordnet")
+        with _open_wordnet(Path(self.folder)) as wordnet:
+            senses = {target.name: self._senses(wordnet, target.name) for target in targets}
+            unknown = [name for name, synsets in senses.items() if not synsets]
+            if unknown:
+                warnings.warn(
+                    f"WordNet does not know the nouns {', '.join(unknown)}: nothing is proposed "
+                    "for them. Name a synset for them in senses.",
+                    CurationWarning,
+                    stacklevel=2,
+                )
+            if self.vocabulary is None:
+                names = self._relatives(senses)
+            else:
+                names = self._nearest(wordnet, senses)
+            for anchor, name in names:
+                yield Proposal(anchor, name, "wordnet")
 
     def _senses(self, wordnet, name):
         if name in (self.senses or {}):
@@ -94,10 +95,12 @@ class WordNetProposer:
         known = set(chain.from_iterable(senses.values()))
         for anchor, synsets in senses.items():
             for synset in synsets:
-                siblings = chain.from_iterable(
-                    hypernym.hyponyms() for hypernym in synset.hypernyms()
+                siblings = (
+                    sibling
+                    for parent in _sorted(synset.hypernyms())
+                    for sibling in _sorted(parent.hyponyms())
                 )
-                for relative in chain(siblings, synset.hyponyms()):
+                for relative in chain(siblings, _sorted(synset.hyponyms())):
                     if relative not in known:
                         yield anchor, relative.lemma_names()[0].replace("_", " ")
 
@@ -115,8 +118,9 @@ class WordNetProposer:
                     yield anchor, name
 
 
+@contextlib.contextmanager
 def _open_wordnet(folder):
-    """NLTK's reader on a folder of database files."""
+    """NLTK's reader on a folder of database files, which it leaves open."""
     if not (folder / "data.noun").exists():
         raise FileNotFoundError(
             f"There is no WordNet database in {folder} (no file data.noun). Install Debian's "
@@ -124,15 +128,16 @@ def _open_wordnet(folder):
         )
     nltk_data = import_optional_dependency("nltk.data", "curation")
     reader = import_optional_dependency("nltk.corpus.reader.wordnet", "curation")
+    streams = contextlib.ExitStack()
 
     class Reader(reader.WordNetCorpusReader):
-        """Does without the files that NLTK's own copy has and WordNet's packages may lack."""
+        """Does without the files that NLTK's own copy has and WordNet's packages lack."""
 
         def open(self, file):
-            if file == "lexnames" and not (folder / file).exists():
+            if file == "lexnames":
                 lines = (f"{i:02d} unnamed {i}\n" for i in range(N_LEXICOGRAPHER_FILES))
                 return io.StringIO("".join(lines))
-            return super().open(file)
+            return streams.enter_context(super().open(file))
 
         def map_wn(self, version="wordnet"):
             """No mapping to NLTK's own copy: it serves other languages than English only."""
@@ -140,14 +145,21 @@ def _open_wordnet(folder):
     folder = folder.resolve()
     if str(folder) not in nltk_data.path:
         nltk_data.path.append(str(folder))  # NLTK reads from registered folders only
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The multilingual functions are not available")
-        return Reader(str(folder), None)
+    with streams:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The multilingual functions are not available")
+            wordnet = Reader(str(folder), None)
+        yield wordnet
 
 
 def _lookup(wordnet, name):
     """Noun senses of a name, the most frequent first."""
     return wordnet.synsets(name.strip().replace(" ", "_"), pos="n")
+
+
+def _sorted(synsets):
+    """Synsets in the order of the database; NLTK's own order changes from run to run."""
+    return sorted(synsets, key=lambda synset: synset.offset())
 
 
 def _ancestors(synsets):
