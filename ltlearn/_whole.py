@@ -1,6 +1,6 @@
 """Fit arguments that scikit-learn must not slice."""
 
-from sklearn.utils.validation import _num_samples
+from ltlearn.utils._compat import _num_samples
 
 
 class Whole(tuple):

@@ -4,7 +4,7 @@ from torch import nn
 
 
 class MLP(nn.Sequential):
-    """Fully connected layers, each followed by ReLU and dropout.
+    """Fully connected layers with ReLU, and dropout between them.
 
     Parameters
     ----------
@@ -14,7 +14,8 @@ class MLP(nn.Sequential):
         Width of each layer. The last one is the number of output features D; an empty sequence
         passes the inputs through unchanged.
     dropout : float, default=0.0
-        Probability of dropping an activation during training.
+        Probability of dropping an activation between two layers during training. The features
+        that come out are complete; a head drops them itself if it wants to.
 
     Examples
     --------
@@ -27,8 +28,8 @@ class MLP(nn.Sequential):
     def __init__(self, n_inputs, hidden_layer_sizes=(128, 64), dropout=0.0):
         layers = []
         for n_outputs in hidden_layer_sizes:
-            layers += [nn.Linear(n_inputs, n_outputs), nn.ReLU()]
-            if dropout:
+            if layers and dropout:
                 layers.append(nn.Dropout(dropout))
+            layers += [nn.Linear(n_inputs, n_outputs), nn.ReLU()]
             n_inputs = n_outputs
         super().__init__(*layers)
