@@ -56,7 +56,7 @@ class LabelBands:
     >>> from ltlearn.metrics import LabelBands
     >>> bands = LabelBands.from_percentiles([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
     >>> bands
-    LabelBands('0-20': 3, '20-80': 5, '80-100': 3)
+    LabelBands(counts={'0-20': 3, '20-80': 5, '80-100': 3})
     >>> bands.assign([3, 5, 100])
     array([0, 1, 2])
     """
@@ -105,7 +105,7 @@ class LabelBands:
         --------
         >>> from ltlearn.metrics import LabelBands
         >>> LabelBands.from_percentiles([0, 0, 0, 0, 0, 0, 0, 0, 0, 7], percentiles=(20, 80))
-        LabelBands('0-20': 0, '20-80': 9, '80-100': 1)
+        LabelBands(counts={'0-20': 0, '20-80': 9, '80-100': 1})
         """
         y = as_scores(y, "y")
         percentiles = np.asarray(percentiles, dtype=np.float64)
@@ -220,7 +220,7 @@ class LabelBands:
         >>> from ltlearn.metrics import LabelBands
         >>> ages = [30] * 150 + [60] * 50 + [90] * 3
         >>> LabelBands.from_bin_counts(ages, bins=range(0, 121))
-        LabelBands('many': 150, 'medium': 50, 'few': 3)
+        LabelBands(counts={'many': 150, 'medium': 50, 'few': 3})
         """
         y = as_scores(y, "y")
         counts, edges = np.histogram(y, bins=bins)
@@ -261,7 +261,7 @@ class LabelBands:
         return asdict(self)
 
     def __repr__(self):
-        return _repr(self)
+        return f"{type(self).__name__}(counts={self.counts})"
 
 
 class ClassBands:
@@ -302,7 +302,7 @@ class ClassBands:
     >>> from ltlearn.metrics import ClassBands
     >>> bands = ClassBands(["cat", "lynx"], [500, 7])
     >>> bands
-    ClassBands('many': 500, 'medium': 0, 'few': 7)
+    ClassBands(counts={'many': 500, 'medium': 0, 'few': 7})
     >>> bands.assign(["lynx", "cat", "never seen"])
     array([2, 0, 2])
     """
@@ -355,12 +355,7 @@ class ClassBands:
         return np.where(self.classes[position] == y, self._codes[position], _FEW)
 
     def __repr__(self):
-        return _repr(self)
-
-
-def _repr(bands):
-    counts = ", ".join(f"{name!r}: {count}" for name, count in bands.counts.items())
-    return f"{type(bands).__name__}({counts})"
+        return f"{type(self).__name__}(counts={self.counts})"
 
 
 def warn_about_empty_bands(names, stacklevel):

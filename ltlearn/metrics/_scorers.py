@@ -90,8 +90,9 @@ class _BandScorer(_FittedScorer):
         )
 
     def __repr__(self):
-        arguments = ", ".join(repr(value) for value in self._kwargs.values() if value is not None)
-        return f"make_band_scorer({arguments})"
+        metric, band, bands = self._kwargs.values()
+        given = "" if bands is None else f", bands={bands}"
+        return f"make_band_scorer({metric!r}, {band!r}{given})"
 
 
 def _gmean_error(y_true, y_pred, *, sample_weight=None):
