@@ -253,9 +253,8 @@ def frontier(results, *, overall=None, tail=None):
     1     mixup  estimator      1.1   3.0         True
     2   weights  estimator      1.2   3.5        False
     """
-    default = "mae" if "mae" in set(results["metric"]) else "accuracy"
-    overall, overall_cost = _mean_and_cost(results, overall or default, "overall")
-    tail, tail_cost = _mean_and_cost(results, tail or default, "few")
+    overall, overall_cost = _mean_and_cost(results, *as_quantity(results, overall, "overall"))
+    tail, tail_cost = _mean_and_cost(results, *as_quantity(results, tail, "few"))
     names = overall.index.intersection(tail.index, sort=False)
     costs = np.column_stack([overall_cost[names], tail_cost[names]])
     kinds = results.drop_duplicates("estimator").set_index("estimator")["kind"]
@@ -264,9 +263,15 @@ def frontier(results, *, overall=None, tail=None):
     return table.iloc[np.argsort(costs[:, 0], kind="stable")].reset_index()
 
 
-def _mean_and_cost(results, quantity, default_band):
+def as_quantity(results, quantity, band):
+    """The metric and band that ``quantity`` stands for: both, the metric alone, or None."""
+    if quantity is None:
+        quantity = "mae" if "mae" in set(results["metric"]) else "accuracy"
+    return (quantity, band) if isinstance(quantity, str) else tuple(quantity)
+
+
+def _mean_and_cost(results, metric, band):
     """Mean of a metric in a band by estimator, and the same as something to minimize."""
-    metric, band = (quantity, default_band) if isinstance(quantity, str) else quantity
     if metric not in GREATER_IS_BETTER:
         raise ValueError(
             f"It is not known whether a greater {metric} is better; choose one of "

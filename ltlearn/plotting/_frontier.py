@@ -1,0 +1,143 @@
+"""Overall against tail error: what each estimator pays for its tail."""
+
+import numpy as np
+
+from ltlearn.evaluation import frontier
+from ltlearn.evaluation._statistics import as_quantity
+from ltlearn.plotting._style import COLORS, new_axes
+
+_TEXT_HEIGHT = 0.055
+
+
+class FrontierDisplay:
+    """Overall against tail error of all estimators and controls, with the frontier drawn in.
+
+    Create one with :meth:`from_results`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What :func:`~ltlearn.evaluation.frontier` returns.
+    overall_name, tail_name : str
+        Labels of the axes.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    line_ : matplotlib.lines.Line2D
+        The frontier.
+    points_ : dict of str to matplotlib.lines.Line2D
+        The points of each kind, ``"estimator"`` or ``"control"``.
+    texts_ : list of matplotlib.text.Annotation
+        The names, in bold on the frontier.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ltlearn.plotting import FrontierDisplay
+    >>> results = pd.DataFrame({
+    ...     "estimator": ["plain", "mixup"] * 2, "kind": "estimator", "metric": "mae",
+    ...     "band": ["overall"] * 2 + ["few"] * 2, "value": [1.0, 1.1, 4.0, 3.0]})
+    >>> display = FrontierDisplay.from_results(results)
+    >>> display.line_.get_xdata()
+    array([1. , 1.1])
+    """
+
+    def __init__(self, *, table, overall_name, tail_name):
+        self.table = table
+        self.overall_name = overall_name
+        self.tail_name = tail_name
+
+    @classmethod
+    def from_results(cls, results, *, overall=None, tail=None, exclude=("mean", "median"), ax=None):
+        """Plot the results of a comparison.
+
+        Parameters
+        ----------
+        results : DataFrame
+            What :func:`~ltlearn.evaluation.compare` returns.
+        overall, tail : str or tuple (metric, band), default=None
+            As in :func:`~ltlearn.evaluation.frontier`.
+        exclude : sequence of str, default=("mean", "median")
+            Estimators and controls to leave out; constant predictions are so far off that they
+            would squeeze all others into a corner.
+        ax : matplotlib.axes.Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        FrontierDisplay
+        """
+        results = results[~results["estimator"].isin(exclude)]
+        overall = as_quantity(results, overall, "overall")
+        tail = as_quantity(results, tail, "few")
+        return cls(
+            table=frontier(results, overall=overall, tail=tail),
+            overall_name=" ".join(overall),
+            tail_name=" ".join(tail),
+        ).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        FrontierDisplay
+        """
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        best = self.table[self.table["on_frontier"]]
+        (self.line_,) = self.ax_.plot(
+            best["overall"], best["tail"], color="0.6", linestyle="--", zorder=1, label="frontier"
+        )
+        self.points_ = {}
+        for kind, marker, color in (("estimator", "o", COLORS[0]), ("control", "s", COLORS[1])):
+            points = self.table[self.table["kind"] == kind]
+            if len(points):
+                (self.points_[kind],) = self.ax_.plot(
+                    points["overall"],
+                    points["tail"],
+                    linestyle="",
+                    marker=marker,
+                    color=color,
+                    markeredgecolor="black",
+                    label=kind,
+                )
+        self.ax_.set(xlabel=self.overall_name, ylabel=self.tail_name)
+        self.ax_.margins(0.08)
+        self.ax_.legend()
+        self.texts_ = self._write_names()
+        return self
+
+    def _write_names(self):
+        """Names in a column to the right, with lines to their points, so that none overlap."""
+        rows = sorted(self.table.itertuples(), key=lambda row: row.tail)
+        low, high = self.ax_.get_ylim()
+        heights = _spread([(row.tail - low) / (high - low) for row in rows])
+        return [
+            self.ax_.annotate(
+                row.estimator,
+                (row.overall, row.tail),
+                xytext=(1.04, height),
+                textcoords="axes fraction",
+                va="center",
+                fontsize="small",
+                weight="bold" if row.on_frontier else "normal",
+                arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6, "shrinkB": 4},
+            )
+            for row, height in zip(rows, heights, strict=True)
+        ]
+
+
+def _spread(heights):
+    """Move increasing heights in [0, 1] as far apart as text needs."""
+    gap = min(_TEXT_HEIGHT, 1 / len(heights))
+    heights = np.maximum.accumulate(heights - gap * np.arange(len(heights)))
+    heights = np.minimum(heights, 1 - gap * len(heights)) + gap * np.arange(len(heights))
+    return heights + gap / 2
