@@ -19,7 +19,9 @@ from tqdm import tqdm
 from ltlearn._feature_cache import FeatureCache
 from ltlearn._frozen import freeze_copy, frozen_timm_backbone
 from ltlearn.backbones._timm import input_spec_of
-from ltlearn.images import FileSource, InputSpec, Normalize, as_image_source, eval_transform
+from ltlearn.exceptions import BadImageError
+from ltlearn.images import InputSpec, Normalize, eval_transform
+from ltlearn.images._sources import FileSource, as_image_source
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import autocast, resolve_precision
@@ -309,7 +311,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         batches = self._file_batches if from_files else self._array_batches
         with tqdm(total=len(rows), unit="image", disable=not self.verbose) as progress:
             for batch_rows, digests, images in batches(source, rows):
-                yield np.asarray(batch_rows), digests, embed(images)
+                yield batch_rows, digests, embed(images)
                 progress.update(len(batch_rows))
 
     def _array_batches(self, source, rows):
@@ -318,17 +320,26 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             yield batch_rows, map(source.digest, batch_rows), source.batch(batch_rows)
 
     def _file_batches(self, source, rows):
-        return DataLoader(
+        batches = DataLoader(
             _DecodedFiles(source, rows, eval_transform(self.input_spec_)),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
+            collate_fn=_collate,
             pin_memory=resolve_device(self.device).type == "cuda",
             generator=torch.Generator(),  # a loader draws from it even where nothing is shuffled
         )
+        for batch in batches:
+            if isinstance(batch, BadImageError):
+                raise batch
+            yield batch
 
 
 class _DecodedFiles(Dataset):
-    """Row number, hash and transformed image of each file."""
+    """Row number, hash and transformed image of each file, or the error it gave.
+
+    An error that is returned reaches the user as it is; one that is raised in a worker process
+    would arrive wrapped in that process's traceback.
+    """
 
     def __init__(self, source, rows, transform):
         self.source = source
@@ -340,8 +351,19 @@ class _DecodedFiles(Dataset):
 
     def __getitem__(self, index):
         row = self.rows[index]
-        image, digest = self.source.load(row)
+        try:
+            image, digest = self.source.load(row)
+        except BadImageError as error:
+            return error
         return row, digest, self.transform(image)
+
+
+def _collate(samples):
+    error = next((sample for sample in samples if isinstance(sample, BadImageError)), None)
+    if error is not None:
+        return error
+    rows, digests, images = zip(*samples, strict=True)
+    return np.array(rows), digests, torch.stack(images)
 
 
 def _height_and_width(size):

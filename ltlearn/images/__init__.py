@@ -1,15 +1,14 @@
-"""Images: reading files, sources of images in memory and on disk, transforms."""
+"""Images: reading files, what backbones take, transforms and augmentation."""
 
 from ltlearn.images._decode import read_image
 from ltlearn.images._mixing import mix_images
-from ltlearn.images._policy import find_bad_images, readable_rows
+from ltlearn.images._policy import find_bad_images
 from ltlearn.images._recipes import RECIPES, Recipe
 from ltlearn.images._sources import ArraySource, FileSource, as_image_source
 from ltlearn.images._spec import InputSpec
 from ltlearn.images._transforms import (
     Normalize,
     RandomCropFlip,
-    SeededTransform,
     eval_transform,
     train_transform,
 )
@@ -22,12 +21,10 @@ __all__ = [
     "Normalize",
     "RandomCropFlip",
     "Recipe",
-    "SeededTransform",
     "as_image_source",
     "eval_transform",
     "find_bad_images",
     "mix_images",
     "read_image",
-    "readable_rows",
     "train_transform",
 ]

@@ -100,7 +100,7 @@ def decode_image(data, name, *, channels=3):
     -------
     image : PIL.Image.Image
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -112,6 +112,8 @@ def decode_image(data, name, *, channels=3):
             ):
                 upright = Image.fromarray(np.rint(np.asarray(upright) / 257).astype(np.uint8))
         return _to_mode(upright, MODES[channels])
+    except UnidentifiedImageError as error:
+        raise BadImageError(f"Image file {name} is in no image format that is known.") from error
     except MemoryError:
         raise
     except Exception as error:  # each of Pillow's formats fails in its own way

@@ -16,15 +16,16 @@ def find_bad_images(X, *, n_jobs=None):
 
     Parameters
     ----------
-    X : array-like
-        Paths, in any form that :func:`as_image_source` takes. Images in memory are never bad.
+    X : array-like of shape (n_samples, ...)
+        Paths of image files: a list, a NumPy array of strings, a pandas Series, or a DataFrame
+        with one column. Images in memory are never bad.
     n_jobs : int, default=None
         Number of threads.
 
     Returns
     -------
     bad : dict of int to str
-        The row of each unreadable file and what is wrong with it, in the order of rows.
+        What is wrong with each unreadable file, by its row, in the order of rows.
 
     Examples
     --------

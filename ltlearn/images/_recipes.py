@@ -19,6 +19,13 @@ class Recipe:
     mixup_alpha, cutmix_alpha : float, default=0
         See :func:`mix_images`; 0 is off.
     label_smoothing : float, default=0
+        Share of the label that goes to all classes alike.
+
+    Examples
+    --------
+    >>> from ltlearn.images import RECIPES
+    >>> RECIPES["granularity"].auto_augment
+    'rand-m9-mstd0.5-inc1'
     """
 
     resize_ratio: float | None = None

@@ -42,6 +42,16 @@ def as_image_source(X, *, channels=3):
     ValueError
         When X is neither, when it is not clear which axis holds the channels, when float pixels
         leave [0, 1], or when the number of channels does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ltlearn.images import as_image_source
+    >>> source = as_image_source(np.zeros((5, 32, 24, 3), dtype=np.uint8))
+    >>> source.batch([0, 1]).shape
+    torch.Size([2, 3, 32, 24])
+    >>> as_image_source(["a.jpg", "b.jpg"]).name(1)
+    'b.jpg'
     """
     values = np.asarray(X, dtype=object if _is_list_with_paths(X) else None)
     if len(values) == 0:
@@ -116,6 +126,13 @@ class ArraySource:
         uint8, or float in [0, 1].
     channels : int
         Number of channels of the batches; grey images are repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ltlearn.images import ArraySource
+    >>> len(ArraySource(np.zeros((5, 3, 32, 24), dtype=np.uint8), channels=3))
+    5
     """
 
     def __init__(self, values, channels):
@@ -126,9 +143,21 @@ class ArraySource:
         return len(self.values)
 
     def name(self, row):
+        """What to call an image in messages.
+
+        Parameters
+        ----------
+        row : int
+        """
         return f"image {row}"
 
     def digest(self, row):
+        """Hash of an image's pixels, shape and type.
+
+        Parameters
+        ----------
+        row : int
+        """
         image = np.ascontiguousarray(self.values[row])
         header = f"array {image.shape} {image.dtype.str} ".encode()
         return _digest(header + image.tobytes())
@@ -159,6 +188,14 @@ class FileSource:
     ----------
     paths : ndarray of str, shape (n,)
     channels : {1, 3}
+        Number of channels that files are decoded to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ltlearn.images import FileSource
+    >>> FileSource(np.array(["a.jpg", "b.jpg"], dtype=object), channels=3).name(0)
+    'a.jpg'
     """
 
     def __init__(self, paths, channels):
@@ -174,10 +211,26 @@ class FileSource:
         return len(self.paths)
 
     def name(self, row):
+        """What to call an image in messages: its path.
+
+        Parameters
+        ----------
+        row : int
+        """
         return self.paths[row]
 
     def digest(self, row):
-        """Hash of the file's content; a file that has not changed is read once per process."""
+        """Hash of a file's content; a file that has not changed is read once per process.
+
+        Parameters
+        ----------
+        row : int
+
+        Raises
+        ------
+        BadImageError
+            When the file cannot be read or is empty.
+        """
         path = os.path.abspath(self.paths[row])
         try:
             status = os.stat(path)
@@ -189,12 +242,21 @@ class FileSource:
         return _file_digest(*identity)
 
     def load(self, row):
-        """Image of a row, and the hash of the content it was decoded from.
+        """Decode a file, and hash the content it was decoded from.
+
+        Parameters
+        ----------
+        row : int
 
         Returns
         -------
         image : PIL.Image.Image
         digest : str
+
+        Raises
+        ------
+        BadImageError
+            When the file cannot be read or decoded.
         """
         path = self.paths[row]
         data = read_bytes(path)

@@ -21,6 +21,12 @@ class InputSpec:
     crop_mode : {"center", "squash"}
         Whether resizing keeps the aspect ratio (the crop then cuts off the longer side's ends) or
         not.
+
+    Examples
+    --------
+    >>> from ltlearn.images import InputSpec
+    >>> InputSpec(size=(32, 32), crop_pct=1.0).channels
+    3
     """
 
     channels: int = 3

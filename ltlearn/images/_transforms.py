@@ -56,8 +56,9 @@ def train_transform(spec, recipe):
 
     Returns
     -------
-    transform : SeededTransform
-        Takes a PIL image and a seed, and returns a uint8 tensor (C, H, W).
+    transform : callable
+        Takes a PIL image and a seed, and returns a uint8 tensor (C, H, W). The same image and seed
+        give the same result in any process, and the default generators stay as they are.
 
     Examples
     --------
@@ -99,9 +100,6 @@ def train_transform(spec, recipe):
 
 class SeededTransform:
     """Make a random transform a function of the image and a seed.
-
-    The result is then the same in whichever process an image is decoded, and the process's own
-    generators stay as they are.
 
     Parameters
     ----------
@@ -184,8 +182,6 @@ class RandomCropFlip(nn.Module):
 class Normalize(nn.Module):
     """Scale pixels to [0, 1], subtract the mean and divide by the standard deviation.
 
-    Takes (B, C, H, W), uint8 in 0 to 255 or float in [0, 1], and returns float32 of the same shape.
-
     Parameters
     ----------
     mean, std : sequence of float, one per channel
@@ -205,6 +201,17 @@ class Normalize(nn.Module):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, images):
+        """Scale a batch.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (B, C, H, W)
+            uint8, or floating with values in [0, 1].
+
+        Returns
+        -------
+        images : torch.Tensor of shape (B, C, H, W), dtype float32
+        """
         if not images.is_floating_point():
             images = images.float() / 255
         # Bicubic resizing overshoots.

@@ -9,7 +9,7 @@ def resolve_precision(precision, device):
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` is bfloat16 on CUDA devices that support it, and float32 elsewhere.
+        ``"auto"`` is bfloat16 on CUDA devices that have it in hardware, and float32 elsewhere.
     device : torch.device
 
     Returns
@@ -17,7 +17,7 @@ def resolve_precision(precision, device):
     dtype : torch.dtype
     """
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if fast else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 

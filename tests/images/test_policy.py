@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
-from ltlearn.images import find_bad_images, readable_rows
+from ltlearn.images import find_bad_images
+from ltlearn.images._policy import readable_rows
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ltlearn.exceptions import BadImageError
-from ltlearn.images import ArraySource, FileSource, _sources, as_image_source
+from ltlearn.images import _sources
+from ltlearn.images._sources import ArraySource, FileSource, as_image_source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
 
