@@ -56,7 +56,11 @@ def main(arguments=None):
         source=source,
         folder=options.out,
         proposer=proposer,
-        filter=_filter(options),
+        filter=FeatureFilter(
+            _features(options),
+            anchor_similarity=options.anchor_similarity,
+            duplicate_similarity=options.duplicate_similarity,
+        ),
         protected={name: _read_folder(path)[0] for name, path in options.protect},
         n_names=options.n_names,
     )
@@ -133,17 +137,10 @@ def _proposer(options, source):
     return None
 
 
-def _filter(options):
+def _features(options):
     from ltlearn.features import BackboneFeatures
 
-    features = BackboneFeatures(
-        backbone=options.backbone, cache=options.out / "features", verbose=1
-    )
-    return FeatureFilter(
-        features,
-        anchor_similarity=options.anchor_similarity,
-        duplicate_similarity=options.duplicate_similarity,
-    )
+    return BackboneFeatures(backbone=options.backbone, cache=options.out / "features", verbose=1)
 
 
 def _dry_run(proposer, source, targets, folder):

@@ -24,13 +24,6 @@ class FolderSource:
           ``class``, and optionally ``license``, ``license_url``, ``creator``, ``landing_page``.
     max_per_class : int, default=None
         Take no more than the first of each class, in the order of the CSV file or of the names.
-
-    Raises
-    ------
-    FileNotFoundError
-        When ``path`` does not exist.
-    ValueError
-        When a CSV file lacks a column.
     """
 
     def __init__(self, path, *, max_per_class=None):
@@ -54,8 +47,21 @@ class FolderSource:
             for path, rights in matching[: self.max_per_class]:
                 yield _candidate(name, path, rights)
 
-    def _files(self):
-        """Maps class names to lists of (path, what is said about the rights)."""
+    def files(self):
+        """Files of each class.
+
+        Returns
+        -------
+        files : dict
+            Maps class names to lists of (path, what is said about the rights).
+
+        Raises
+        ------
+        FileNotFoundError
+            When the bank does not exist.
+        ValueError
+            When a CSV file lacks a column.
+        """
         root = Path(self.path)
         if root.is_dir():
             return {
