@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 # Up to this many anchor-candidate pairs, the matrix of all weights is the fastest way on a CPU.
-_MAX_PAIRS = 2**16
+_MAX_PAIRS = 100_000
 
-# Proposals per anchor and round. One is accepted in at least 1 / (1 + log2 B) of the cases and in
-# more than nine of ten for ordinary labels, so that a second round is rare.
+# Proposals per anchor and round. One is accepted with a probability of at least 1 / (1 + log2 B),
+# about 0.95 for distinct scores and 0.75 for ratings with many ties: second rounds are rare.
 _N_PROPOSALS = 4
 
 
 def _pair_log_weight(distance: Tensor, pair_temperature: float, eps: float) -> Tensor:
-    """Log of the unnormalised partner probability; overwrites the distances."""
+    """Log of the unnormalized partner probability; overwrites the distances."""
     return distance.add_(eps).reciprocal_().mul_(pair_temperature)
 
 

@@ -95,7 +95,9 @@ class BalancedCrossEntropy(nn.Module):
             )
         self.log_prior.copy_((counts / counts.sum()).log())
 
-    def forward(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None):
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -108,6 +110,12 @@ class BalancedCrossEntropy(nn.Module):
         Returns
         -------
         Tensor of shape () or, for ``reduction="none"``, (B,)
+            Float32 or wider.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not agree.
         """
         values = self._sample_losses(self._adjust(logits), check_target(logits, target))
         return reduce_loss(values, sample_weight, self.reduction)

@@ -101,7 +101,9 @@ class EMDLoss(nn.Module):
         self.form = form
         self.reduction = check_reduction(reduction)
 
-    def forward(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None):
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -114,6 +116,12 @@ class EMDLoss(nn.Module):
         Returns
         -------
         Tensor of shape () or, for ``reduction="none"``, (B,)
+            Float32 or wider.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not agree.
         """
         prediction = at_least_float32(logits).softmax(dim=1)
         if self.form == "sample":

@@ -46,7 +46,9 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
         self.reduction = check_reduction(reduction)
 
-    def forward(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None):
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -59,6 +61,12 @@ class FocalLoss(nn.Module):
         Returns
         -------
         Tensor of shape () or, for ``reduction="none"``, (B,)
+            Float32 or wider.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not agree.
         """
         values = expected_label_loss(self._label_losses, at_least_float32(logits), target)
         return reduce_loss(values, sample_weight, self.reduction)

@@ -108,7 +108,9 @@ class LDAMLoss(nn.Module):
         """
         self.reweighting = self.drw_epoch is not None and epoch >= self.drw_epoch
 
-    def forward(self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None):
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Compute the loss.
 
         Parameters
@@ -121,6 +123,12 @@ class LDAMLoss(nn.Module):
         Returns
         -------
         Tensor of shape () or, for ``reduction="none"``, (B,)
+            Float32 or wider.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not agree.
         """
         values = expected_label_loss(self._label_losses, at_least_float32(logits), target)
         return reduce_loss(values, sample_weight, self.reduction)

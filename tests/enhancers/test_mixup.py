@@ -236,6 +236,15 @@ def test_gradient_flows_through_both_features():
     )
 
 
+def test_draws_and_shares_are_constants_for_labels_with_a_gradient():
+    scores = torch.randn(6, dtype=torch.float64, generator=seeded(), requires_grad=True)
+    mixed, mixed_scores = TailMixup(0.5)(
+        torch.eye(6, dtype=torch.float64), scores, generator=seeded()
+    )
+    mixed_scores.sum().backward()
+    torch.testing.assert_close(scores.grad, mixed.sum(0))
+
+
 @pytest.mark.parametrize("n_samples", [50, 1500])
 def test_a_generator_makes_it_reproducible_and_leaves_the_global_state(n_samples):
     tensors = (torch.randn(n_samples, 3), torch.randn(n_samples))
