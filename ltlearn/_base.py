@@ -188,10 +188,10 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         held_out = np.sort([block[random_state.randint(len(block))] for block in blocks])
         held_out = held_out[self._can_be_held_out(rows.y, held_out)]
         train, valid = rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
-        if not len(valid.X) or (rows.weight is not None and not valid.weight.any()):
+        if not len(valid.X):
             raise ValueError(
-                "No row with a positive weight can be held out for validation. Pass X_val and "
-                "y_val, or early_stopping=False."
+                "No row can be held out for validation. Pass X_val and y_val, or "
+                "early_stopping=False."
             )
         return train, valid
 
