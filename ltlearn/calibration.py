@@ -9,6 +9,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.linalg import lstsq
 from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
@@ -185,7 +186,7 @@ def _cubic(predictions, y, weights):
     scale = np.max(np.abs(predictions - center))
     design = np.vander((predictions - center) / (scale or 1.0), 4)
     root_weights = np.sqrt(weights)
-    coefficients, *_ = np.linalg.lstsq(design * root_weights[:, None], y * root_weights)
+    coefficients, *_ = lstsq(design * root_weights[:, None], y * root_weights)
     return design @ coefficients
 
 
