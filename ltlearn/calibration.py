@@ -62,8 +62,8 @@ class RecalibrationMap(BaseEstimator):
 
     Fitted by least squares on held-out predictions p and their labels y:
 
-    - ``"stretch"``: ``m + a (p - m)`` with a ≥ 0, where m is the mean of y;
-    - ``"linear"``: ``b + a p`` with a ≥ 0;
+    - ``"stretch"``: ``m + a (p - m)`` with a ≥ 0, where m is the mean of p and stays in place;
+    - ``"linear"``: ``b + a p`` with the same a, which also moves the mean to that of y;
     - ``"isotonic"``: any non-decreasing step function, interpolated linearly;
     - ``"cubic"``: a polynomial of degree 3, made flat where it would fall.
 
@@ -95,8 +95,8 @@ class RecalibrationMap(BaseEstimator):
     >>> y = np.linspace(0, 10, 300)
     >>> timid = 5 + 0.5 * (y - 5)
     >>> stretch = RecalibrationMap("stretch").fit(timid, y)
-    >>> round(stretch.slope_, 2), stretch.predict([2.5, 5.0, 7.5]).round(2)
-    (2.0, array([ 0.,  5., 10.]))
+    >>> round(stretch.slope_, 2), stretch.predict([3.0, 5.0, 7.0]).round(2)
+    (2.0, array([1., 5., 9.]))
     """
 
     _parameter_constraints: dict = {"method": [StrOptions(_METHODS)]}
@@ -148,13 +148,13 @@ class RecalibrationMap(BaseEstimator):
         return self
 
     def _fit_line(self, predictions, y, weights):
-        mean = np.average(y, weights=weights)
-        pivot = mean if self.method == "stretch" else np.average(predictions, weights=weights)
-        deviations = predictions - pivot
+        center, mean = np.average(predictions, weights=weights), np.average(y, weights=weights)
+        deviations = predictions - center
         variance = np.average(deviations**2, weights=weights)
         covariance = np.average(deviations * (y - mean), weights=weights)
         self.slope_ = float(max(covariance / variance, 0.0)) if variance > 0 else 1.0
-        self.intercept_ = float(mean - self.slope_ * pivot)
+        fixed_point = center if self.method == "stretch" else mean
+        self.intercept_ = float(fixed_point - self.slope_ * center)
 
     def predict(self, predictions):
         """Recalibrate predictions.
