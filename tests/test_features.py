@@ -441,7 +441,7 @@ def test_pretrained_is_the_default(monkeypatch):
     def missing(name, *args):
         raise MissingWeightsError(name)
 
-    monkeypatch.setattr("ltlearn.backbones._timm.hub_file", missing)
+    monkeypatch.setattr("ltlearn.backbones._timm.registered_weights", missing)
     with pytest.raises(MissingWeightsError, match="test_vit"):
         small(backbone_params=None).fit(PIXELS)
 
