@@ -46,7 +46,6 @@ from ltlearn.utils._compat import (
     _check_sample_weight,
     _fit_context,
     _routing_enabled,
-    _safe_indexing,
     _safe_split,
     validate_params,
 )
@@ -198,7 +197,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     regressor was not trained on, takes them apart again without changing their order (and
     together, where an overfitted regressor has them too far apart). On a test set as skewed as the
     training set ``"stretch"`` is the control to beat; where the test set is balanced over the
-    range of the label, ``"cubic"``.
+    range of the label, ``"cubic"``, fitted to an ``X_val`` that is balanced as well.
 
     Parameters
     ----------
@@ -305,7 +304,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if X_val is None:
             rows, predictions = self._cross_fit(X, y, routed)
             held_out = scores[rows]
-            weights = None if sample_weight is None else _safe_indexing(sample_weight, rows)
+            weights = None if sample_weight is None else sample_weight[rows]
         else:
             predictions = self.estimator_.predict(X_val)
             held_out, weights = scores_for(self.estimator_, y_val), None
