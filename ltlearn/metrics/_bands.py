@@ -325,7 +325,19 @@ class ClassBands:
 
     @classmethod
     def from_labels(cls, y, *, many_above=100, few_below=20):
-        """Bands from training labels ``y`` of shape (n_samples,)."""
+        """Bands from training labels.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            Training labels.
+        many_above, few_below : float, default=100 and 20
+            Classes with more, respectively fewer, training samples.
+
+        Returns
+        -------
+        bands : ClassBands
+        """
         classes, class_counts = np.unique(column_or_1d(y), return_counts=True)
         return cls(classes, class_counts, many_above=many_above, few_below=few_below)
 
