@@ -75,13 +75,13 @@ class RecalibrationMap(BaseEstimator):
 
     Attributes
     ----------
-    slope_ : float
-        a. Only for ``"stretch"`` and ``"linear"``.
-    intercept_ : float
-        b, or ``(1 - a) m`` for ``"stretch"``. Only for ``"stretch"`` and ``"linear"``.
-    isotonic_ : sklearn.isotonic.IsotonicRegression
-        The steps. Only for ``"isotonic"`` and ``"cubic"``; constant outside the range of the
-        predictions that were fitted.
+    slope_ : float or None
+        a; None for ``"isotonic"`` and ``"cubic"``.
+    intercept_ : float or None
+        b, or ``(1 - a) m`` for ``"stretch"``; None for ``"isotonic"`` and ``"cubic"``.
+    isotonic_ : sklearn.isotonic.IsotonicRegression or None
+        The steps, constant outside the range of the predictions that were fitted; None for
+        ``"stretch"`` and ``"linear"``.
 
     See Also
     --------
@@ -138,22 +138,23 @@ class RecalibrationMap(BaseEstimator):
                 SmallSampleWarning,
                 stacklevel=3,
             )
+        self.slope_ = self.intercept_ = self.isotonic_ = None
         if self.method in ("stretch", "linear"):
-            self._fit_line(predictions, y, weights)
+            self.slope_, self.intercept_ = self._line(predictions, y, weights)
         else:
             targets = _cubic(predictions, y, weights) if self.method == "cubic" else y
             self.isotonic_ = IsotonicRegression(out_of_bounds="clip")
             self.isotonic_.fit(predictions, targets, sample_weight=weights)
         return self
 
-    def _fit_line(self, predictions, y, weights):
+    def _line(self, predictions, y, weights):
         center, mean = np.average(predictions, weights=weights), np.average(y, weights=weights)
         deviations = predictions - center
         variance = np.average(deviations**2, weights=weights)
         covariance = np.average(deviations * (y - mean), weights=weights)
-        self.slope_ = float(max(covariance / variance, 0.0)) if variance > 0 else 1.0
-        fixed_point = center if self.method == "stretch" else mean
-        self.intercept_ = float(fixed_point - self.slope_ * center)
+        slope = float(max(covariance / variance, 0.0)) if variance > 0 else 1.0
+        value_at_center = center if self.method == "stretch" else mean
+        return slope, float(value_at_center - slope * center)
 
     def predict(self, predictions):
         """Recalibrate predictions.
@@ -169,7 +170,7 @@ class RecalibrationMap(BaseEstimator):
         """
         check_is_fitted(self)
         predictions = _as_column(predictions, "predictions")
-        if self.method in ("stretch", "linear"):
+        if self.isotonic_ is None:
             return self.intercept_ + self.slope_ * predictions
         return self.isotonic_.predict(predictions)
 
@@ -430,6 +431,8 @@ def _take_feature_attributes(meta_estimator):
     for attribute in ("n_features_in_", "feature_names_in_"):
         if hasattr(meta_estimator.estimator_, attribute):
             setattr(meta_estimator, attribute, getattr(meta_estimator.estimator_, attribute))
+        elif hasattr(meta_estimator, attribute):  # from a fit to other data
+            delattr(meta_estimator, attribute)
 
 
 @validate_params(
@@ -527,7 +530,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] A. K. Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, section 4.1.
+    .. [1] A. K. Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, equation 9.
 
     Examples
     --------

@@ -4,6 +4,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from imblearn.over_sampling import RandomOverSampler
@@ -175,6 +176,16 @@ def test_maps_of_invalid_data(predictions, y, weights, message):
         RecalibrationMap().fit(predictions, y, weights)
 
 
+def test_a_map_is_what_it_was_fitted_as():
+    recalibration = RecalibrationMap("cubic").fit(PREDICTIONS, Y)
+    cubic = recalibration.predict(PREDICTIONS)
+    recalibration.set_params(method="linear")
+    np.testing.assert_array_equal(recalibration.predict(PREDICTIONS), cubic)
+    recalibration.fit(PREDICTIONS, Y)
+    expected = RecalibrationMap("linear").fit(PREDICTIONS, Y)
+    np.testing.assert_array_equal(recalibration.predict(PREDICTIONS), expected.predict(PREDICTIONS))
+
+
 def test_maps_check_their_method():
     with pytest.raises(ValueError, match="'method' parameter of RecalibrationMap"):
         RecalibrationMap("quartic").fit(PREDICTIONS, Y)
@@ -343,6 +354,15 @@ def test_recalibrator_survives_pickling_and_cloning():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
     with pytest.raises(sklearn.exceptions.NotFittedError):
         clone(model).predict(X)
+
+
+@pytest.mark.parametrize("model", [Recalibrator(Ridge()), LogitAdjuster(LogisticRegression())])
+def test_feature_names_are_those_of_the_last_fit(model):
+    y = Y > 1 if isinstance(model, LogitAdjuster) else Y
+    model.fit(pd.DataFrame(X, columns=["left", "right"]), y)
+    np.testing.assert_array_equal(model.feature_names_in_, ["left", "right"])
+    assert model.fit(X[:, :1], y).n_features_in_ == 1
+    assert not hasattr(model, "feature_names_in_")
 
 
 def test_recalibrator_in_parallel():
