@@ -184,7 +184,7 @@ def fit(problem, epochs, seed, auxiliary=None, neighbors=None):
         device="cpu",
         random_state=seed,
         max_auxiliary_samples=AUXILIARY_SAMPLES,
-        neighbors=neighbors or {},
+        neighbors="auto" if auxiliary is None else neighbors or {},
         silencing=0.1 if neighbors else 1.0,
     )
     aux = {}

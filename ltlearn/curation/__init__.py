@@ -69,7 +69,7 @@ from ltlearn.curation._filter import FeatureFilter
 from ltlearn.curation._folder import FolderSource
 from ltlearn.curation._list import ListProposer
 from ltlearn.curation._llm import LLMProposer, Usage
-from ltlearn.curation._manifest import Row
+from ltlearn.curation._manifest import ManifestRow
 from ltlearn.curation._names import class_targets, screen
 from ltlearn.curation._openverse import OpenverseSearch
 from ltlearn.curation._rows import RowPool
@@ -97,10 +97,10 @@ __all__ = [
     "FolderSource",
     "LLMProposer",
     "ListProposer",
+    "ManifestRow",
     "OpenverseSearch",
     "Proposal",
     "Proposer",
-    "Row",
     "RowPool",
     "SearchEngine",
     "SearchResult",

@@ -58,7 +58,7 @@ def write_contact_sheet(folder, rows, *, max_images=24):
     ----------
     folder : path-like
         Output folder of :func:`~ltlearn.curation.curate`.
-    rows : sequence of Row
+    rows : sequence of ManifestRow
         The manifest.
     max_images : int, default=24
         Most images shown of each class as kept, and as rejected.

@@ -15,7 +15,7 @@ from ltlearn.curation._contact_sheet import write_contact_sheet
 from ltlearn.curation._files import now
 from ltlearn.curation._filter import FeatureFilter, are_rows
 from ltlearn.curation._manifest import (
-    Row,
+    ManifestRow,
     apply_edits,
     make_rows,
     neighbors_of,
@@ -45,7 +45,7 @@ class CuratedData:
         absent.
     folder : pathlib.Path
         Output folder.
-    rows : list of Row
+    rows : list of ManifestRow
         The manifest: every candidate, kept or not.
 
     Examples
@@ -57,7 +57,7 @@ class CuratedData:
     y_aux: np.ndarray
     neighbors: dict
     folder: Path
-    rows: list[Row] = field(repr=False)
+    rows: list[ManifestRow] = field(repr=False)
 
     def __repr__(self):
         return (

@@ -22,7 +22,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 # RFC 9309, 2.5: at least 500 KiB of a robots.txt must be parsed.
 ROBOTS_BYTES = 512 * 1024
 
-# A host is given up for the rest of a run after so many requests in a row that failed.
+# A host is given up for the rest of a run after so many URLs in a row that failed.
 FAILURES_PER_HOST = 3
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -66,13 +66,21 @@ class Fetcher:
         FetchError
             With ``permanent`` set where the same URL would be refused again.
         """
-        for attempt in range(self.rules.attempts):
+        host = _checked_url(url).host
+        failures = self._failures.pop(host, 0)
+        if failures >= FAILURES_PER_HOST:
+            self._failures[host] = failures
+            raise FetchError(f"{failures} URLs of {host} failed in a row", permanent=False)
+        for attempt in range(1, self.rules.attempts + 1):
             try:
                 return self._get(url, accept, robots and self.rules.robots), now()
             except FetchError as error:
-                if error.permanent or attempt + 1 == self.rules.attempts:
+                if error.permanent:
                     raise
-                time.sleep(min(self.rules.delay * 2**attempt, self.rules.max_delay))
+                if attempt == self.rules.attempts:
+                    self._failures[host] = failures + 1
+                    raise
+                time.sleep(min(self.rules.delay * 2 ** (attempt - 1), self.rules.max_delay))
 
     def _get(self, url, accept, robots):
         url = _checked_url(url)
@@ -115,21 +123,12 @@ class Fetcher:
 
     def _request(self, url, accept, delay, max_bytes, *, truncate=False):
         """One request, no redirects: status, headers and content."""
-        host = url.host
-        if self._failures.get(host, 0) >= FAILURES_PER_HOST:
-            raise FetchError(f"{host} failed {FAILURES_PER_HOST} times in a row", permanent=False)
-        self._wait(host, delay)
-        failures = self._failures.pop(host, 0)
+        self._wait(url.host, delay)
         try:
             return self._exchange(url, accept, max_bytes, truncate)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            self._failures[host] = failures + 1
             message = f"{type(error).__name__}: {error}".rstrip(": ")
             raise FetchError(message, permanent=False) from error
-        except FetchError as error:
-            if not error.permanent:
-                self._failures[host] = failures + 1
-            raise
 
     def _wait(self, host, delay):
         wait = max(0.0, self._next_start.get(host, 0.0) - time.monotonic())

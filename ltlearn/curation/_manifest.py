@@ -24,7 +24,7 @@ QUOTED_STARTS = tuple("'" + start for start in FORMULA_STARTS)
 
 
 @dataclass
-class Row:
+class ManifestRow:
     """A row of ``manifest.csv``.
 
     Parameters
@@ -89,7 +89,7 @@ class Row:
         return self.decision != self.automatic or self.reason.startswith(BY_HAND)
 
 
-COLUMNS = [field.name for field in fields(Row)]
+COLUMNS = [field.name for field in fields(ManifestRow)]
 
 
 def make_rows(candidates, verdicts, proposals, folder):
@@ -105,7 +105,7 @@ def make_rows(candidates, verdicts, proposals, folder):
 
     Returns
     -------
-    rows : list of Row
+    rows : list of ManifestRow
     """
     proposal_of = {(proposal.name, proposal.anchor): proposal for proposal in proposals}
     rows = []
@@ -113,7 +113,7 @@ def make_rows(candidates, verdicts, proposals, folder):
         proposal = proposal_of.get((candidate.name, verdict.anchor))
         decision = KEEP if verdict.keep else REJECT
         rows.append(
-            Row(
+            ManifestRow(
                 name=candidate.name,
                 source=candidate.source,
                 decision=decision,
@@ -141,13 +141,13 @@ def apply_edits(rows, earlier):
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list of ManifestRow
         Changed in place.
-    earlier : list of Row
+    earlier : list of ManifestRow
 
     Returns
     -------
-    ignored : list of Row
+    ignored : list of ManifestRow
         Earlier rows kept by hand whose candidate cannot be used, or is no longer there.
     """
     current = {row.key: row for row in rows}
@@ -173,7 +173,7 @@ def neighbors_of(rows):
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of ManifestRow
 
     Returns
     -------
@@ -215,7 +215,7 @@ def read_manifest(folder):
         missing = set(COLUMNS).difference(reader.fieldnames or ())
         if missing:
             raise CurationError(f"{path} lacks the column {', '.join(sorted(missing))}.")
-        rows = [Row(**{k: _unquote(row[k] or "") for k in COLUMNS}) for row in reader]
+        rows = [ManifestRow(**{k: _unquote(row[k] or "") for k in COLUMNS}) for row in reader]
     for line, row in enumerate(rows, start=2):
         row.decision = row.decision.strip().lower()
         if row.decision not in (KEEP, REJECT):

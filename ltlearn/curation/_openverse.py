@@ -1,9 +1,10 @@
 """Search for openly licensed images through the public API of Openverse."""
 
 import json
+from functools import cached_property
 from urllib.parse import urlencode
 
-from ltlearn.curation._rules import FetchRules
+from ltlearn.curation._rules import DEFAULT_RULES
 from ltlearn.curation._types import SearchResult
 from ltlearn.exceptions import FetchError
 
@@ -30,7 +31,7 @@ class OpenverseSearch:
         *,
         license="",
         base_url="https://api.openverse.org/v1/images/",
-        rules=FetchRules(),  # noqa: B008  (frozen)
+        rules=DEFAULT_RULES,
     ):
         self.license = license
         self.base_url = base_url
@@ -38,6 +39,13 @@ class OpenverseSearch:
 
     def __repr__(self):
         return f"OpenverseSearch(license={self.license!r}, base_url={self.base_url!r})"
+
+    @cached_property
+    def _fetcher(self):
+        """One for all searches: it keeps the time between requests."""
+        from ltlearn.curation._fetch import Fetcher
+
+        return Fetcher(self.rules)
 
     def search(self, query, n):
         """Yield up to ``n`` :class:`~ltlearn.curation.SearchResult`.
@@ -47,9 +55,6 @@ class OpenverseSearch:
         FetchError
             When the API cannot be reached, or answers in another format.
         """
-        from ltlearn.curation._fetch import Fetcher
-
-        fetcher = Fetcher(self.rules)
         parameters = {"q": query, "page_size": PAGE_SIZE}
         if self.license:
             parameters["license"] = self.license
@@ -57,7 +62,7 @@ class OpenverseSearch:
         while found < n and page < last_page:
             page += 1
             address = f"{self.base_url}?{urlencode({**parameters, 'page': page})}"
-            content, _ = fetcher.get(address, accept="application/json", robots=False)
+            content, _ = self._fetcher.get(address, accept="application/json", robots=False)
             try:
                 answer = json.loads(content)
                 last_page = int(answer["page_count"])

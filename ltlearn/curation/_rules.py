@@ -52,3 +52,6 @@ class FetchRules:
     max_delay: float = 60.0
     robots: bool = True
     user_agent: str = f"ltlearn/{__version__}"
+
+
+DEFAULT_RULES = FetchRules()

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from ltlearn.curation._files import Journal, checksum, now, write_atomically
-from ltlearn.curation._rules import FetchRules
+from ltlearn.curation._rules import DEFAULT_RULES
 from ltlearn.curation._types import Candidate, SearchResult
 from ltlearn.exceptions import BadImageError, FetchError
 from ltlearn.images._decode import decode_image
@@ -44,7 +44,7 @@ class WebSource:
         images_per_class=50,
         results_per_class=150,
         query="{name}",
-        rules=FetchRules(),  # noqa: B008  (frozen)
+        rules=DEFAULT_RULES,
     ):
         self.search = search
         self.images_per_class = images_per_class

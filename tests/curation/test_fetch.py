@@ -316,11 +316,20 @@ def test_shortened_body_is_a_failure(serve):
 def test_a_failing_host_is_given_up(serve):
     server = serve()
     server.routes["/bad"] = server.fixed(b"", status=503)
+    server.routes["/good"] = server.fixed(b"data")
     client = fetcher(attempts=2)
-    for _ in range(5):
-        with pytest.raises(FetchError):
-            client.get(f"{server.url}/bad", accept="image/", robots=False)
-    assert len(server.hits) == 3
+
+    def failing(times):
+        for _ in range(times):
+            with pytest.raises(FetchError):
+                client.get(f"{server.url}/bad", accept="image/", robots=False)
+
+    failing(2)
+    client.get(f"{server.url}/good", accept="image/", robots=False)
+    failing(5)
+    assert server.hits.count("/bad") == 2 * 2 + 3 * 2
+    with pytest.raises(FetchError, match=r"3 URLs of .* failed in a row"):
+        client.get(f"{server.url}/good", accept="image/", robots=False)
 
 
 class FakeTime:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from ltlearn.curation import Candidate, Proposal, Row, Verdict
+from ltlearn.curation import Candidate, ManifestRow, Proposal, Verdict
 from ltlearn.curation._manifest import (
     apply_edits,
     make_rows,
@@ -127,5 +127,5 @@ def test_a_spreadsheets_byte_order_mark_is_no_column(rows, tmp_path):
 
 
 def test_every_column_is_documented():
-    for name in Row.__dataclass_fields__:
-        assert name in Row.__doc__
+    for name in ManifestRow.__dataclass_fields__:
+        assert name in ManifestRow.__doc__
