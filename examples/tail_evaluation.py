@@ -40,7 +40,7 @@ def main(output):
     heading("Before training: diagnose")
     print(diagnose(y))
 
-    enhanced = ELTARegressor(reweighting="sqrt_inverse", random_state=0)
+    enhanced = ELTARegressor(random_state=0)
     plain = enhanced.without_enhancers()
     results = compare(
         {"plain": plain, "enhanced": enhanced},

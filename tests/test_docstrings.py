@@ -92,7 +92,7 @@ def fitted_estimators():
     yield ltlearn.GranularClassifier(max_epochs=1).fit(X, classes)
 
 
-@pytest.mark.parametrize("estimator", fitted_estimators(), ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)
 def test_fitted_attributes_are_those_documented(estimator):
     fitted = {
         name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")

@@ -22,9 +22,13 @@ p { margin: .2rem 0; max-width: 60rem; }
 figure { width: 8.2rem; margin: 0; }
 .thumbnail { width: 112px; height: 112px; padding: 3px; border: 3px solid; display: flex;
   align-items: center; justify-content: center; background: #f4f4f4; color: #555; }
-.thumbnail img { max-width: 112px; max-height: 112px; min-width: 64px; }
+.thumbnail img { width: 112px; height: 112px; object-fit: contain; }
 .keep .thumbnail { border-color: #0072b2; }
 .reject .thumbnail { border-color: #d55e00; border-style: dashed; }
+table { border-collapse: collapse; margin-top: 1rem; font-size: .875rem; }
+th, td { text-align: left; padding: .15rem 1.25rem .15rem 0; vertical-align: top; }
+td.number, th.number { text-align: right; }
+a { color: inherit; }
 figcaption { font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere; margin-top: .2rem; }
 """
 
@@ -41,10 +45,15 @@ PAGE = """<!DOCTYPE html>
 <body>
 <h1>Contact sheet</h1>
 <p>{kept} of {total} candidates kept in {classes} auxiliary classes. The number under an image is
-its cosine similarity to the nearest target class it was proposed for. The least certain come
-first: the least similar of the kept, the most similar of the rejected.</p>
+its cosine similarity to the nearest target class that its own was proposed for. The least certain
+come first: the least similar of the kept, the most similar of the rejected.</p>
 <p>To change a decision, edit the column <code>decision</code> of <code>manifest.csv</code> and run
 the curation again, or load the folder.</p>
+<table>
+<tr><th>Class</th><th class="number">Kept</th><th class="number">Rejected</th>
+<th>Neighbor of</th></tr>
+{overview}
+</table>
 {sections}
 </body>
 </html>
@@ -75,15 +84,20 @@ def write_contact_sheet(folder, rows, *, max_images=24):
     for target, names in neighbors_of(rows).items():
         for name in names:
             targets_of[name].append(target)
+    names = sorted(by_class)
+    overview = [
+        _overview(i, name, by_class[name], targets_of[name]) for i, name in enumerate(names)
+    ]
     sections = [
-        _section(name, by_class[name], targets_of[name], folder, max_images)
-        for name in sorted(by_class)
+        _section(i, name, by_class[name], targets_of[name], folder, max_images)
+        for i, name in enumerate(names)
     ]
     page = PAGE.format(
         style=STYLE,
         kept=sum(row.kept for row in rows),
         total=len(rows),
         classes=len({row.name for row in rows if row.kept}),
+        overview="\n".join(overview),
         sections="\n".join(sections),
     )
     path = folder / "contact_sheet.html"
@@ -91,12 +105,20 @@ def write_contact_sheet(folder, rows, *, max_images=24):
     return path
 
 
-def _section(name, rows, targets, folder, max_images):
+def _overview(number, name, rows, targets):
+    kept = sum(row.kept for row in rows)
+    return (
+        f'<tr><td><a href="#class{number}">{escape(name)}</a></td><td class="number">{kept}</td>'
+        f'<td class="number">{len(rows) - kept}</td><td>{escape(", ".join(targets))}</td></tr>'
+    )
+
+
+def _section(number, name, rows, targets, folder, max_images):
     kept = sorted((row for row in rows if row.kept), key=_similarity)
     rejected = sorted((row for row in rows if not row.kept), key=_similarity, reverse=True)
     relation = f"Neighbor of {', '.join(targets)}." if targets else "Not used."
     return (
-        f"<section>\n<h2>{escape(name)}</h2>\n<p>{escape(relation)}</p>\n"
+        f'<section id="class{number}">\n<h2>{escape(name)}</h2>\n<p>{escape(relation)}</p>\n'
         + _grid("Kept", "keep", kept, folder, max_images)
         + _grid("Rejected", "reject", rejected, folder, max_images)
         + "</section>"
@@ -113,11 +135,11 @@ def _grid(title, kind, rows, folder, max_images):
 
 
 def _figure(row, kind, folder):
-    caption = f"{row.similarity} {row.reason}".strip()
+    similarity = f"<b>{escape(row.similarity)}</b><br>" if row.similarity else ""
     return (
         f'<figure class="{kind}" title="{escape(row.source)}">'
         f'<div class="thumbnail">{_thumbnail(row, folder)}</div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figcaption>{similarity}{escape(row.reason)}</figcaption></figure>"
     )
 
 

@@ -90,7 +90,7 @@ def _candidate(name, path, rights):
     try:
         data = read_bytes(path)
         digest = checksum(data)
-        decode_image(data, path)
+        decode_image(data, path.name)  # the source names its folder
     except BadImageError as error:
         return Candidate(name, str(path), None, str(error), digest, retrieved=now(), **rights)
     return Candidate(name, str(path), str(path), checksum=digest, retrieved=now(), **rights)

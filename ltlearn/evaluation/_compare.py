@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import FitFailedWarning
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
 from ltlearn.evaluation._controls import choose_controls

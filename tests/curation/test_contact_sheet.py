@@ -68,6 +68,8 @@ def test_every_candidate_is_shown_with_its_reason(sheet):
     for part in ("2 of 4 candidates", "2 auxiliary classes", "below 0.500", "cannot be decoded"):
         assert part in text
     assert "Neighbor of otter." in text
+    assert [attrs["href"] for attrs in page.all("a")] == ["#class0", "#class1"]
+    assert [attrs["id"] for attrs in page.all("section")] == ["class0", "class1"]
 
 
 def test_the_least_certain_come_first_and_the_rest_is_counted(sheet):
