@@ -9,6 +9,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.linalg import lstsq
 from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
@@ -45,7 +46,6 @@ from ltlearn.utils._compat import (
     _check_sample_weight,
     _fit_context,
     _routing_enabled,
-    _safe_indexing,
     _safe_split,
     validate_params,
 )
@@ -61,8 +61,8 @@ class RecalibrationMap(BaseEstimator):
 
     Fitted by least squares on held-out predictions p and their labels y:
 
-    - ``"stretch"``: ``m + a (p - m)`` with a ≥ 0, where m is the mean of y;
-    - ``"linear"``: ``b + a p`` with a ≥ 0;
+    - ``"stretch"``: ``m + a (p - m)`` with a ≥ 0, where m is the mean of p and stays in place;
+    - ``"linear"``: ``b + a p`` with the same a, which also moves the mean to that of y;
     - ``"isotonic"``: any non-decreasing step function, interpolated linearly;
     - ``"cubic"``: a polynomial of degree 3, made flat where it would fall.
 
@@ -94,8 +94,8 @@ class RecalibrationMap(BaseEstimator):
     >>> y = np.linspace(0, 10, 300)
     >>> timid = 5 + 0.5 * (y - 5)
     >>> stretch = RecalibrationMap("stretch").fit(timid, y)
-    >>> round(stretch.slope_, 2), stretch.predict([2.5, 5.0, 7.5]).round(2)
-    (2.0, array([ 0.,  5., 10.]))
+    >>> round(stretch.slope_, 2), stretch.predict([3.0, 5.0, 7.0]).round(2)
+    (2.0, array([1., 5., 9.]))
     """
 
     _parameter_constraints: dict = {"method": [StrOptions(_METHODS)]}
@@ -147,13 +147,13 @@ class RecalibrationMap(BaseEstimator):
         return self
 
     def _fit_line(self, predictions, y, weights):
-        mean = np.average(y, weights=weights)
-        pivot = mean if self.method == "stretch" else np.average(predictions, weights=weights)
-        deviations = predictions - pivot
+        center, mean = np.average(predictions, weights=weights), np.average(y, weights=weights)
+        deviations = predictions - center
         variance = np.average(deviations**2, weights=weights)
         covariance = np.average(deviations * (y - mean), weights=weights)
         self.slope_ = float(max(covariance / variance, 0.0)) if variance > 0 else 1.0
-        self.intercept_ = float(mean - self.slope_ * pivot)
+        fixed_point = center if self.method == "stretch" else mean
+        self.intercept_ = float(fixed_point - self.slope_ * center)
 
     def predict(self, predictions):
         """Recalibrate predictions.
@@ -185,7 +185,7 @@ def _cubic(predictions, y, weights):
     scale = np.max(np.abs(predictions - center))
     design = np.vander((predictions - center) / (scale or 1.0), 4)
     root_weights = np.sqrt(weights)
-    coefficients, *_ = np.linalg.lstsq(design * root_weights[:, None], y * root_weights)
+    coefficients, *_ = lstsq(design * root_weights[:, None], y * root_weights)
     return design @ coefficients
 
 
@@ -197,7 +197,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     regressor was not trained on, takes them apart again without changing their order (and
     together, where an overfitted regressor has them too far apart). On a test set as skewed as the
     training set ``"stretch"`` is the control to beat; where the test set is balanced over the
-    range of the label, ``"cubic"``.
+    range of the label, ``"cubic"``, fitted to an ``X_val`` that is balanced as well.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if X_val is None:
             rows, predictions = self._cross_fit(X, y, routed)
             held_out = scores[rows]
-            weights = None if sample_weight is None else _safe_indexing(sample_weight, rows)
+            weights = None if sample_weight is None else sample_weight[rows]
         else:
             predictions = self.estimator_.predict(X_val)
             held_out, weights = scores_for(self.estimator_, y_val), None

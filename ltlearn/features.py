@@ -57,7 +57,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     feature_pooling : {None, "avg", "max", "token"}, default=None
         For a backbone by name: how its last feature map becomes a vector. None is the model's own
         way; ``"avg"`` and ``"max"`` are over positions, ``"token"`` is the class token.
-    batch_size : int, default=64
+    batch_size : int, default=32
+        Images that pass through the backbone together.
     num_workers : int, default=0
         Processes that decode files; 0 decodes in this one.
     device : str or torch.device, default="auto"
@@ -131,7 +132,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         image_size=None,
         crop_pct=None,
         feature_pooling=None,
-        batch_size=64,
+        batch_size=32,
         num_workers=0,
         device="auto",
         precision="auto",
@@ -202,7 +203,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Raises
         ------
         ValueError
-            When X does not hold images.
+            When X does not hold images, or the backbone gives values that are not finite.
         BadImageError
             When a file is missing or cannot be decoded; the message names it.
         """
@@ -212,22 +213,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if self._cache_folder is None:
             for rows, _, values in self._embed(source, np.arange(len(source))):
                 features[rows] = values
-            return features
-        cache = FeatureCache(self._cache_folder, self._fingerprint(), self.n_features_out_)
-        rows_of = {}
-        for row in range(len(source)):
-            rows_of.setdefault(source.digest(row), []).append(row)
-        missing = {}
-        for digest, rows in rows_of.items():
-            cached = cache.get(digest)
-            if cached is None:
-                missing[rows[0]] = rows
-            else:
-                features[rows] = cached
-        for first_rows, digests, values in self._embed(source, np.array(list(missing), dtype=int)):
-            for row, digest, value in zip(first_rows, digests, values, strict=True):
-                features[missing[row]] = value
-                cache.put(digest, value)
+        else:
+            self._embed_missing(source, features)
         return features
 
     def __sklearn_tags__(self):
@@ -264,6 +251,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _named_backbone(self):
         params = {**(self.backbone_params or {}), "feature_pooling": self.feature_pooling}
         if self.image_size is not None:
+            if "img_size" in params:
+                raise ValueError("image_size and img_size in backbone_params are one and the same.")
             params["img_size"] = _height_and_width(self.image_size)
         seed = None
         if not params.get("pretrained", True):
@@ -292,6 +281,24 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         settings = (CACHE_FORMAT, self._backbone_fingerprint, self.input_spec_, precision)
         return hashlib.blake2b(repr(settings).encode(), digest_size=20).hexdigest()
 
+    def _embed_missing(self, source, features):
+        """Fill ``features`` from the cache, and embed what is not in it."""
+        cache = FeatureCache(self._cache_folder, self._fingerprint(), self.n_features_out_)
+        rows_of = {}
+        for row in range(len(source)):
+            rows_of.setdefault(source.digest(row), []).append(row)
+        missing = {}
+        for digest, rows in rows_of.items():
+            cached = cache.get(digest)
+            if cached is None:
+                missing[rows[0]] = rows
+            else:
+                features[rows] = cached
+        for first_rows, digests, values in self._embed(source, np.array(list(missing), dtype=int)):
+            for row, digest, value in zip(first_rows, digests, values, strict=True):
+                features[missing[row]] = value
+                cache.put(digest, value)
+
     def _embed(self, source, rows):
         """Yield the rows of a batch, the hashes of their images, and their features."""
         from_files = isinstance(source, FileSource)
@@ -311,7 +318,12 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         batches = self._file_batches if from_files else self._array_batches
         with tqdm(total=len(rows), unit="image", disable=not self.verbose) as progress:
             for batch_rows, digests, images in batches(source, rows):
-                yield batch_rows, digests, embed(images)
+                features = embed(images)
+                finite = np.isfinite(features).all(axis=1)
+                if not finite.all():
+                    name = source.name(batch_rows[finite.argmin()])
+                    raise ValueError(f"The backbone gave features of {name} that are not finite.")
+                yield batch_rows, digests, features
                 progress.update(len(batch_rows))
 
     def _array_batches(self, source, rows):

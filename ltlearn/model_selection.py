@@ -212,7 +212,7 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
     >>> splitter = BinnedStratifiedShuffleSplit(1, test_size=2, n_bins=2, random_state=0)
     >>> train, test = next(splitter.split(np.zeros((6, 1)), y))
     >>> y[test]
-    array([2. , 9.5])
+    array([2.1, 1. ])
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
 
 def _spread(n_positions, n_chosen, rng):
     """Systematic sampling: ``n_chosen`` evenly spaced positions with a random start."""
-    return ((np.arange(n_chosen) + rng.uniform()) * n_positions / n_chosen).astype(int)
+    return (np.arange(n_chosen) * n_positions + rng.randint(n_positions)) // n_chosen
 
 
 class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):

@@ -34,14 +34,15 @@ def _check_labels(y, name="y"):
 
 
 def is_constant(y):
+    """Whether all labels are equal up to rounding."""
     return np.ptp(y) <= _RELATIVE_RESOLUTION * np.max(np.abs(y))
 
 
 def _silverman_bandwidth(y):
     spread = np.std(y)
-    interquartile_range = np.subtract(*np.quantile(y, [0.75, 0.25]))
-    if interquartile_range > 0:
-        spread = min(spread, interquartile_range / 1.349)
+    quartiles = np.quantile(y, [0.25, 0.75])
+    if not is_constant(quartiles):
+        spread = min(spread, np.ptp(quartiles) / 1.349)
     return 0.9 * spread * len(y) ** -0.2
 
 
@@ -94,7 +95,7 @@ def label_density(y, *, at=None, bandwidth=None):
 
     The labels are counted in equal-width bins an eighth of a bandwidth wide, the counts are
     smoothed with a Gaussian kernel that reflects at both ends of the range, and the result is
-    interpolated linearly [1]_. The cost is linear in the number of labels.
+    interpolated linearly [1]_. Nothing is computed per pair of labels.
 
     Parameters
     ----------
@@ -173,8 +174,8 @@ def label_density_weights(y, *, scheme="sqrt_inverse", bandwidth=None, max_ratio
         Standard deviation of the kernel in the unit of the labels; None takes Silverman's rule,
         see :func:`label_density`.
     max_ratio : float, default=200.0
-        Weights are clipped at this multiple of the smallest weight. The default is what the
-        published clipping of counts to 5..1000 amounts to [1]_. None does not clip.
+        Weights are clipped at this multiple of the smallest weight; None does not clip. The
+        default is the ratio that the authors of [1]_ allow by clipping counts to 5..1000.
 
     Returns
     -------
@@ -254,7 +255,7 @@ def class_weights(y, *, scheme="inverse", beta=0.9999):
     References
     ----------
     .. [1] Y. Cui, M. Jia, T.-Y. Lin, Y. Song and S. Belongie, "Class-Balanced Loss Based on
-       Effective Number of Samples", CVPR 2019, equation 2.
+       Effective Number of Samples", CVPR 2019, proposition 1.
 
     Examples
     --------

@@ -7,8 +7,7 @@ mini-batches, because repeating rows changes which rows meet in a batch.
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ltlearn import ELTARegressor
-from ltlearn._granular import GranularClassifier
+from ltlearn import ELTARegressor, GranularClassifier
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "mini-batches: repeating rows reorders them"

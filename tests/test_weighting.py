@@ -16,6 +16,7 @@ LABELS = {
     ),
     "zeros": np.r_[np.zeros(400), np.random.default_rng(3).exponential(size=50)],
     "gaps": np.array([0.0, 0.01, 0.5, 0.51, 0.52, 7.0, 7.3, 20.0]),
+    "nearly all equal": np.r_[0.3 + 1e-16 * np.random.default_rng(6).normal(size=300), 1.0],
     "outlier": np.r_[np.random.default_rng(4).normal(size=200), 1e9],
     "tiny range": 1e6 + 1e-3 * np.random.default_rng(5).uniform(size=100),
     "two": np.array([1.0, 2.0]),
@@ -111,7 +112,7 @@ def test_density_weights_are_powers_of_the_inverse_density(scheme, power):
 
 
 def test_rare_labels_weigh_more_with_heavy_tails():
-    for name in ("prices", "outlier", "zeros"):
+    for name in ("prices", "outlier", "zeros", "nearly all equal"):
         y = LABELS[name]
         weights = label_density_weights(y)
         assert weights[np.argmax(y)] > 3 * np.median(weights)
@@ -170,7 +171,7 @@ def test_effective_number_is_the_sum_of_powers_of_beta():
     beta = 0.9
     effective = {}
     for name in set(CLASSES):
-        # E_n = 1 + beta + ... + beta ** (n - 1), equation 2 written out
+        # E_n = 1 + beta + ... + beta ** (n - 1), proposition 1 written out
         effective[name] = sum(beta**i for i in range(np.sum(name == CLASSES)))
     expected = np.array([1 / effective[name] for name in CLASSES])
     weights = class_weights(CLASSES, scheme="effective_number", beta=beta)

@@ -7,9 +7,8 @@ from torch import nn
 
 from ltlearn.backbones._weights import (
     efficientnet_lite0_weights,
-    hub_file,
-    missing_weights,
     read_checkpoint,
+    registered_weights,
 )
 from ltlearn.exceptions import MissingWeightsError
 from ltlearn.images._spec import InputSpec
@@ -30,6 +29,15 @@ class TimmBackbone(nn.Module):
         maximum over positions, or as the class token.
     input_spec : InputSpec
         The images that the model takes.
+
+    Examples
+    --------
+    >>> import timm, torch
+    >>> from ltlearn.backbones import TimmBackbone
+    >>> from ltlearn.images import InputSpec
+    >>> model = timm.create_model("resnet10t", num_classes=0)
+    >>> TimmBackbone(model, "max", InputSpec(size=(64, 64)))(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 512])
     """
 
     def __init__(self, model, feature_pooling, input_spec):
@@ -45,6 +53,16 @@ class TimmBackbone(nn.Module):
             )
 
     def forward(self, images):
+        """Features of a batch.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (B, C, H, W), floating
+
+        Returns
+        -------
+        features : torch.Tensor of shape (B, D)
+        """
         if self.feature_pooling is None:
             return self.model(images)
         tokens = self._tokens(self.model.forward_features(images))
@@ -129,14 +147,13 @@ def timm_backbone(
         model_params["img_size"] = tuple(size)
 
     if checkpoint_path is not None:
-        state = read_checkpoint(checkpoint_path)
-        model = _with_weights(model_name, state, f"Checkpoint {checkpoint_path}", model_params)
+        model = _with_weights(model_name, read_checkpoint(checkpoint_path), model_params)
     elif not pretrained:
         model = _create(model_name, **model_params)
     elif packaged:
-        model = _with_weights(model_name, packaged(), "The packaged checkpoint", model_params)
+        model = _with_weights(model_name, packaged(), model_params)
     else:
-        model = _with_registered_weights(model_name, config, model_params)
+        model = _with_weights(model_name, registered_weights(model_name, config), model_params)
     spec = _timm_input_spec(model, size, model_params.get("in_chans"))
     return TimmBackbone(model, feature_pooling, spec)
 
@@ -208,25 +225,7 @@ def _registered_config(name):
         ) from error
 
 
-def _with_registered_weights(name, config, params):
-    """The weights that timm's registry names for a model."""
-    if not config.has_weights:
-        raise MissingWeightsError(
-            f"timm has no pretrained weights for {name!r}. Give a file, "
-            'backbone_params={"checkpoint_path": ...}, or ask for random weights, '
-            'backbone_params={"pretrained": False}.'
-        )
-    if config.hf_hub_id:
-        file = hub_file(name, config.hf_hub_id, config.hf_hub_filename)
-        overlay = {"file": file, "custom_load": False}
-        return _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **params)
-    try:
-        return _create(name, pretrained=True, **params)
-    except OSError as error:
-        raise missing_weights(name, config.url) from error
-
-
-def _with_weights(name, state, source, params):
+def _with_weights(name, state, params):
     """A model with the given weights, all of them but the classifier's."""
     model = _create(name, **params)
     classifiers = model.pretrained_cfg.get("classifier") or ()
@@ -251,7 +250,9 @@ def _with_weights(name, state, source, params):
             **params,
         )
     except (RuntimeError, KeyError) as error:
-        raise MissingWeightsError(f"{source} does not fit {name}: {error}") from error
+        raise MissingWeightsError(
+            f"The weights do not fit {name} built with {params}: {error}"
+        ) from error
     model.pretrained_cfg.pop("state_dict", None)
     model.reset_classifier(0)
     return model

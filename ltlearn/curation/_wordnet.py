@@ -36,7 +36,7 @@ class WordNetProposer:
     max_distance : int, default=8
         For a ``vocabulary``: the largest number of steps between two synsets.
     senses : dict, default=None
-        Maps names of target classes to the synset that is meant, e.g.
+        Maps names of target classes, or of the vocabulary, to the synset that is meant, e.g.
         ``{"seal": "seal.n.09"}``, instead of all their senses.
 
     Notes
@@ -89,7 +89,7 @@ class WordNetProposer:
     def _senses(self, wordnet, name):
         if name in (self.senses or {}):
             return [wordnet.synset(self.senses[name])]
-        return _lookup(wordnet, name)
+        return wordnet.synsets(name.strip().replace(" ", "_"), pos="n")  # most frequent first
 
     def _relatives(self, senses):
         known = set(chain.from_iterable(senses.values()))
@@ -105,7 +105,7 @@ class WordNetProposer:
                         yield anchor, relative.lemma_names()[0].replace("_", " ")
 
     def _nearest(self, wordnet, senses):
-        ancestors = {name: _ancestors(_lookup(wordnet, name)) for name in self.vocabulary}
+        ancestors = {name: _ancestors(self._senses(wordnet, name)) for name in self.vocabulary}
         for anchor, synsets in senses.items():
             own = _ancestors(synsets)
             distances = {
@@ -150,11 +150,6 @@ def _open_wordnet(folder):
             warnings.filterwarnings("ignore", "The multilingual functions are not available")
             wordnet = Reader(str(folder), None)
         yield wordnet
-
-
-def _lookup(wordnet, name):
-    """Noun senses of a name, the most frequent first."""
-    return wordnet.synsets(name.strip().replace(" ", "_"), pos="n")
 
 
 def _sorted(synsets):

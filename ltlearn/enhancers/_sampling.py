@@ -42,26 +42,45 @@ def draw_partners(
     generator: torch.Generator | None,
 ) -> Tensor:
     """For every anchor i one j != i, with ``P(j|i) ∝ exp(tau2 / (|s_i - s_j| + eps))``; (M,)."""
-    if scores.device.type == "cpu" and len(anchors) * len(scores) > _MAX_PAIRS:
+    on_cpu = scores.device.type == "cpu"
+    if on_cpu and len(anchors) * len(scores) > _MAX_PAIRS:
         return partners_by_blocks(scores, anchors, pair_temperature, eps, generator)
-    return partners_from_matrix(scores, anchors, pair_temperature, eps, generator)
+    log_weight = candidate_log_weights(scores, anchors, pair_temperature, eps)
+    return (invert_rows if on_cpu else race_rows)(log_weight, generator)
 
 
-def partners_from_matrix(scores, anchors, pair_temperature, eps, generator) -> Tensor:
-    """Draw from the weights of all anchor-candidate pairs, (M, B)."""
+def candidate_log_weights(
+    scores: Tensor, anchors: Tensor, pair_temperature: float, eps: float
+) -> Tensor:
+    """Log-weights (M, B) of all candidates; -inf for the anchor itself."""
     distance = (scores.index_select(0, anchors).unsqueeze(1) - scores).abs_()
     log_weight = _pair_log_weight(distance, pair_temperature, eps)
-    log_weight.scatter_(1, anchors.unsqueeze(1), -math.inf)
-    if scores.device.type != "cpu":
-        noise = torch.empty_like(log_weight).exponential_(generator=generator).log_()
-        return log_weight.sub_(noise).argmax(dim=1)
-    # On a CPU one uniform number per anchor is much cheaper than B exponential ones. multinomial
-    # takes that way, the inverse of the distribution function, from two draws on; one is used.
+    return log_weight.scatter_(1, anchors.unsqueeze(1), -math.inf)
+
+
+def race_rows(log_weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one column per row as the largest log-weight plus Gumbel noise: no host wait."""
+    noise = torch.empty_like(log_weight).exponential_(generator=generator).log_()
+    return (log_weight - noise).argmax(dim=1)
+
+
+def invert_rows(log_weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one column per row by inverting the distribution function.
+
+    On a CPU, one uniform number per row is much cheaper than exponential noise per entry;
+    multinomial takes this way from two draws on, of which one is used.
+    """
     draws = torch.multinomial(log_weight.softmax(dim=1), 2, replacement=True, generator=generator)
     return draws[:, 0]
 
 
-def partners_by_blocks(scores, anchors, pair_temperature, eps, generator) -> Tensor:
+def partners_by_blocks(
+    scores: Tensor,
+    anchors: Tensor,
+    pair_temperature: float,
+    eps: float,
+    generator: torch.Generator | None,
+) -> Tensor:
     """Draw by exact rejection sampling from O(log B) weights per anchor.
 
     In sorted order, the candidates on either side of an anchor fall into blocks of 1, 2, 4, ...

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import re
+from functools import partial
 from pathlib import Path
 
 import joblib
-import numpy as np
 
 
 class Checkpoint:
@@ -55,24 +54,30 @@ class Checkpoint:
 def fingerprint(*parts):
     """Return a hash that is the same in every session for equal arguments.
 
-    Estimators count by class and parameters, arrays and data frames by content, functions by
-    name, anything else by its ``repr``.
+    Estimators count by class and parameters, torch modules by structure and weights, functions
+    by name, everything else by content.
     """
     return hashlib.sha256(repr([_describe(part) for part in parts]).encode()).hexdigest()
 
 
 def _describe(value):
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        name = f"{type(value).__module__}.{type(value).__qualname__}"
-        return name, _describe(value.get_params(deep=False))
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return repr(value)
     if isinstance(value, dict):
         return sorted((repr(key), _describe(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return [_describe(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(map(repr, value))
-    if isinstance(value, np.ndarray) or hasattr(value, "__array__") or hasattr(value, "tocsr"):
-        return joblib.hash(value)
+    if isinstance(value, partial):
+        return _describe((value.func, value.args, value.keywords))
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "get_params"):
+        return name, _describe(value.get_params(deep=False))
+    if hasattr(value, "state_dict"):
+        return name, repr(value), _describe(dict(value.state_dict()))
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return name, joblib.hash(value)

@@ -123,9 +123,11 @@ def compare(
         Share of the training rows to cut out, stratified along the label, where ``cv`` gives no
         validation rows. They go to ``fit`` as ``X_val`` and ``y_val`` where it takes them.
     fit_params : dict, default=None
-        Name of an estimator to its extra arguments of ``fit``, passed whole (never sliced), or
-        to a function of the split that returns them; the split has the attributes ``index``,
-        ``seed``, ``train``, ``validation`` and ``test``.
+        Name of an estimator to its extra arguments of ``fit``, or to a function of the split that
+        returns them; the split has the attributes ``index``, ``seed``, ``train``,
+        ``validation`` and ``test``. The arguments are never sliced. Wrap those that have nothing
+        to do with the rows of ``X`` in :class:`~ltlearn.Whole` all the same, since the estimators
+        of ltlearn ask for that where lengths happen to agree.
     n_jobs : int, default=None
         Runs at the same time, as in joblib. Each then uses one torch thread.
     checkpoint : path-like, default=None

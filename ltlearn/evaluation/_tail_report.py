@@ -242,9 +242,9 @@ def _stretch(outcome, held_out):
     else:
         y_pred = recalibrate("stretch", held_out.y_pred, held_out.y_true, outcome.y_pred)
         n_rows = len(held_out.y_true)
-        note = f"The stretch control was fitted to {n_rows:,} validation rows."
+        note = "The stretch control was fitted to the validation rows."
     if n_rows < _ENOUGH_TO_RECALIBRATE:
-        note += f" With fewer than {_ENOUGH_TO_RECALIBRATE} it may look worse than it is."
+        note += f" It had {n_rows} rows to learn from and needs about {_ENOUGH_TO_RECALIBRATE}."
     return replace(outcome, y_pred=y_pred), note
 
 

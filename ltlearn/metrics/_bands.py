@@ -295,7 +295,7 @@ class ClassBands:
     References
     ----------
     .. [1] Z. Liu, Z. Miao, X. Zhan, J. Wang, B. Gong and S. X. Yu, "Large-Scale Long-Tailed
-       Recognition in an Open World", CVPR 2019, section 5.
+       Recognition in an Open World", CVPR 2019.
 
     Examples
     --------

@@ -6,10 +6,10 @@ from ltlearn.metrics._scores import as_scores, expected_score
 
 
 def find_fitted(estimator, *attributes):
-    """The innermost-wrapped part of a fitted estimator that has all ``attributes``, or None.
+    """The outermost part of a fitted estimator that has all ``attributes``, or None.
 
-    Looks at the estimator itself, then at the last step of a pipeline, the best estimator of a
-    search and the fitted estimator of a meta-estimator. It does not enter a
+    Looks at the estimator itself, then inward at the last step of a pipeline, the best estimator
+    of a search and the fitted estimator of a meta-estimator. It does not enter a
     ``TransformedTargetRegressor`` nor a pipeline with a resampler: what is in there saw other
     labels than those of the training data.
     """

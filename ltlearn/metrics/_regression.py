@@ -276,7 +276,7 @@ def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
     {
         **_WEIGHTED,
         "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "score_range": [tuple, list, None],
+        "score_range": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -313,7 +313,7 @@ def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=N
     References
     ----------
     .. [1] J. Ren, M. Zhang, C. Yu and Z. Liu, "Balanced MSE for Imbalanced Visual Regression",
-       CVPR 2022, section 5.
+       CVPR 2022.
 
     Examples
     --------

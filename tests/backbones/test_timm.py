@@ -5,7 +5,6 @@ import pickle
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from ltlearn.backbones import _timm
@@ -126,29 +125,27 @@ def test_a_model_without_weights_is_never_silently_random():
         timm_backbone(without)
 
 
-def test_pretrained_weights_are_the_files(tmp_path, monkeypatch):
+def test_pretrained_weights_are_the_registered_ones(monkeypatch):
     source = timm.create_model("resnet10t")
-    path = tmp_path / "model.safetensors"
-    save_file(source.state_dict(), path)
     asked = []
 
-    def hub_file(*args):
-        asked.append(args)
-        return str(path)
+    def registered_weights(name, config):
+        asked.append((name, config.hf_hub_id))
+        return source.state_dict()
 
-    monkeypatch.setattr(_timm, "hub_file", hub_file)
+    monkeypatch.setattr(_timm, "registered_weights", registered_weights)
+    backbone = timm_backbone("resnet10t")
     source.reset_classifier(0)
-    assert_same_weights(timm_backbone("resnet10t").model, source)
-    assert asked == [("resnet10t", "timm/resnet10t.c3_in1k", None)]
+    assert_same_weights(backbone.model, source)
+    assert asked == [("resnet10t", "timm/resnet10t.c3_in1k")]
 
 
-def test_weights_that_cannot_be_downloaded_from_a_url(monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(timm.models._builder, "load_state_dict_from_url", fail)
-    with pytest.raises(MissingWeightsError, match=r"gcvit_xxtiny.*checkpoint_path"):
-        timm_backbone("gcvit_xxtiny")
+def test_layers_that_pretrained_weights_lack_are_never_silently_random(monkeypatch):
+    """Pooling over positions gives a vision transformer a norm that its weights do not have."""
+    weights = timm.create_model("test_vit").state_dict()
+    monkeypatch.setattr(_timm, "registered_weights", lambda name, config: weights)
+    with pytest.raises(MissingWeightsError, match=r"(?s)do not fit test_vit .*fc_norm"):
+        timm_backbone("test_vit", global_pool="avg")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +193,7 @@ def test_checkpoints_must_fit(fault, tmp_path):
         state["bn1.weight"] = torch.zeros(3)
     path = tmp_path / "weights.pth"
     torch.save(state, path)
-    with pytest.raises(MissingWeightsError, match=r"weights\.pth does not fit test_resnet"):
+    with pytest.raises(MissingWeightsError, match=r"do not fit test_resnet"):
         timm_backbone("test_resnet", checkpoint_path=path)
 
 

@@ -1,6 +1,6 @@
 """Weights come from where they are said to come from, or an error says how to give them."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -12,6 +12,8 @@ from ltlearn.backbones import _weights
 from ltlearn.exceptions import MissingWeightsError
 
 REPOSITORY = "timm/resnet10t.c3_in1k"
+CONFIG = timm.get_pretrained_cfg("resnet10t")
+STATE = {"a": torch.arange(3.0)}
 
 
 @pytest.fixture
@@ -45,8 +47,8 @@ def put_in_cache(folder, filename, state):
 def test_without_connection_or_cache_it_asks_once_and_says_what_to_do(hub_cache):
     _, asked = hub_cache
     with pytest.raises(MissingWeightsError, match="resnet10t") as caught:
-        _weights.hub_file("resnet10t", REPOSITORY)
-    for part in (REPOSITORY, "model.safetensors", "checkpoint_path", "HF_HOME", "pretrained"):
+        _weights.registered_weights("resnet10t", CONFIG)
+    for part in (REPOSITORY, "checkpoint_path", "HF_HOME", "pretrained"):
         assert part in str(caught.value)
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert len(asked) == 1
@@ -56,26 +58,52 @@ def test_without_connection_or_cache_it_asks_once_and_says_what_to_do(hub_cache)
 @pytest.mark.parametrize("filename", ["model.safetensors", "pytorch_model.bin"])
 def test_the_cache_is_used_without_asking_the_hub(filename, hub_cache):
     folder, asked = hub_cache
-    path = put_in_cache(folder, filename, {"a": torch.zeros(1)})
-    assert Path(_weights.hub_file("resnet10t", REPOSITORY)) == path
+    put_in_cache(folder, filename, STATE)
+    assert torch.equal(_weights.registered_weights("resnet10t", CONFIG)["a"], STATE["a"])
     assert not asked
 
 
-def test_a_file_that_is_not_in_the_repository_is_not_the_last_word(hub_cache, monkeypatch):
-    def only_the_second(url, **kwargs):
-        if url.endswith("safetensors"):
+@pytest.mark.parametrize("n_there", [1, 0])
+def test_both_of_timms_file_names_are_tried(n_there, hub_cache, tmp_path, monkeypatch):
+    def not_there(url, **kwargs):
+        if url.endswith("safetensors") or not n_there:
             raise huggingface_hub.utils.EntryNotFoundError("404")
 
     downloaded = []
 
     def download(repository, filename, revision=None):
         downloaded.append((repository, filename, revision))
-        return "here"
+        torch.save(STATE, tmp_path / filename)
+        return str(tmp_path / filename)
 
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", only_the_second)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", not_there)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    assert _weights.hub_file("resnet10t", f"{REPOSITORY}@v2") == "here"
-    assert downloaded == [(REPOSITORY, "pytorch_model.bin", "v2")]
+    config = replace(CONFIG, hf_hub_id=f"{REPOSITORY}@v2")
+    if n_there:
+        assert torch.equal(_weights.registered_weights("resnet10t", config)["a"], STATE["a"])
+        assert downloaded == [(REPOSITORY, "pytorch_model.bin", "v2")]
+    else:
+        with pytest.raises(MissingWeightsError, match="resnet10t"):
+            _weights.registered_weights("resnet10t", config)
+
+
+def test_weights_from_a_url(monkeypatch):
+    config = replace(CONFIG, hf_hub_id=None, url="https://example.org/weights.pth")
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda url, **kwargs: {url: 1})
+    assert _weights.registered_weights("resnet10t", config) == {config.url: 1}
+
+    def fail(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    with pytest.raises(MissingWeightsError, match=r"example\.org.*TORCH_HOME"):
+        _weights.registered_weights("resnet10t", config)
+
+
+def test_a_model_without_weights():
+    config = replace(CONFIG, hf_hub_id=None, url=None)
+    with pytest.raises(MissingWeightsError, match="timm has no pretrained weights"):
+        _weights.registered_weights("resnet10t", config)
 
 
 def test_read_checkpoint(tmp_path):

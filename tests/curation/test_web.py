@@ -5,10 +5,9 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
+import threading
 import zlib
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -258,56 +257,65 @@ def test_interrupted_between_images(bank, tmp_path, stop_after):
     assert all(server.hits.count(path) == 1 for path in contents)
 
 
-def test_interrupted_while_writing(bank, tmp_path, monkeypatch):
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of it runs any more."""
+
+
+def test_killed_at_any_step_of_writing(bank, tmp_path, monkeypatch):
+    """Killed at the first, second, ... write to the disk, then resumed."""
     server, contents = bank
-    real_replace, calls = os.replace, []
+    paths = ["/0.png", "/1.png", "/2.png"]
+    expected = [contents[path] for path in paths]
+    real = {"fsync": os.fsync, "replace": os.replace}
+    step = 0
+    while True:
+        folder = tmp_path / str(step)
+        steps = []
 
-    def interrupted(source, destination):
-        calls.append(destination)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        real_replace(source, destination)
+        def dying(name, *args, steps=steps, step=step):
+            steps.append(name)
+            if len(steps) > step:
+                raise Killed
+            real[name](*args)
 
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        list(source_of(server, sorted(contents)).fetch(["a"], tmp_path))
-    assert len(stored(tmp_path)) == 2
-    candidates = list(source_of(server, sorted(contents)).fetch(["a"], tmp_path))
-    assert [Path(c.item).read_bytes() for c in candidates] == list(contents.values())
-    assert [server.hits.count(path) for path in sorted(contents)] == [1, 1, 2, 1, 1, 1]
+        def dead(*args, **kwargs):
+            raise Killed
+
+        server.hits.clear()
+        with monkeypatch.context() as patch:
+            for name in real:
+                patch.setattr(os, name, partial(dying, name))
+            patch.setattr(Path, "unlink", dead)
+            try:
+                list(source_of(server, paths).fetch(["a"], folder))
+                break
+            except Killed:
+                before = list(server.hits)
+        candidates = list(source_of(server, paths).fetch(["a"], folder))
+        assert [Path(c.item).read_bytes() for c in candidates] == expected
+        assert len([path for path in stored(folder) if "/." not in path]) == 3
+        again = [path for path in paths if server.hits.count(path) > 1]
+        assert again in ([], [path for path in before if path in paths][-1:])
+        step += 1
+    assert step == 10  # the search; image, its name, and the journal for each of three
 
 
-def test_killed_in_the_middle_of_a_download(bank, tmp_path):
-    """A process is killed while the third image is on its way; another one finishes its work."""
+def test_interrupted_in_the_middle_of_a_download(bank, tmp_path):
     server, contents = bank
     good = server.routes["/2.png"]
-    script = textwrap.dedent(
-        """
-        import sys
-        from ltlearn.curation import FetchRules, SearchResult, WebSource
 
-        class ListSearch:
-            def search(self, query, n):
-                return [SearchResult(url) for url in sys.argv[2:]]
-
-        rules = FetchRules(allow_networks=("127.0.0.1/32",), delay=0)
-        list(WebSource(ListSearch(), rules=rules).fetch(["a"], sys.argv[1]))
-        """
-    )
-    urls = [server.url + path for path in sorted(contents)]
-
-    def kill(handler):
+    def interrupt(handler):
         handler.send_response(200)
         handler.send_header("Content-Type", "image/png")
         handler.send_header("Content-Length", str(len(contents["/2.png"])))
         handler.end_headers()
         handler.wfile.write(contents["/2.png"][:100])
-        os.kill(process.pid, signal.SIGKILL)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        server.stopping.wait(10)
 
-    server.routes["/2.png"] = kill
-    command = [sys.executable, "-c", script, str(tmp_path), *urls]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert process.wait(60) == -signal.SIGKILL
+    server.routes["/2.png"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        list(source_of(server, sorted(contents)).fetch(["a"], tmp_path))
     assert len(stored(tmp_path)) == 2
 
     server.routes["/2.png"] = good

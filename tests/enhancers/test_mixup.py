@@ -7,10 +7,12 @@ from scipy.stats import chisquare
 
 from ltlearn.enhancers import TailMixup, anchor_probabilities, partner_probabilities
 from ltlearn.enhancers._sampling import (
+    candidate_log_weights,
     draw_anchors,
     draw_partners,
+    invert_rows,
     partners_by_blocks,
-    partners_from_matrix,
+    race_rows,
 )
 
 
@@ -127,7 +129,23 @@ PARTNER_CASES = {
 }
 
 
-@pytest.mark.parametrize("draw", [partners_from_matrix, partners_by_blocks])
+def partners_by_inversion(scores, anchors, pair_temperature, eps, generator):
+    """Small batches on a CPU."""
+    weights = candidate_log_weights(scores, anchors, pair_temperature, eps)
+    return invert_rows(weights, generator)
+
+
+def partners_by_race(scores, anchors, pair_temperature, eps, generator):
+    """Accelerators."""
+    return race_rows(candidate_log_weights(scores, anchors, pair_temperature, eps), generator)
+
+
+every_sampler = pytest.mark.parametrize(
+    "draw", [partners_by_inversion, partners_by_race, partners_by_blocks]
+)
+
+
+@every_sampler
 @pytest.mark.parametrize("case", PARTNER_CASES)
 @pytest.mark.parametrize("rank", [0, 1, "middle", -1])
 def test_partner_frequencies(draw, case, rank):
@@ -139,7 +157,7 @@ def test_partner_frequencies(draw, case, rank):
     assert_frequencies(partners.bincount(minlength=len(scores)).double(), expected)
 
 
-@pytest.mark.parametrize("draw", [partners_from_matrix, partners_by_blocks])
+@every_sampler
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_no_sample_is_its_own_partner(draw, dtype):
     scores = torch.randint(0, 5, (300,), generator=seeded()).to(dtype)
@@ -152,13 +170,13 @@ def test_no_sample_is_its_own_partner(draw, dtype):
 
 def test_large_batches_take_the_block_path(monkeypatch):
     called = []
-    for name in ("partners_by_blocks", "partners_from_matrix"):
+    for name in ("partners_by_blocks", "invert_rows"):
         monkeypatch.setitem(
             draw_partners.__globals__, name, lambda *_, name=name: called.append(name)
         )
     for n_samples in (64, 4096):
         draw_partners(torch.zeros(n_samples), torch.arange(n_samples // 4), 2.0, 0.01, None)
-    assert called == ["partners_from_matrix", "partners_by_blocks"]
+    assert called == ["invert_rows", "partners_by_blocks"]
 
 
 @pytest.mark.parametrize("n_samples", [5, 1200])

@@ -143,7 +143,7 @@ def test_regression_values(skewed):
     change = few["estimator"] / few["baseline"] - 1
     assert few["change_from_baseline"] == pytest.approx(change)
     assert few["change_from_baseline_low"] < change < few["change_from_baseline_high"]
-    assert "fitted to 300 validation rows." in repr(report)
+    assert "fitted to the validation rows." in repr(report)
 
 
 def test_without_validation_rows_the_control_is_cross_fitted(skewed):
@@ -154,6 +154,11 @@ def test_without_validation_rows_the_control_is_cross_fitted(skewed):
     options = {"baseline": model, "y_train": skewed["y_train"], "n_resamples": 100}
     report = tail_report(model, np.zeros((n, 1)), y, **options)
     assert "cross-fitted" in repr(report)
+    assert "about 200" not in repr(report)
+    few = slice(0, 100)
+    base = Constant(predicted[few]).fit(None, None)
+    small = tail_report(base, np.zeros((100, 1)), y[few], baseline=base, y_train=y)
+    assert "It had 80 rows to learn from and needs about 200." in repr(small)
     fitted_on_all = RecalibrationMap().fit(predicted, y).predict(predicted)
     leaky = mean_absolute_error(y, fitted_on_all)
     assert row(report, "overall")["baseline + stretch"] == pytest.approx(leaky, rel=0.05)

@@ -302,7 +302,7 @@ def test_unknown_names_are_still_refused():
             X, Y
         ),
         lambda: TunedThresholdClassifierCV(
-            LogisticRegression(), scoring="balanced_accuracy", cv=2
+            LogisticRegression(), scoring="geometric_mean_recall", cv=2
         ).fit(X_CLASS, Y_CLASS == "rare"),
     ],
 )
