@@ -17,19 +17,23 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
-from skorch.callbacks import EarlyStopping
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch.callbacks import EarlyStopping, GradientNormClipping
 
-from ltlearn._batches import ShuffledEpochs, TensorData
-from ltlearn._inputs import ArrayInputs, TableInputs
+from ltlearn._batches import ShuffledEpochs
+from ltlearn._inputs import ArrayInputs, ImageInputs, TableInputs
 from ltlearn._net import ObjectiveNet
-from ltlearn._network import GivenBackbone, Network
+from ltlearn._network import GivenBackbone, NamedBackbone, Network
 from ltlearn._observers import EpochBar, TaskReporter
+from ltlearn._schedule import LayerDecay, WarmupCosine
+from ltlearn._warmup import HeadWarmup
 from ltlearn._whole import unwrap
-from ltlearn.backbones import MLP
+from ltlearn.backbones import MLP, timm_input_spec
+from ltlearn.images import RECIPES, Recipe
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, _check_sample_weight
 from ltlearn.utils._device import resolve_device
+from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import draw_seed, isolated_generators
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -51,18 +55,32 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """Validation, seeding, batching, early stopping, prediction and persistence."""
 
     _parameter_constraints: dict = {
-        "backbone": [StrOptions({"mlp"}), callable],
+        "backbone": [str, callable],
+        "backbone_params": [dict, None],
+        "feature_pooling": [StrOptions({"avg", "max", "token"}), None],
+        "freeze_backbone": ["boolean"],
+        "head_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "hidden_layer_sizes": ["array-like"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "augmentation": [str, Recipe, None],
+        "num_workers": [Interval(Integral, 0, None, closed="left")],
+        "on_bad_image": [StrOptions({"raise", "skip"})],
         "device": [str, torch.device],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "compile": ["boolean"],
         "callbacks": [list, tuple, None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -74,36 +92,64 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self,
         *,
         backbone,
+        backbone_params,
+        feature_pooling,
+        freeze_backbone,
+        head_warmup_epochs,
         hidden_layer_sizes,
         dropout,
         optimizer,
         lr,
+        layer_decay,
+        lr_schedule,
+        warmup_epochs,
         weight_decay,
+        max_grad_norm,
         batch_size,
+        accumulation_steps,
         max_epochs,
         early_stopping,
         validation_fraction,
         n_iter_no_change,
         scoring,
+        augmentation,
+        num_workers,
+        on_bad_image,
         device,
+        precision,
+        compile,
         callbacks,
         warm_start,
         random_state,
         verbose,
     ):
         self.backbone = backbone
+        self.backbone_params = backbone_params
+        self.feature_pooling = feature_pooling
+        self.freeze_backbone = freeze_backbone
+        self.head_warmup_epochs = head_warmup_epochs
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
         self.optimizer = optimizer
         self.lr = lr
+        self.layer_decay = layer_decay
+        self.lr_schedule = lr_schedule
+        self.warmup_epochs = warmup_epochs
         self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
         self.batch_size = batch_size
+        self.accumulation_steps = accumulation_steps
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.scoring = scoring
+        self.augmentation = augmentation
+        self.num_workers = num_workers
+        self.on_bad_image = on_bad_image
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.random_state = random_state
@@ -152,18 +198,27 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError("X_val and y_val belong together; pass both or neither.")
         if y_val is not None:
             y_val = unwrap("y_val", y_val, y)
-        if not self._is_continued:
-            self._inputs = TableInputs() if self.backbone == "mlp" else ArrayInputs()
-        X, y = validate_data(
-            self, X, y, multi_output=True, reset=not self._is_continued, **self._inputs.validation
-        )
-        y = self._encode_y(y, reset=not self._is_continued)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        reset = not self._is_continued
+        if reset:
+            self._inputs = self._make_inputs()
+        X = self._inputs.check(self, X, reset=reset)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        check_consistent_length(X, y)
+        y = self._encode_y(y, reset=reset)
         train = Rows(X, y, None)
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             if (weight < 0).any() or not weight.any():
                 raise ValueError("sample_weight must be non-negative, and non-zero somewhere.")
             train = Rows(X, y, weight).take(weight > 0)
+        usable = self._inputs.usable_rows(train.X)
+        if len(usable) < len(train.X):
+            train = train.take(usable)
         valid = None
         if X_val is not None:
             X_val = self._validate_X(X_val)
@@ -173,7 +228,33 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return train, valid
 
     def _validate_X(self, X):
-        return validate_data(self, X, reset=False, **self._inputs.validation)
+        return self._inputs.check(self, X, reset=False)
+
+    def _make_inputs(self):
+        """What kind of X the backbone takes."""
+        if self.backbone == "mlp":
+            return TableInputs()
+        if isinstance(self.backbone, str):
+            spec = timm_input_spec(self.backbone, self._timm_params())
+        else:
+            spec = getattr(self.backbone, "input_spec", None)
+        if spec is None:
+            return ArrayInputs()
+        return ImageInputs(spec, self._recipe(), self.num_workers, self.on_bad_image)
+
+    def _timm_params(self):
+        return {**(self.backbone_params or {}), "feature_pooling": self.feature_pooling}
+
+    def _recipe(self):
+        """The :class:`~ltlearn.images.Recipe` of ``augmentation``, or None."""
+        if self.augmentation is None or isinstance(self.augmentation, Recipe):
+            return self.augmentation
+        if self.augmentation not in RECIPES:
+            raise ValueError(
+                f"augmentation={self.augmentation!r} is not one of {sorted(RECIPES)}, a "
+                "ltlearn.images.Recipe or None."
+            )
+        return RECIPES[self.augmentation]
 
     def _hold_out(self, rows, random_state):
         """Split off validation rows, ``validation_fraction`` of every stretch of the targets."""
@@ -221,8 +302,8 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 torch.set_num_threads(1)
             yield
 
-    def _data(self, rows):
-        return TensorData(self._inputs.tensor(rows.X), self._targets(rows))
+    def _data(self, rows, training=False):
+        return self._inputs.data(rows.X, self._targets(rows), training)
 
     def _resolved_batch_size(self, n):
         if self.batch_size == "auto":
@@ -234,14 +315,35 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return partial(
                 _build_mlp, hidden_layer_sizes=tuple(self.hidden_layer_sizes), dropout=self.dropout
             )
+        if isinstance(self.backbone, str):
+            return NamedBackbone(self.backbone, self._timm_params())
         return GivenBackbone(self.backbone)
+
+    def _network_params(self, input_shape):
+        """Arguments of :class:`Network`, but for the head."""
+        return {
+            "build_backbone": self._build_backbone(),
+            "input_shape": input_shape,
+            "build_preparation": self._inputs.build_preparation,
+            "freeze_backbone": self.freeze_backbone,
+        }
 
     def _callbacks(self):
         """Callbacks of the net, other than early stopping."""
-        return list(self.callbacks or [])
+        callbacks = []
+        if self.head_warmup_epochs:
+            callbacks.append(HeadWarmup(self.head_warmup_epochs))
+        if self.warmup_epochs or self.lr_schedule == "cosine":
+            callbacks.append(WarmupCosine(self.warmup_epochs, self.lr_schedule == "cosine"))
+        if self.max_grad_norm is not None:
+            callbacks.append(GradientNormClipping(self.max_grad_norm))
+        return callbacks + list(self.callbacks or [])
 
-    def _make_net(self, *, build_backbone, input_shape, batch_size, max_epochs, early_stopping):
-        """An untrained net with this estimator's head, objective and optimizer."""
+    def _make_net(self, network, *, batch_size, max_epochs, early_stopping, layer_decay=1.0):
+        """An untrained net with this estimator's head, objective and optimizer.
+
+        ``network`` are arguments of :class:`Network`, but for the head.
+        """
         device = resolve_device(self.device)
         objective, objective_params = self._objective()
         optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
@@ -265,9 +367,8 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         return ObjectiveNet(
             module=Network,
-            module__build_backbone=build_backbone,
+            **{f"module__{name}": value for name, value in network.items()},
             module__build_head=self._head(),
-            module__input_shape=input_shape,
             criterion=objective,
             **{f"criterion__{name}": value for name, value in objective_params.items()},
             optimizer=optimizer,
@@ -278,11 +379,15 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             train_split=None,
             callbacks=callbacks,
             device=str(device),
+            precision=resolve_precision(self.precision, device),
+            accumulation_steps=self.accumulation_steps,
+            parameter_groups=None if layer_decay == 1.0 else LayerDecay(layer_decay),
+            compile_backbone=self.compile,
             verbose=max(0, int(self.verbose) - 1),
         )
 
     def _train(self, data, valid, *, seed, task, early_stopping, batch_size, stage="fit"):
-        """Train a net on ``TensorData`` and return it; ``net_`` is left as it is.
+        """Train a net on data and return it; ``net_`` is left as it is.
 
         With ``warm_start`` a copy of ``net_`` goes on training, so that nothing is lost should this
         fit fail.
@@ -295,11 +400,11 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 net.set_params(max_epochs=self.max_epochs, lr=self.lr)
             else:
                 net = self._make_net(
-                    build_backbone=self._build_backbone(),
-                    input_shape=tuple(data.X.shape[1:]),
+                    self._network_params(data.input_shape),
                     batch_size=batch_size,
                     max_epochs=self.max_epochs,
                     early_stopping=early_stopping,
+                    layer_decay=self.layer_decay,
                 )
             return self._run(net, data, valid, task=task, stage=stage)
 
@@ -324,7 +429,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Outputs (or features) of validated rows as a float32 array (n, ...)."""
         net = self.net_ if net is None else net
         with self._isolated(0):
-            return net.outputs(self._inputs.tensor(X), method).cpu().numpy()
+            return net.outputs(self._inputs.data(X), method).cpu().numpy()
 
     def embed(self, X):
         """Features of the backbone, before the head.

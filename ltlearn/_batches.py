@@ -1,7 +1,16 @@
-"""Whole batches from tensors in memory, without collating sample by sample."""
+"""Whole batches from data in memory or in files, without collating sample by sample.
+
+Data have a length, named targets, and a function that says which rows the next epoch holds. Their
+method ``batches`` gives the batches of an epoch; ``X`` of a batch may still be on the CPU.
+"""
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
+
+from ltlearn.exceptions import BadImageError
+
+# Data are kept on a GPU where they fill no more than this share of its free memory.
+_SHARE_OF_DEVICE_MEMORY = 0.5
 
 
 class TensorData(Dataset):
@@ -10,51 +19,207 @@ class TensorData(Dataset):
     Parameters
     ----------
     X : torch.Tensor of shape (n, ...)
-    target : dict of str to torch.Tensor of shape (n, ...)
+    target : dict of str to torch.Tensor of shape (n, ...), default=None
     epoch_index : callable, default=None
         Returns the row numbers of the next epoch, a LongTensor in the order of use. Without it an
         epoch is every row once, in order.
+    transforms : (callable, callable), default=None
+        What is done to a batch of ``X`` in training and in evaluation.
+    training : bool, default=False
+        Which of the two transforms applies.
     """
 
-    def __init__(self, X, target, epoch_index=None):
-        for name, values in target.items():
-            if len(values) != len(X):
-                raise ValueError(f"target {name!r} has {len(values)} rows, X has {len(X)}.")
+    def __init__(self, X, target=None, epoch_index=None, transforms=None, training=False):
         self.X = X
-        self.target = target
+        self.target = _check_lengths(X, target)
         self.epoch_index = epoch_index
+        self.transforms = transforms
+        self.training = training
+        self.device = X.device
 
     def __len__(self):
         return len(self.X)
 
-    def __getitem__(self, index):
-        return self.X[index], {name: values[index] for name, values in self.target.items()}
+    @property
+    def input_shape(self):
+        """Shape of one sample as a network sees it."""
+        if self.transforms is None:
+            return tuple(self.X.shape[1:])
+        return tuple(self.transforms[1](self.X[:1]).shape[1:])
 
-    def take(self, rows):
-        """The batch of the given row numbers, a LongTensor on the data's device."""
-        target = {name: values.index_select(0, rows) for name, values in self.target.items()}
-        return self.X.index_select(0, rows), target
+    def batches(self, index, n):
+        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target."""
+        for rows in torch.tensor_split(index.to(self.device), n):
+            target = {name: values.index_select(0, rows) for name, values in self.target.items()}
+            X = self._select(rows)
+            if self.transforms is not None:
+                X = self.transforms[0 if self.training else 1](X)
+            yield X, target
+
+    def _select(self, rows):
+        if self.X.device == self.device:
+            return self.X.index_select(0, rows)
+        # Too large for the device: gather into pinned memory, from where copies do not wait.
+        rows = rows.cpu()
+        batch = torch.empty(len(rows), *self.X.shape[1:], dtype=self.X.dtype, pin_memory=True)
+        torch.index_select(self.X, 0, rows, out=batch)
+        return batch.to(self.device, non_blocking=True)
+
+    def with_target(self, target):
+        """The same rows with other targets."""
+        return TensorData(self.X, target, self.epoch_index, self.transforms, self.training)
+
+    def without_augmentation(self):
+        """The same rows in order, as in evaluation."""
+        return TensorData(self.X, self.target, None, self.transforms, training=False)
 
     def concatenate(self, other, epoch_index=None):
         """Rows of both, one after the other."""
-        target = {name: torch.cat([self.target[name], other.target[name]]) for name in self.target}
-        return TensorData(torch.cat([self.X, other.X]), target, epoch_index)
+        X = torch.cat([self.X, other.X])
+        target = _concatenate_targets(self.target, other.target)
+        return TensorData(X, target, epoch_index, self.transforms, self.training)
 
     def to(self, device):
-        """Copy to ``device``; tensors already there are shared."""
+        """Move to ``device``; X stays on the CPU where it would fill a GPU."""
+        device = torch.device(device)
+        X = self.X.to(device) if _fits(self.X, device) else self.X
         target = {name: values.to(device) for name, values in self.target.items()}
-        return TensorData(self.X.to(device), target, self.epoch_index)
+        moved = TensorData(X, target, self.epoch_index, self.transforms, self.training)
+        moved.device = device
+        return moved
+
+
+class FileData(Dataset):
+    """Image files and named targets of equal length; files are decoded batch by batch.
+
+    Parameters
+    ----------
+    source : ltlearn.images.FileSource
+    target : dict of str to torch.Tensor of shape (n, ...), default=None
+    epoch_index : callable, default=None
+        As for :class:`TensorData`.
+    transforms : (callable, callable)
+        From a PIL image and a seed to a uint8 tensor (C, H, W), in training; from a PIL image, in
+        evaluation.
+    training : bool, default=False
+    num_workers : int, default=0
+        Processes that decode; 0 decodes in this one.
+    input_shape : tuple of int
+        Shape (C, H, W) of a transformed image.
+    """
+
+    def __init__(
+        self,
+        source,
+        target=None,
+        epoch_index=None,
+        transforms=None,
+        training=False,
+        *,
+        num_workers=0,
+        input_shape=None,
+    ):
+        self.source = source
+        self.target = _check_lengths(source, target)
+        self.epoch_index = epoch_index
+        self.transforms = transforms
+        self.training = training
+        self.num_workers = num_workers
+        self.input_shape = input_shape
+        self.device = torch.device("cpu")
+
+    def __len__(self):
+        return len(self.source)
+
+    def batches(self, index, n):
+        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target."""
+        parts = torch.tensor_split(index, n)
+        on_device = torch.tensor_split(index.to(self.device), n)
+        images = DataLoader(
+            _DecodedBatches(self.source, parts, self.transforms, self._draw_seeds(parts)),
+            batch_size=None,
+            num_workers=self.num_workers,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # a loader draws from it even where nothing is shuffled
+        )
+        for X, rows in zip(images, on_device, strict=True):
+            if isinstance(X, BadImageError):
+                raise X
+            target = {name: values.index_select(0, rows) for name, values in self.target.items()}
+            yield X.to(self.device, non_blocking=True), target
+
+    def _draw_seeds(self, parts):
+        if not self.training:
+            return None
+        return [torch.randint(2**31, (len(rows),)).tolist() for rows in parts]
+
+    def with_target(self, target):
+        """The same rows with other targets."""
+        return self._copy(target=target)
+
+    def without_augmentation(self):
+        """The same rows in order, as in evaluation."""
+        return self._copy(training=False, epoch_index=None)
+
+    def concatenate(self, other, epoch_index=None):
+        """Rows of both, one after the other."""
+        return self._copy(
+            source=self.source.concatenate(other.source),
+            target=_concatenate_targets(self.target, other.target),
+            epoch_index=epoch_index,
+        )
+
+    def to(self, device):
+        """Targets go to ``device``; images follow batch by batch."""
+        moved = self._copy(target={name: values.to(device) for name, values in self.target.items()})
+        moved.device = torch.device(device)
+        return moved
+
+    def _copy(self, **changes):
+        copied = object.__new__(type(self))
+        copied.__dict__.update({**self.__dict__, **changes})
+        return copied
+
+
+class _DecodedBatches(Dataset):
+    """Item i is the i-th batch of transformed images, or the error that one of them gave.
+
+    An error that is returned reaches the user as it is; one that is raised in a worker process
+    would arrive wrapped in that process's traceback.
+    """
+
+    def __init__(self, source, parts, transforms, seeds):
+        self.source = source
+        self.parts = parts
+        self.transforms = transforms
+        self.seeds = seeds
+
+    def __len__(self):
+        return len(self.parts)
+
+    def __getitem__(self, number):
+        rows = self.parts[number].tolist()
+        try:
+            images = [self.source.load(row)[0] for row in rows]
+        except BadImageError as error:
+            return error
+        if self.seeds is None:
+            return torch.stack([self.transforms[1](image) for image in images])
+        seeds = self.seeds[number]
+        return torch.stack(
+            [self.transforms[0](image, seed) for image, seed in zip(images, seeds, strict=True)]
+        )
 
 
 class WholeBatches:
-    """Iterate over a :class:`TensorData` in whole batches.
+    """Iterate over the batches of an epoch.
 
     An epoch is cut into batches whose sizes differ by at most one, so no short batch is left at
     its end and a batch of one sample occurs only where it cannot be avoided.
 
     Parameters
     ----------
-    dataset : TensorData
+    dataset : TensorData or FileData
     batch_size : int
         The largest size of a batch.
     """
@@ -64,14 +229,9 @@ class WholeBatches:
         self.batch_size = batch_size
 
     def __iter__(self):
-        data = self.dataset
-        if data.epoch_index is None:
-            for start in range(0, len(data), self.batch_size):
-                yield data[start : start + self.batch_size]
-            return
-        index = data.epoch_index().to(data.X.device)
-        for rows in torch.tensor_split(index, n_batches(len(index), self.batch_size)):
-            yield data.take(rows)
+        epoch_index = self.dataset.epoch_index
+        index = torch.arange(len(self.dataset)) if epoch_index is None else epoch_index()
+        return self.dataset.batches(index, n_batches(len(index), self.batch_size))
 
 
 class ShuffledEpochs:
@@ -121,3 +281,21 @@ class FixedLengthEpochs:
 def n_batches(n, batch_size):
     """Number of batches of at most ``batch_size`` rows in an epoch of ``n`` rows."""
     return max(1, -(-n // batch_size))
+
+
+def _check_lengths(X, target):
+    for name, values in (target or {}).items():
+        if len(values) != len(X):
+            raise ValueError(f"target {name!r} has {len(values)} rows, X has {len(X)}.")
+    return target or {}
+
+
+def _concatenate_targets(first, second):
+    return {name: torch.cat([values, second[name]]) for name, values in first.items()}
+
+
+def _fits(X, device):
+    if device.type != "cuda" or X.device == device:
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return X.nbytes <= _SHARE_OF_DEVICE_MEMORY * free

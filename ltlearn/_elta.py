@@ -51,10 +51,22 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
     Parameters
     ----------
-    backbone : "mlp", torch.nn.Module or callable, default="mlp"
-        Maps a batch of inputs to features (B, D). ``"mlp"`` standardizes its inputs itself. A
-        module instance is copied at every fit and starts from the weights it came with. A class or
-        factory is called at every fit, with the shape of one sample if it has a required argument.
+    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
+        Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
+        itself. Any other string is the name of a timm model for images, see
+        :func:`ltlearn.backbones.timm_backbone`. A module instance is copied at every fit and starts
+        from the weights it came with; it gets arrays as they are, or prepared images if it has an
+        attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class or factory is called
+        at every fit, with the shape of one sample if it has a required argument.
+    backbone_params : dict, default=None
+        For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
+        ``in_chans``, ``drop_path_rate``, ...
+    feature_pooling : {None, "avg", "max", "token"}, default=None
+        For a timm model: how its last feature map becomes a vector; None is the model's own way.
+    freeze_backbone : bool, default=False
+        Train the head alone. :class:`~ltlearn.BackboneFeatures` in a pipeline does the same faster.
+    head_warmup_epochs : int, default=0
+        First epochs in which the weights of the backbone stay as they are.
     hidden_layer_sizes : sequence of int, default=(128, 64)
         Widths of the layers of ``"mlp"``; the last one is D.
     dropout : float, default=0.0
@@ -63,10 +75,21 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         Fused implementations are used where there are any; ``"sgd"`` has Nesterov momentum 0.9.
     lr : float, default=1e-3
         Learning rate.
+    layer_decay : float, default=1.0
+        For a timm model: factor of the learning rate from one layer to the one below.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``.
+    warmup_epochs : int, default=0
+        First epochs, in which the learning rate rises linearly.
     weight_decay : float, default=1e-4
         Weight decay of the optimizer.
+    max_grad_norm : float, default=None
+        Clip the gradient to this norm.
     batch_size : int or "auto", default="auto"
         ``"auto"`` is a 32nd of the training rows, between 16 and 256.
+    accumulation_steps : int, default=1
+        Parts that a batch passes through the network in, to save memory. An update still uses all
+        of ``batch_size``.
     max_epochs : int, default=100
         Most passes over the training rows.
     early_stopping : bool or "auto", default="auto"
@@ -80,8 +103,21 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     scoring : {"loss", "mae"}, default="loss"
         Validation score for early stopping: the task loss, or the mean absolute error of the
         predicted scores. Neither counts ``reweighting``.
+    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
+        Random changes to training images: crops and flips, or those of the published methods, see
+        :data:`ltlearn.images.RECIPES`. Mixing images is for classes and is left out.
+    num_workers : int, default=0
+        Processes that decode image files; 0 decodes in this one.
+    on_bad_image : {"raise", "skip"}, default="raise"
+        What ``fit`` does about training images that cannot be read: an error that names the first
+        one, or a warning that lists them and training without them. Prediction always raises.
     device : str or torch.device, default="auto"
         ``"auto"`` is CUDA where available, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
+        float32 elsewhere.
+    compile : bool, default=False
+        Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``.
     warm_start : bool, default=False
@@ -199,18 +235,32 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         self,
         *,
         backbone="mlp",
+        backbone_params=None,
+        feature_pooling=None,
+        freeze_backbone=False,
+        head_warmup_epochs=0,
         hidden_layer_sizes=(128, 64),
         dropout=0.0,
         optimizer="adamw",
         lr=1e-3,
+        layer_decay=1.0,
+        lr_schedule="constant",
+        warmup_epochs=0,
         weight_decay=1e-4,
+        max_grad_norm=None,
         batch_size="auto",
+        accumulation_steps=1,
         max_epochs=100,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
         scoring="loss",
+        augmentation=None,
+        num_workers=0,
+        on_bad_image="raise",
         device="auto",
+        precision="auto",
+        compile=False,
         callbacks=None,
         warm_start=False,
         random_state=None,
@@ -232,18 +282,32 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     ):
         super().__init__(
             backbone=backbone,
+            backbone_params=backbone_params,
+            feature_pooling=feature_pooling,
+            freeze_backbone=freeze_backbone,
+            head_warmup_epochs=head_warmup_epochs,
             hidden_layer_sizes=hidden_layer_sizes,
             dropout=dropout,
             optimizer=optimizer,
             lr=lr,
+            layer_decay=layer_decay,
+            lr_schedule=lr_schedule,
+            warmup_epochs=warmup_epochs,
             weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
             batch_size=batch_size,
+            accumulation_steps=accumulation_steps,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             scoring=scoring,
+            augmentation=augmentation,
+            num_workers=num_workers,
+            on_bad_image=on_bad_image,
             device=device,
+            precision=precision,
+            compile=compile,
             callbacks=callbacks,
             warm_start=warm_start,
             random_state=random_state,
@@ -311,7 +375,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             self._inputs.fit(train.X)
             self._learn_scores(train.y)
 
-        labeled = self._data(train)
+        labeled = self._data(train, training=True)
         settings = {
             "valid": None if valid is None else self._data(valid),
             "seed": seed,
@@ -518,7 +582,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         if "weight" in data.target:
             weight = weighted_mean_one(weight * data.target["weight"].double().numpy())
         target = {**data.target, "weight": torch.from_numpy(weight).float()}
-        return TensorData(data.X, target, data.epoch_index)
+        return data.with_target(target)
 
     # Head and objective
 
@@ -611,20 +675,19 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         }
         if "weight" in like.target:
             target["weight"] = torch.ones(len(standardized))
-        return TensorData(self._inputs.tensor(X_unlabeled[picked["index"]]), target)
+        return self._inputs.data(X_unlabeled[picked["index"]], target, training=True)
 
     def _retrain_head(self, net, data, *, valid, seed, task, early_stopping, batch_size):
         """Replace the head of ``net`` by one trained on frozen features; returns its history."""
 
         def frozen(rows):
-            return TensorData(net.outputs(rows.X, "features").cpu().clone(), rows.target)
+            return TensorData(net.outputs(rows, "features").cpu().clone(), rows.target)
 
         with self._isolated(seed):
             features = frozen(data)
             features.epoch_index = ShuffledEpochs(len(features), seed)
             head_net = self._make_net(
-                build_backbone=_identity,
-                input_shape=tuple(features.X.shape[1:]),
+                {"build_backbone": _identity, "input_shape": features.input_shape},
                 batch_size=batch_size,
                 max_epochs=self.head_retraining_epochs,
                 early_stopping=early_stopping,

@@ -65,7 +65,7 @@ class ELTAObjective(nn.Module):
         features = network.features(X)
         if self.mixup is not None:
             features, target = self._mix(features, target)
-        task = self._task_loss(network.head(features), target)
+        task = self._task_loss(network.output(features), target)
         if self.alignment is None:
             return {"loss": task}
         alignment = self.alignment(features, target["score"])

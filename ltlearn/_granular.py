@@ -25,12 +25,13 @@ from ltlearn._neighbors import (
     relation_to_dict,
     similar_pairs,
 )
-from ltlearn._network import Network
-from ltlearn._warmup import HeadWarmup
+from ltlearn._network import Network, apply_in_batches
 from ltlearn._whole import unwrap
+from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import resolve_device
+from ltlearn.utils._precision import resolve_precision
 
 # Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
 _SYNTHETIC_POOL = 4
@@ -51,10 +52,22 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     Parameters
     ----------
-    backbone : "mlp", torch.nn.Module or callable, default="mlp"
-        Maps a batch of inputs to features (B, D). ``"mlp"`` standardizes its inputs itself. A
-        module instance is copied at every fit and starts from the weights it came with. A class or
-        factory is called at every fit, with the shape of one sample if it has a required argument.
+    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
+        Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
+        itself. Any other string is the name of a timm model for images, see
+        :func:`ltlearn.backbones.timm_backbone`. A module instance is copied at every fit and starts
+        from the weights it came with; it gets arrays as they are, or prepared images if it has an
+        attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class or factory is called
+        at every fit, with the shape of one sample if it has a required argument.
+    backbone_params : dict, default=None
+        For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
+        ``in_chans``, ``drop_path_rate``, ...
+    feature_pooling : {None, "avg", "max", "token"}, default=None
+        For a timm model: how its last feature map becomes a vector; None is the model's own way.
+    freeze_backbone : bool, default=False
+        Train the head alone. :class:`~ltlearn.BackboneFeatures` in a pipeline does the same faster.
+    head_warmup_epochs : int, default=0
+        First epochs in which the weights of the backbone stay as they are.
     hidden_layer_sizes : sequence of int, default=(128, 64)
         Widths of the layers of ``"mlp"``; the last one is D.
     dropout : float, default=0.0
@@ -63,10 +76,21 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Fused implementations are used where there are any; ``"sgd"`` has Nesterov momentum 0.9.
     lr : float, default=1e-3
         Learning rate.
+    layer_decay : float, default=1.0
+        For a timm model: factor of the learning rate from one layer to the one below.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``.
+    warmup_epochs : int, default=0
+        First epochs, in which the learning rate rises linearly.
     weight_decay : float, default=1e-4
         Weight decay of the optimizer.
+    max_grad_norm : float, default=None
+        Clip the gradient to this norm.
     batch_size : int or "auto", default="auto"
         ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+    accumulation_steps : int, default=1
+        Parts that a batch passes through the network in, to save memory. An update still uses all
+        of ``batch_size``.
     max_epochs : int, default=100
         Most passes over the rows of the target classes. An epoch is every such row once and up to
         ``max_auxiliary_samples`` rows of each auxiliary class; so auxiliary data makes epochs
@@ -84,8 +108,22 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Validation score for early stopping: the cross-entropy over the target classes at the class
         shares of the validation rows, whatever these shares are; or the accuracy, or the mean
         recall of the classes, of the predictions at ``prior``.
+    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
+        Random changes to training images: crops and flips, or those of the published methods, see
+        :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes
+        images, and smooths labels by 0.1 unless ``label_smoothing`` is set.
+    num_workers : int, default=0
+        Processes that decode image files; 0 decodes in this one.
+    on_bad_image : {"raise", "skip"}, default="raise"
+        What ``fit`` does about training images that cannot be read: an error that names the first
+        one, or a warning that lists them and training without them. Prediction always raises.
     device : str or torch.device, default="auto"
         ``"auto"`` is CUDA where available, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
+        float32 elsewhere.
+    compile : bool, default=False
+        Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``.
     warm_start : bool, default=False
@@ -128,8 +166,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Weights of the classes in the training loss, auxiliary classes included; classes that a dict
         does not name have weight 1. They come on top of ``logit_adjustment``: ``"balanced"`` is
         meant for ``logit_adjustment=0`` with ``prior="train"``.
-    head_warmup_epochs : int, default=0
-        First epochs in which the weights of the backbone stay as they are.
     batch_norm_head : bool, default=False
         Normalize the features before the head by their batch, without learned scale and shift.
     prior : {"balanced", "train"} or array-like of shape (n_classes,), default="balanced"
@@ -215,7 +251,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         "auxiliary": [StrOptions({"synthesize"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "head_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_norm_head": ["boolean"],
         "prior": [StrOptions({"balanced", "train"}), "array-like"],
         "calibrate_temperature": ["boolean"],
@@ -226,18 +261,32 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self,
         *,
         backbone="mlp",
+        backbone_params=None,
+        feature_pooling=None,
+        freeze_backbone=False,
+        head_warmup_epochs=0,
         hidden_layer_sizes=(128, 64),
         dropout=0.0,
         optimizer="adamw",
         lr=1e-3,
+        layer_decay=1.0,
+        lr_schedule="constant",
+        warmup_epochs=0,
         weight_decay=1e-4,
+        max_grad_norm=None,
         batch_size="auto",
+        accumulation_steps=1,
         max_epochs=100,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
         scoring="loss",
+        augmentation=None,
+        num_workers=0,
+        on_bad_image="raise",
         device="auto",
+        precision="auto",
+        compile=False,
         callbacks=None,
         warm_start=False,
         random_state=None,
@@ -251,25 +300,38 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         auxiliary=None,
         label_smoothing=0.0,
         class_weight=None,
-        head_warmup_epochs=0,
         batch_norm_head=False,
         prior="balanced",
         calibrate_temperature=False,
     ):
         super().__init__(
             backbone=backbone,
+            backbone_params=backbone_params,
+            feature_pooling=feature_pooling,
+            freeze_backbone=freeze_backbone,
+            head_warmup_epochs=head_warmup_epochs,
             hidden_layer_sizes=hidden_layer_sizes,
             dropout=dropout,
             optimizer=optimizer,
             lr=lr,
+            layer_decay=layer_decay,
+            lr_schedule=lr_schedule,
+            warmup_epochs=warmup_epochs,
             weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
             batch_size=batch_size,
+            accumulation_steps=accumulation_steps,
             max_epochs=max_epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             scoring=scoring,
+            augmentation=augmentation,
+            num_workers=num_workers,
+            on_bad_image=on_bad_image,
             device=device,
+            precision=precision,
+            compile=compile,
             callbacks=callbacks,
             warm_start=warm_start,
             random_state=random_state,
@@ -284,7 +346,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self.auxiliary = auxiliary
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
-        self.head_warmup_epochs = head_warmup_epochs
         self.batch_norm_head = batch_norm_head
         self.prior = prior
         self.calibrate_temperature = calibrate_temperature
@@ -500,9 +561,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
                 "than the target classes: rename them or leave their rows out."
             )
-        if self.max_auxiliary_samples == 0:
-            return X_aux[:0], y_aux[:0]
-        return X_aux, y_aux
+        if X_aux.shape[1:] != train.X.shape[1:] or X_aux.dtype.kind != train.X.dtype.kind:
+            raise ValueError(
+                f"X_aux has samples of shape {X_aux.shape[1:]} and type {X_aux.dtype}, X of shape "
+                f"{train.X.shape[1:]} and type {train.X.dtype}; they must be of the same kind."
+            )
+        usable = self._inputs.usable_rows(X_aux) if self.max_auxiliary_samples else slice(0)
+        return X_aux[usable], y_aux[usable]
 
     @property
     def _synthesizes(self):
@@ -515,6 +580,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         if self._synthesizes:
             if n_classes < 2:
                 raise ValueError('auxiliary="synthesize" mixes classes, but y has only one.')
+            if train.X.dtype == object:
+                raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
             pairs = most_similar_pairs(self._prototypes(train.X, train.y, seed))
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
@@ -546,19 +613,23 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         return Rows(X_aux, codes, None)
 
     def _prototypes(self, X, codes, seed):
-        features = self._inputs.tensor(X)
-        if self.backbone != "mlp":
-            features = self._initial_features(features, seed)
+        data = self._inputs.data(X)
+        features = data.X if self.backbone == "mlp" else self._initial_features(data, seed)
         return class_prototypes(features.numpy(), codes, codes.max() + 1)
 
-    def _initial_features(self, X, seed):
+    def _initial_features(self, data, seed):
         """Features of the backbone that training with this seed will start from."""
         device = resolve_device(self.device)
-        with self._isolated(seed), torch.inference_mode():
-            network = Network(self._build_backbone(), nn.Identity, tuple(X.shape[1:]))
-            network.to(device).eval()
-            size = self._resolved_batch_size(len(X))
-            return torch.cat([network(batch.to(device)).cpu() for batch in X.split(size)])
+        with self._isolated(seed):
+            params = self._network_params(data.input_shape)
+            network = Network(build_head=nn.Identity, **params).to(device).eval()
+            return apply_in_batches(
+                network.features,
+                data,
+                batch_size=self._resolved_batch_size(len(data)),
+                device=device,
+                precision=resolve_precision(self.precision, device),
+            ).cpu()
 
     # Training data
 
@@ -586,7 +657,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             weight = self._class_weights()[label]
             if train.weight is not None:
                 weight[: len(train.y)] *= train.weight
-        data = self._data(Rows(X, label, weight))
+        data = self._data(Rows(X, label, weight), training=True)
         data.epoch_index = AuxiliaryEpochs(
             len(train.y), auxiliary.y, self.max_auxiliary_samples, seed
         )
@@ -624,8 +695,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             silencing=self.silencing,
             direction=self.silencing_direction,
             tau=self.logit_adjustment,
-            label_smoothing=self.label_smoothing,
+            label_smoothing=self.label_smoothing or self._mixing.label_smoothing,
         )
+
+    @property
+    def _mixing(self):
+        """The recipe of ``augmentation``, where there are images for it; else one that is empty."""
+        return getattr(self._inputs, "recipe", None) or Recipe()
 
     def _objective(self):
         offsets = {
@@ -635,12 +711,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         }
         return GranularObjective, {
             "loss": self._loss(),
+            "mixup_alpha": self._mixing.mixup_alpha,
+            "cutmix_alpha": self._mixing.cutmix_alpha,
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
-
-    def _callbacks(self):
-        warmup = [HeadWarmup(self.head_warmup_epochs)] if self.head_warmup_epochs else []
-        return warmup + super()._callbacks()
 
 
 class _Head:
@@ -668,7 +742,7 @@ class _FeatureNorm(nn.BatchNorm1d):
 def _fit_temperature(net, valid):
     """Temperature that gives the validation rows the least cross-entropy."""
     valid = valid.to(net.device)
-    outputs = net.outputs(valid.X)
+    outputs = net.outputs(valid)
     found = minimize_scalar(
         lambda log_t: net.criterion_.validation_loss(outputs, valid.target, math.exp(log_t)).item(),
         bounds=(-math.log(_LARGEST_TEMPERATURE), math.log(_LARGEST_TEMPERATURE)),

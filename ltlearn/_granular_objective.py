@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ltlearn.images import mix_images
+
 
 class GranularObjective(nn.Module):
     """Loss terms of a batch, and of a validation set.
@@ -21,17 +23,32 @@ class GranularObjective(nn.Module):
         Added to the logits of the target classes, it makes them refer to balanced classes.
     log_prior : torch.Tensor of shape (C_target,)
         Log shares of the target classes that predictions refer to.
+    mixup_alpha, cutmix_alpha : float, default=0
+        Of mixing the images of a batch, see :func:`~ltlearn.images.mix_images`.
     """
 
-    def __init__(self, *, loss, log_share, log_balance, log_prior):
+    def __init__(
+        self, *, loss, log_share, log_balance, log_prior, mixup_alpha=0.0, cutmix_alpha=0.0
+    ):
         super().__init__()
         self.loss = loss
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
     def training_terms(self, network, X, target):
-        return {"loss": self.loss(network(X), target["label"], target.get("weight"))}
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return {"loss": self._loss_of(network(X), target)}
+        rows = torch.arange(len(X), device=X.device)
+        mixed, _, partners, share = mix_images(
+            network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
+        )
+        logits = network.output(network.backbone(mixed))
+        other = {name: values.index_select(0, partners) for name, values in target.items()}
+        loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
+        return {"loss": loss}
 
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)
@@ -53,6 +70,9 @@ class GranularObjective(nn.Module):
         logits = self._balanced(outputs) / temperature + share.log()
         losses = F.cross_entropy(logits, label, reduction="none")
         return (weight * losses).sum() / weight.sum()
+
+    def _loss_of(self, logits, target):
+        return self.loss(logits, target["label"], target.get("weight"))
 
     def _balanced(self, outputs):
         return outputs[:, : len(self.log_balance)] + self.log_balance

@@ -1,13 +1,15 @@
 """The skorch net that the estimators own, and its training step.
 
-Three things differ from ``skorch.NeuralNet``:
+What differs from ``skorch.NeuralNet``:
 
 - the criterion is an *objective*: it sees the whole network and the batch, so that enhancers can
   work on features, and it returns every loss term by name;
 - nothing is copied to the host during an epoch; loss terms are averaged on the device and recorded
   once at the end of it;
 - validation runs all validation outputs through the objective at once, so a metric need not be a
-  mean over batches.
+  mean over batches;
+- forward passes may compute in bfloat16, an update may add up the gradients of parts of its batch,
+  and layers may learn at different rates.
 """
 
 import math
@@ -17,7 +19,9 @@ from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 
 from ltlearn._batches import WholeBatches
+from ltlearn._network import apply_in_batches
 from ltlearn.exceptions import NonFiniteLossError
+from ltlearn.utils._precision import autocast
 
 
 class ObjectiveNet(NeuralNet):
@@ -26,16 +30,55 @@ class ObjectiveNet(NeuralNet):
     ``criterion`` is a module with two methods. ``training_terms(network, X, target)`` returns a
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
     returns a dict of scalars for the outputs of a whole validation set.
+
+    Parameters
+    ----------
+    precision : torch.dtype, default=torch.float32
+        Type that forward passes compute in.
+    accumulation_steps : int, default=1
+        Parts that a batch is cut into; an update adds up their gradients.
+    parameter_groups : callable, default=None
+        From the network, the learning rate and the weight decay to the parameter groups of the
+        optimizer.
+    compile_backbone : bool, default=False
+        Compile the backbone with :func:`torch.compile`.
     """
 
-    def __init__(self, *args, iterator_train=WholeBatches, iterator_valid=WholeBatches, **kwargs):
+    def __init__(
+        self,
+        *args,
+        precision=torch.float32,
+        accumulation_steps=1,
+        parameter_groups=None,
+        compile_backbone=False,
+        iterator_train=WholeBatches,
+        iterator_valid=WholeBatches,
+        **kwargs,
+    ):
         super().__init__(
             *args, iterator_train=iterator_train, iterator_valid=iterator_valid, **kwargs
         )
+        self.precision = precision
+        self.accumulation_steps = accumulation_steps
+        self.parameter_groups = parameter_groups
+        self.compile_backbone = compile_backbone
 
     @property
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())][: 1 + (self.verbose > 0)]
+
+    def initialize_module(self):
+        super().initialize_module()
+        if self.compile_backbone:
+            self.module_.backbone.compile()
+        return self
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        if self.parameter_groups is not None:
+            decay = kwargs.get("weight_decay", 0.0)
+            args = (self.parameter_groups(self.module_, kwargs["lr"], decay),)
+        return args, kwargs
 
     def fit_data(self, train, valid=None, observers=()):
         """Train on ``train``, validating on ``valid`` after every epoch.
@@ -44,7 +87,7 @@ class ObjectiveNet(NeuralNet):
 
         Parameters
         ----------
-        train, valid : TensorData
+        train, valid : TensorData or FileData
             ``valid`` may be None.
         observers : sequence of skorch callbacks
             Callbacks of this call only; the net does not keep them.
@@ -86,13 +129,13 @@ class ObjectiveNet(NeuralNet):
         return self
 
     def train_step(self, batch, **fit_params):
-        X, target = batch
         terms = {}
 
         def closure():
             self.optimizer_.zero_grad()
-            terms.update(self.criterion_.training_terms(self.module_, X, target))
-            terms["loss"].backward()
+            terms.clear()
+            for part in self._parts(batch):
+                self._add_gradients(part, len(part[0]) / len(batch[0]), terms)
             self.notify(
                 "on_grad_computed",
                 named_parameters=self.module_.named_parameters(),
@@ -102,26 +145,50 @@ class ObjectiveNet(NeuralNet):
             return terms["loss"]
 
         self.optimizer_.step(closure)
-        return {name: value.detach() for name, value in terms.items()}
+        return terms
 
-    def outputs(self, X, method="forward"):
-        """Pass ``X`` through the network in evaluation mode.
+    def outputs(self, data, method="forward"):
+        """Pass data through the network in evaluation mode.
 
         Parameters
         ----------
-        X : torch.Tensor of shape (n, ...)
+        data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
 
         Returns
         -------
-        outputs : torch.Tensor of shape (n, ...)
+        outputs : torch.Tensor of shape (n, ...), dtype float32
             On the net's device.
         """
         self._set_training(False)
-        apply = getattr(self.module_, method)
-        with torch.inference_mode():
-            return torch.cat([apply(batch.to(self.device)) for batch in X.split(self.batch_size)])
+        return apply_in_batches(
+            getattr(self.module_, method),
+            data,
+            batch_size=-(-self.batch_size // self.accumulation_steps),
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def _parts(self, batch):
+        X, target = batch
+        if self.accumulation_steps == 1:
+            return [batch]
+        n = min(self.accumulation_steps, len(X))
+        split = {name: values.tensor_split(n) for name, values in target.items()}
+        return [
+            (part, {name: values[i] for name, values in split.items()})
+            for i, part in enumerate(X.tensor_split(n))
+        ]
+
+    def _add_gradients(self, batch, share, terms):
+        """Differentiate ``share`` times the loss of a batch, and add its terms to ``terms``."""
+        X, target = batch
+        with autocast(self.precision, torch.device(self.device)):
+            computed = self.criterion_.training_terms(self.module_, X, target)
+        (share * computed["loss"] if share < 1 else computed["loss"]).backward()
+        for name, value in computed.items():
+            terms[name] = terms.get(name, 0) + share * value.detach()
 
     def _train_epoch(self, batches):
         self._set_training(True)
@@ -139,7 +206,7 @@ class ObjectiveNet(NeuralNet):
             self._record_term("train", name, float(values @ share))
 
     def _validate_epoch(self, valid):
-        terms = self.criterion_.validation_terms(self.outputs(valid.X), valid.target)
+        terms = self.criterion_.validation_terms(self.outputs(valid), valid.target)
         previous_best = min(
             (row["valid_loss"] for row in self.history[:-1] if "valid_loss" in row),
             default=math.inf,

@@ -1,10 +1,13 @@
-"""A backbone that maps inputs to features, and a head that maps features to outputs."""
+"""From a batch of inputs to outputs: preparation, backbone, head."""
 
 import copy
 import inspect
 
 import torch
 from torch import nn
+
+from ltlearn._batches import WholeBatches
+from ltlearn.utils._precision import autocast
 
 
 class Network(nn.Module):
@@ -18,20 +21,53 @@ class Network(nn.Module):
         Takes D and returns a module that maps (B, D) to (B, n_outputs).
     input_shape : tuple of int
         Shape of one sample, without the batch dimension.
+    build_preparation : callable, default=None
+        Returns a module from raw batches to what the backbone takes, such as normalized images.
+        By default integers become floats.
+    freeze_backbone : bool, default=False
+        Keep the backbone in evaluation mode and its weights as they are.
     """
 
-    def __init__(self, build_backbone, build_head, input_shape):
+    def __init__(
+        self,
+        build_backbone,
+        build_head,
+        input_shape,
+        build_preparation=None,
+        freeze_backbone=False,
+    ):
         super().__init__()
+        self.prepare = ToFloat() if build_preparation is None else build_preparation()
         self.backbone = build_backbone(input_shape)
         self.n_features = count_features(self.backbone, input_shape)
         self.head = build_head(self.n_features)
+        self.is_backbone_frozen = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
 
     def features(self, X):
-        """Features (B, D) of a batch; integer inputs such as uint8 images become floats here."""
-        return self.backbone(X if X.is_floating_point() else X.float())
+        """Features (B, D) of a raw batch."""
+        return self.backbone(self.prepare(X))
+
+    def output(self, features):
+        """Outputs (B, n_outputs) of the head, in float32 also under autocast."""
+        return self.head(features).float()
 
     def forward(self, X):
-        return self.head(self.features(X))
+        return self.output(self.features(X))
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.is_backbone_frozen:
+            self.backbone.eval()
+        return self
+
+
+class ToFloat(nn.Module):
+    """Integers, such as those of uint8 images, become float32."""
+
+    def forward(self, X):
+        return X if X.is_floating_point() else X.float()
 
 
 class GivenBackbone:
@@ -62,6 +98,26 @@ class GivenBackbone:
         return module
 
 
+class NamedBackbone:
+    """Build a backbone from its name in timm.
+
+    Parameters
+    ----------
+    name : str
+    params : dict
+        Arguments of :func:`ltlearn.backbones.timm_backbone`.
+    """
+
+    def __init__(self, name, params):
+        self.name = name
+        self.params = params
+
+    def __call__(self, input_shape):
+        from ltlearn.backbones import timm_backbone
+
+        return timm_backbone(self.name, **self.params)
+
+
 def count_features(backbone, input_shape):
     """Number of features D a backbone gives, found by passing two zero samples through it.
 
@@ -82,3 +138,25 @@ def count_features(backbone, input_shape):
             f"samples of shape {tuple(input_shape)} it gave {shape}."
         )
     return features.shape[1]
+
+
+def apply_in_batches(function, data, *, batch_size, device, precision):
+    """Pass data through ``function`` batch by batch, without gradients.
+
+    Parameters
+    ----------
+    function : callable
+        From a raw batch (B, ...) to a tensor (B, ...). The modules behind it are on ``device`` and
+        in evaluation mode.
+    data : TensorData or FileData
+    batch_size : int
+    device : torch.device
+    precision : torch.dtype
+
+    Returns
+    -------
+    outputs : torch.Tensor of shape (n, ...), dtype float32, on ``device``
+    """
+    batches = WholeBatches(data.without_augmentation().to(device), batch_size)
+    with torch.inference_mode(), autocast(precision, torch.device(device)):
+        return torch.cat([function(X).float() for X, _ in batches])

@@ -184,12 +184,12 @@ class TestObjective:
     def test_squared_error_with_weights_and_alignment(self):
         torch.manual_seed(0)
         network = torch.nn.Module()
-        network.features, network.head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+        network.features, network.output = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
         X, score, weight = torch.randn(6, 3), torch.randn(6), torch.rand(6)
         objective = ELTAObjective(alignment_weight=0.3)
         terms = objective.training_terms(network, X, {"score": score, "weight": weight})
         features = network.features(X).detach().numpy().astype(float)
-        outputs = network.head(network.features(X)).detach().numpy()[:, 0]
+        outputs = network.output(network.features(X)).detach().numpy()[:, 0]
         task = np.mean(weight.numpy() * (outputs - score.numpy()) ** 2)
         spread, total = float(score.max() - score.min()), 0.0
         for i in range(6):
@@ -206,7 +206,7 @@ class TestObjective:
         seen = []
         network = torch.nn.Module()
         network.features = torch.nn.Identity()
-        network.head = lambda features: seen.append(features) or features.sum(1, keepdim=True)
+        network.output = lambda features: seen.append(features) or features.sum(1, keepdim=True)
         score = torch.randn(8)
         objective = ELTAObjective(mixup_strength=0.5)
         terms = objective.training_terms(network, score[:, None].clone(), {"score": score})

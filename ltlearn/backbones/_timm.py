@@ -137,14 +137,8 @@ def timm_backbone(
     >>> backbone.input_spec.size
     (64, 64)
     """
-    import timm
-
+    model_name = _check_name(name)
     packaged = PACKAGED_WEIGHTS.get(name)
-    model_name = name.partition(".")[0] if packaged else name
-    if not timm.is_model(model_name):
-        close = difflib.get_close_matches(model_name, timm.list_models(), n=3)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"timm {timm.__version__} has no model {name!r}.{hint}")
     if "num_classes" in model_params:
         raise ValueError("A backbone has no classes; leave num_classes out of backbone_params.")
     config = _registered_config(model_name)
@@ -164,12 +158,50 @@ def timm_backbone(
     return TimmBackbone(model, feature_pooling, spec)
 
 
+def timm_input_spec(name, params):
+    """The images that a timm model takes, without building it.
+
+    Parameters
+    ----------
+    name : str
+    params : dict
+        Arguments of :func:`timm_backbone`.
+
+    Returns
+    -------
+    spec : InputSpec
+
+    Examples
+    --------
+    >>> from ltlearn.backbones import timm_input_spec
+    >>> timm_input_spec("resnet10t", {"img_size": 64}).size
+    (64, 64)
+    """
+    model_name = _check_name(name)
+    size = params.get("img_size")
+    size = (size, size) if isinstance(size, Integral) else size
+    config = _registered_config(model_name).to_dict()
+    return _timm_input_spec(None, size, params.get("in_chans"), config)
+
+
 def input_spec_of(module):
     """The images that a module takes: its ``input_spec``, or what timm says of it; else None."""
     spec = getattr(module, "input_spec", None)
     if spec is None and getattr(module, "pretrained_cfg", None):
         return _timm_input_spec(module)
     return spec
+
+
+def _check_name(name):
+    """The name of a model as timm knows it, or an error."""
+    import timm
+
+    model_name = name.partition(".")[0] if name in PACKAGED_WEIGHTS else name
+    if not timm.is_model(model_name):
+        close = difflib.get_close_matches(model_name, timm.list_models(), n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ValueError(f"timm {timm.__version__} has no model {name!r}.{hint}")
+    return model_name
 
 
 def _create(name, *, pretrained=False, num_classes=0, **params):
@@ -230,11 +262,11 @@ def _shapes(state):
     return {key: values.shape for key, values in state.items()}
 
 
-def _timm_input_spec(model, size=None, channels=None):
+def _timm_input_spec(model, size=None, channels=None, pretrained_cfg=None):
     """How timm evaluates the model, with the size and channels asked for."""
-    from timm.data import resolve_model_data_config
+    from timm.data import resolve_data_config
 
-    config = resolve_model_data_config(model)
+    config = resolve_data_config(pretrained_cfg=pretrained_cfg, model=model)
     channels = channels or config["input_size"][0]
     mean, std = config["mean"], config["std"]
     if channels != len(mean):

@@ -37,6 +37,8 @@ class Recipe:
 
 
 RECIPES = {
+    # Random crops and flips: the usual training of image networks.
+    "standard": Recipe(),
     # Liu et al., ICML 2024: resize to 300, random crop of 256, horizontal flip.
     "elta": Recipe(resize_ratio=300 / 256),
     # Zhao et al., CVPR 2025.

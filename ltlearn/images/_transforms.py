@@ -73,18 +73,21 @@ def train_transform(spec, recipe):
     from torchvision import transforms
 
     if recipe.resize_ratio is None:
-        return SeededTransform(
-            create_transform(
-                (spec.channels, *spec.size),
-                is_training=True,
-                color_jitter=None,
-                auto_augment=recipe.auto_augment,
-                interpolation=spec.interpolation,
-                mean=spec.mean,
-                std=spec.std,
-                normalize=False,
-            )
+        transform = create_transform(
+            (spec.channels, *spec.size),
+            is_training=True,
+            color_jitter=None,
+            auto_augment=recipe.auto_augment,
+            interpolation=spec.interpolation,
+            mean=spec.mean,
+            std=spec.std,
+            normalize=False,
         )
+        for step in transform.transforms:
+            for operation in getattr(step, "ops", ()):
+                if operation.name.startswith("Posterize"):
+                    operation.level_fn = _AtLeastOneBit(operation.level_fn)
+        return SeededTransform(transform)
     shorter_side = round(max(spec.size) * recipe.resize_ratio)
     return SeededTransform(
         transforms.Compose(
@@ -96,6 +99,66 @@ def train_transform(spec, recipe):
             ]
         )
     )
+
+
+class _AtLeastOneBit:
+    """Bits that posterizing keeps: timm may draw 0, for black images, which Pillow refuses."""
+
+    def __init__(self, level_to_bits):
+        self.level_to_bits = level_to_bits
+
+    def __call__(self, level, hparams):
+        (bits,) = self.level_to_bits(level, hparams)
+        return (max(1, bits),)
+
+
+def batch_transform(spec, recipe):
+    """Random crops and flips of training images that come as an array.
+
+    With ``resize_ratio``, images are resized and then cropped to the size of the backbone. Without,
+    crops may reach over the border by an eighth of the image, and are brought to the size of the
+    backbone as in evaluation. ``auto_augment`` is for files only.
+
+    Parameters
+    ----------
+    spec : InputSpec
+    recipe : Recipe
+
+    Returns
+    -------
+    transform : callable
+        Takes a batch of images of one size (B, C, h, w) and returns (B, C, H, W) of the same type;
+        draws from the default generator of the images' device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ltlearn.images import RECIPES, InputSpec, batch_transform
+    >>> transform = batch_transform(InputSpec(size=(32, 32)), RECIPES["elta"])
+    >>> transform(torch.zeros(4, 3, 60, 80, dtype=torch.uint8)).shape
+    torch.Size([4, 3, 32, 32])
+    """
+    return _BatchTransform(spec, recipe)
+
+
+class _BatchTransform:
+    def __init__(self, spec, recipe):
+        from timm.data.transforms import str_to_interp_mode
+        from torchvision import transforms
+
+        self.resize = None
+        if recipe.resize_ratio is not None:
+            shorter_side = round(max(spec.size) * recipe.resize_ratio)
+            self.resize = transforms.Resize(shorter_side, str_to_interp_mode(spec.interpolation))
+            self.crop = RandomCropFlip(spec.size)
+        self.evaluate = eval_transform(spec)
+
+    def __call__(self, images):
+        if self.resize is not None:
+            return self.crop(self.resize(images))
+        height, width = images.shape[-2:]
+        crop = RandomCropFlip((height, width), padding=max(height, width) // 8)
+        return self.evaluate(crop(images))
 
 
 class SeededTransform:
@@ -216,6 +279,48 @@ class Normalize(nn.Module):
             images = images.float() / 255
         # Bicubic resizing overshoots.
         return (images.clamp(0, 1) - self.mean) / self.std
+
+
+class Preparation(nn.Module):
+    """Normalize a batch of images and, in training, erase rectangles as a recipe says.
+
+    Parameters
+    ----------
+    spec : InputSpec
+    recipe : Recipe or None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ltlearn.images import InputSpec, Preparation
+    >>> Preparation(InputSpec(), None)(torch.zeros(2, 3, 224, 224, dtype=torch.uint8)).dtype
+    torch.float32
+    """
+
+    def __init__(self, spec, recipe):
+        super().__init__()
+        self.normalize = Normalize(spec.mean, spec.std)
+        self.erasing_probability = 0.0 if recipe is None else recipe.erasing_probability
+
+    def forward(self, images):
+        """Prepare a batch.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (B, C, H, W)
+            uint8, or floating with values in [0, 1].
+
+        Returns
+        -------
+        images : torch.Tensor of shape (B, C, H, W), dtype float32
+        """
+        images = self.normalize(images)
+        if self.training and self.erasing_probability > 0:
+            from timm.data.random_erasing import RandomErasing
+
+            erase = RandomErasing(self.erasing_probability, mode="pixel", device=images.device)
+            images = erase(images)
+        return images
 
 
 def _draw(high, n, device, generator):

@@ -165,3 +165,11 @@ def test_normalize():
     np.testing.assert_allclose(normalize(images).numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(normalize(images / 255).numpy(), expected, atol=1e-6)
     assert normalize.state_dict() == {}
+
+
+def test_posterizing_always_keeps_a_bit():
+    """A magnitude of 10, which RandAugment may draw, is 0 bits in timm."""
+    transform = train_transform(InputSpec(size=(8, 8)), RECIPES["granularity"])
+    (policy,) = [step for step in transform.transform.transforms if hasattr(step, "ops")]
+    (posterize,) = [op for op in policy.ops if op.name.startswith("Posterize")]
+    assert [posterize.level_fn(level, {})[0] for level in (0.0, 5.0, 10.0)] == [4, 2, 1]

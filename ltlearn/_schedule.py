@@ -1,0 +1,78 @@
+"""Learning rates that change with the epoch and from layer to layer."""
+
+import math
+
+from skorch.callbacks import Callback
+
+
+class WarmupCosine(Callback):
+    """Raise the learning rate linearly, then let it fall along half a cosine.
+
+    Every parameter group keeps its ratio to the others.
+
+    Parameters
+    ----------
+    warmup_epochs : int
+        Epochs over which the rate rises to its full value.
+    cosine : bool
+        Whether it falls afterwards, to a hundredth in the last of ``max_epochs``.
+    """
+
+    final_share = 0.01
+
+    def __init__(self, warmup_epochs, cosine):
+        self.warmup_epochs = warmup_epochs
+        self.cosine = cosine
+
+    def on_train_begin(self, net, **kwargs):
+        self.full_rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.first_epoch_ = len(net.history)
+
+    def on_epoch_begin(self, net, **kwargs):
+        share = self.share(len(net.history) - self.first_epoch_, net.max_epochs)
+        for group, rate in zip(net.optimizer_.param_groups, self.full_rates_, strict=True):
+            group["lr"] = share * rate
+
+    def on_train_end(self, net, **kwargs):
+        for group, rate in zip(net.optimizer_.param_groups, self.full_rates_, strict=True):
+            group["lr"] = rate
+
+    def share(self, epoch, max_epochs):
+        """Share of the full rate in an epoch, counted from 1."""
+        if epoch <= self.warmup_epochs:
+            return epoch / (self.warmup_epochs + 1)
+        if not self.cosine:
+            return 1.0
+        progress = (epoch - 1 - self.warmup_epochs) / max(1, max_epochs - 1 - self.warmup_epochs)
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return self.final_share + (1 - self.final_share) * fall
+
+
+class LayerDecay:
+    """Parameter groups whose learning rate falls from the head down to the first layer.
+
+    Parameters
+    ----------
+    decay : float
+        Factor from one layer to the one below it, as timm counts layers.
+    """
+
+    def __init__(self, decay):
+        self.decay = decay
+
+    def __call__(self, network, lr, weight_decay):
+        from timm.optim import param_groups_layer_decay
+
+        model = getattr(network.backbone, "model", network.backbone)
+        if not hasattr(model, "group_matcher"):
+            raise ValueError(
+                "layer_decay needs a backbone that names its layers, as timm's models do; "
+                f"{type(model).__name__} does not. Use layer_decay=1.0."
+            )
+        undecayed = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
+        groups = param_groups_layer_decay(
+            model, weight_decay, no_weight_decay_list=undecayed, layer_decay=self.decay
+        )
+        for group in groups:
+            group["lr"] = lr * group.pop("lr_scale")
+        return [*groups, {"params": list(network.head.parameters()), "lr": lr}]
