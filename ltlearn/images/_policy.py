@@ -68,6 +68,12 @@ def readable_rows(X, on_bad_image, *, n_jobs=None):
     -----
     BadImageWarning
         When files are left out; it says how many and lists the first.
+
+    Examples
+    --------
+    >>> from ltlearn.images import readable_rows
+    >>> readable_rows(["some.jpg", "other.jpg"], "raise")
+    array([0, 1])
     """
     source = as_image_source(X)
     bad = find_bad_images(X, n_jobs=n_jobs) if on_bad_image == "skip" else {}
