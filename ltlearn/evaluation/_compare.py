@@ -113,7 +113,8 @@ def compare(
         - ``"nearest_mean"``: nearest class mean of standardized features;
         - ``"hgb_balanced"``: HistGradientBoostingClassifier with balanced class weights.
 
-        Controls that need a table are left out, with a warning, where ``X`` is none.
+        Controls that need a table, or probabilities of the baseline, are left out where there
+        are none, with a warning.
     metrics : list of str or dict of str to callable, default=None
         A list names some of the built-in metrics below. A dict replaces them by functions
         ``(y_true, y_pred)`` that return a number, or a dict of band to number.
@@ -194,7 +195,7 @@ def compare(
     target = Target.from_labels(y, estimators[baseline], bin_centers)
     classification = target.classes is not None
     measures = choose_measures(metrics, target)
-    post_hoc, references = choose_controls(controls, X, classification)
+    post_hoc, references = choose_controls(controls, X, estimators[baseline])
     candidates = _name_candidates(estimators, baseline, post_hoc, references)
     splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification)
     _check_validation_rows(post_hoc, splits)

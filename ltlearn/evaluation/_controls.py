@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import is_classifier
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -18,8 +19,15 @@ from ltlearn.evaluation._runs import Candidate
 from ltlearn.weighting import label_density_weights
 
 
-def choose_controls(controls, X, classification):
+def choose_controls(controls, X, baseline):
     """Resolve the ``controls`` argument of :func:`~ltlearn.evaluation.compare`.
+
+    Parameters
+    ----------
+    controls : bool, list of str or dict of str to estimator
+    X : array-like of n_samples rows
+    baseline : estimator
+        Decides between regression and classification.
 
     Returns
     -------
@@ -30,6 +38,7 @@ def choose_controls(controls, X, classification):
     """
     if controls is False:
         return (), []
+    classification = is_classifier(baseline)
     post_hoc = (LOGIT_ADJUSTMENT,) if classification else RECALIBRATIONS
     references = _classifiers() if classification else _regressors()
     extra = []
@@ -46,9 +55,15 @@ def choose_controls(controls, X, classification):
         left_out = ", ".join(reference.name for reference in references)
         warnings.warn(
             "X is no dense 2-D table of numbers, so these controls are left out: " + left_out,
-            stacklevel=3,
+            stacklevel=4,
         )
         references = []
+    if LOGIT_ADJUSTMENT in post_hoc and not hasattr(baseline, "predict_proba"):
+        warnings.warn(
+            f"The baseline has no predict_proba, so the control {LOGIT_ADJUSTMENT} is left out.",
+            stacklevel=4,
+        )
+        post_hoc = ()
     return post_hoc, references + extra
 
 

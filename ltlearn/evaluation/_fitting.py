@@ -54,7 +54,9 @@ def fit(model, X, y, X_val, y_val, params):
     """
     if X_val is None or not uses_validation(model):
         return model.fit(X, y, **params)
-    if not isinstance(model, Pipeline) or "X_val" in (model.transform_input or ()):
+    if not isinstance(model, Pipeline) or "X_val" in (
+        getattr(model, "transform_input", None) or ()
+    ):
         return model.fit(X, y, X_val=X_val, y_val=y_val, **params)
     name = model.steps[-1][0]
     head = clone(model).set_params(**{name: "passthrough"}).fit(X, y)

@@ -49,10 +49,6 @@ def class_prior(y, classes):
 
 
 def _adjust_logits(outcome, prior):
-    if outcome.probabilities is None:
-        raise ValueError(
-            "logit_adjustment needs predict_proba; leave it out with a list of controls."
-        )
     seen = prior > 0
     probabilities = np.zeros_like(outcome.probabilities)
     probabilities[:, seen] = adjust_proba(outcome.probabilities[:, seen], prior[seen])

@@ -96,6 +96,8 @@ def _row_numbers(part, n_rows):
             "Each part of a split must be a 1-D array of row numbers or a mask of "
             f"{n_rows} rows; got shape {part.shape} and dtype {part.dtype}."
         )
+    if part.size and not (part.min() >= 0 and part.max() < n_rows):
+        raise ValueError(f"Row numbers of a split must be from 0 to {n_rows - 1}.")
     return part.astype(np.intp)
 
 

@@ -20,6 +20,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, recall_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn import metrics
@@ -464,6 +465,14 @@ def test_data_frames_and_missing_values(skewed):
     assert results["value"].notna().all()
 
 
+def test_a_baseline_without_probabilities(imbalanced):
+    X, y = imbalanced
+    with pytest.warns(UserWarning, match="no predict_proba, so the control logit_adjustment"):
+        results = compare({"svm": LinearSVC()}, X, y, cv=SPLIT, controls=["logit_adjustment"])
+    assert set(results["estimator"]) == {"svm"}
+    assert set(results["metric"]) == {"accuracy", "balanced_accuracy"}
+
+
 def test_own_controls_come_after_the_others(skewed):
     X, y = skewed
     results = compare(
@@ -550,6 +559,7 @@ def test_paired_differences_of_a_comparison(skewed):
         ({"cv": [(TRAIN, TRAIN[:5], TEST)]}, "share rows"),
         ({"cv": [(TRAIN, [])]}, "no test row"),
         ({"cv": [(TRAIN, [0.5])]}, "row numbers"),
+        ({"cv": [(TRAIN, [-1])]}, "from 0 to 299"),
         ({"cv": []}, "no split"),
         ({"seeds": ()}, "seeds"),
     ],
