@@ -1,0 +1,231 @@
+"""Post-hoc logit adjustment of any classifier."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import check_array, column_or_1d, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
+from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
+
+
+@validate_params(
+    {
+        "proba": ["array-like"],
+        "prior": ["array-like"],
+        "tau": [Interval(Real, 0, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def adjust_proba(proba, prior, *, tau=1.0):
+    """Post-hoc logit adjustment of class probabilities.
+
+    ``log p'_k = log p_k - tau * log prior_k`` up to a constant, so that each row sums to 1 again
+    [1]_. With ``tau=1`` the probabilities are those for classes that are equally frequent.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_classes)
+        Predicted probabilities.
+    prior : array-like of shape (n_classes,)
+        Share, or number, of the training samples of each class; positive.
+    tau : float, default=1.0
+        Strength; 0 changes nothing.
+
+    Returns
+    -------
+    adjusted : ndarray of shape (n_samples, n_classes)
+        Rows sum to 1. A probability of 0 stays 0.
+
+    Raises
+    ------
+    ValueError
+        When a prior is not positive, a row of ``proba`` is not a distribution, or the numbers of
+        classes differ.
+
+    References
+    ----------
+    .. [1] A. K. Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, equation 9.
+
+    Examples
+    --------
+    >>> from ltlearn.calibration import adjust_proba
+    >>> adjust_proba([[0.8, 0.2]], prior=[0.9, 0.1]).round(2)
+    array([[0.31, 0.69]])
+    """
+    proba = check_array(proba, dtype=np.float64, input_name="proba")
+    prior = check_array(prior, ensure_2d=False, dtype=np.float64, input_name="prior")
+    if prior.shape != (proba.shape[1],):
+        raise ValueError(
+            f"prior needs one value for each of the {proba.shape[1]} columns of proba, "
+            f"got shape {prior.shape}."
+        )
+    if not np.all(prior > 0):
+        raise ValueError(f"Every class needs a positive prior, got {prior.tolist()}.")
+    if np.any(proba < 0) or not np.all(np.sum(proba, axis=1) > 0):
+        raise ValueError("Each row of proba must hold probabilities, not all of them 0.")
+    with np.errstate(divide="ignore"):
+        log_proba = np.log(proba)
+    return softmax(log_proba - tau * np.log(prior), axis=1)
+
+
+class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier whose probabilities are adjusted for the class frequencies in training.
+
+    Dividing the predicted probabilities by the class prior [1]_ lifts rare classes after training,
+    at no cost; what it gains is the least that a method for long-tailed classes has to gain.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Any scikit-learn classifier with ``predict_proba``. Wrap one that is fitted already in
+        :class:`sklearn.frozen.FrozenEstimator` and pass its training labels to ``fit``.
+    tau : float, default=1.0
+        Strength of the adjustment; 1 aims at the lowest balanced error, 0 changes nothing.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Fitted on the training data.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    class_counts_ : ndarray of shape (n_classes,)
+        Number of training samples of each class.
+    class_prior_ : ndarray of shape (n_classes,)
+        Share of each class in the total sample weight.
+    n_features_in_ : int
+        Number of features, if ``estimator_`` has it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if ``estimator_`` has them.
+
+    See Also
+    --------
+    Recalibrator : The counterpart for regressors.
+
+    References
+    ----------
+    .. [1] A. K. Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, equation 9.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from ltlearn.calibration import LogitAdjuster
+    >>> from ltlearn.metrics import worst_class_recall
+    >>> X, y = make_classification(1000, weights=[0.95], class_sep=0.5, random_state=0)
+    >>> plain = LogisticRegression().fit(X, y)
+    >>> adjusted = LogitAdjuster(LogisticRegression()).fit(X, y)
+    >>> worst_class_recall(y, plain.predict(X)) < worst_class_recall(y, adjusted.predict(X))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "tau": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, estimator, *, tau=1.0):
+        self.estimator = estimator
+        self.tau = tau
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, **fit_params):
+        """Fit the classifier and count its classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data, of any kind that ``estimator`` takes.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights for the classifier and the class prior: a classifier trained with
+            balancing weights has a flat prior to begin with.
+        **fit_params : dict
+            Passed, or with metadata routing routed, to ``estimator.fit``.
+
+        Returns
+        -------
+        self : LogitAdjuster
+
+        Raises
+        ------
+        TypeError
+            When ``sample_weight`` is given and ``estimator`` does not take it.
+        ValueError
+            When ``y`` lacks a class that the classifier predicts, or all its samples weigh 0.
+        """
+        X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype=None)
+        check_classification_targets(y)
+        y = column_or_1d(y)
+        routed = route(self, sample_weight, fit_params)
+
+        self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
+        self.classes_ = self.estimator_.classes_
+        seen, codes = np.unique(y, return_inverse=True)
+        counts = np.bincount(codes)
+        totals = counts if sample_weight is None else np.bincount(codes, weights=sample_weight)
+        if not (np.array_equal(seen, self.classes_) and np.all(totals > 0)):
+            raise ValueError(
+                "y needs samples of positive weight from exactly the classes that the classifier "
+                f"predicts, {self.classes_.tolist()}, so that each of them has a prior."
+            )
+        self.class_counts_ = counts
+        self.class_prior_ = totals / np.sum(totals)
+        take_feature_attributes(self)
+        return self
+
+    def predict_proba(self, X):
+        """Adjusted class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any kind that ``estimator`` takes.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; rows sum to 1.
+        """
+        check_is_fitted(self)
+        return adjust_proba(self.estimator_.predict_proba(X), self.class_prior_, tau=self.tau)
+
+    def predict(self, X):
+        """Most probable class after the adjustment.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any kind that ``estimator`` takes.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def get_metadata_routing(self):
+        """Routing of metadata to ``estimator``.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(estimator=self.estimator, method_mapping=to_fit)
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
