@@ -18,13 +18,19 @@ def text_table(columns, rows):
 
 def html_report(title, columns, rows, sentences):
     """A heading, a table of strings and a list of sentences, everything escaped."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    head = _html_row("th", columns)
+    body = "".join(_html_row("td", row) for row in rows)
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return (
         f"<div><strong>{escape(title)}</strong>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
         f"<ul>{items}</ul></div>"
     )
+
+
+def _html_row(tag, cells):
+    first, *others = map(escape, cells)
+    row = f'<{tag} style="text-align: left">{first}</{tag}>'
+    for cell in others:
+        row += f'<{tag} style="text-align: right; padding: 0 1em">{cell}</{tag}>'
+    return f"<tr>{row}</tr>"
