@@ -1,7 +1,7 @@
 """Auxiliary data for long-tailed classes: find, fetch and filter, with provenance.
 
 :func:`curate` runs four steps, each an object that any other with the same small method can
-replace (:class:`Proposer`, :class:`Source`, :class:`Filter`):
+replace (:mod:`ltlearn.curation.protocols`):
 
 1. **Propose** names of categories near each target class, more for tail classes:
    :class:`LLMProposer`, :class:`WordNetProposer`, :class:`ListProposer`.
@@ -74,17 +74,7 @@ from ltlearn.curation._names import class_targets, screen
 from ltlearn.curation._openverse import OpenverseSearch
 from ltlearn.curation._rows import RowPool
 from ltlearn.curation._rules import FetchRules
-from ltlearn.curation._types import (
-    Candidate,
-    Filter,
-    Proposal,
-    Proposer,
-    SearchEngine,
-    SearchResult,
-    Source,
-    Target,
-    Verdict,
-)
+from ltlearn.curation._types import Candidate, Proposal, SearchResult, Target, Verdict
 from ltlearn.curation._web import WebSource
 from ltlearn.curation._wordnet import WordNetProposer
 
@@ -93,18 +83,14 @@ __all__ = [
     "CuratedData",
     "FeatureFilter",
     "FetchRules",
-    "Filter",
     "FolderSource",
     "LLMProposer",
     "ListProposer",
     "ManifestRow",
     "OpenverseSearch",
     "Proposal",
-    "Proposer",
     "RowPool",
-    "SearchEngine",
     "SearchResult",
-    "Source",
     "Target",
     "Usage",
     "Verdict",

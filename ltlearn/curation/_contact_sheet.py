@@ -75,6 +75,14 @@ def write_contact_sheet(folder, rows, *, max_images=24):
     Returns
     -------
     path : pathlib.Path
+
+    Examples
+    --------
+    After decisions were edited:
+
+    >>> from ltlearn.curation import load_curated, write_contact_sheet
+    >>> data = load_curated("curated")  # doctest: +SKIP
+    >>> path = write_contact_sheet(data.folder, data.rows)  # doctest: +SKIP
     """
     folder = Path(folder)
     by_class = {}

@@ -50,7 +50,15 @@ class CuratedData:
 
     Examples
     --------
-    ``GranularClassifier(neighbors=data.neighbors).fit(X, y, X_aux=data.X_aux, y_aux=data.y_aux)``
+    Auxiliary images for a classifier on features:
+
+    >>> from ltlearn import BackboneFeatures, GranularClassifier, Whole
+    >>> from ltlearn.curation import load_curated
+    >>> data = load_curated("curated")  # doctest: +SKIP
+    >>> embed = BackboneFeatures().fit(images)  # doctest: +SKIP
+    >>> model = GranularClassifier(neighbors=data.neighbors).fit(
+    ...     embed.transform(images), labels,
+    ...     X_aux=Whole(embed.transform(data.X_aux)), y_aux=Whole(data.y_aux))  # doctest: +SKIP
     """
 
     X_aux: np.ndarray
@@ -107,16 +115,16 @@ def curate(
         Their labels.
     source : object with ``fetch(names, folder)``
         E.g. :class:`~ltlearn.curation.FolderSource`, :class:`~ltlearn.curation.WebSource`,
-        :class:`~ltlearn.curation.RowPool`; see :class:`~ltlearn.curation.Source`.
+        :class:`~ltlearn.curation.RowPool`; see :class:`~ltlearn.curation.protocols.Source`.
     folder : path-like
         Output folder, created if needed. One run at a time may use it.
     proposer : object with ``propose(targets, folder)``, default=None
         E.g. :class:`~ltlearn.curation.LLMProposer`, :class:`~ltlearn.curation.WordNetProposer`,
-        :class:`~ltlearn.curation.ListProposer`; see :class:`~ltlearn.curation.Proposer`. None takes
-        all classes of the source, each for all target classes, and leaves it to the filter which
-        are neighbors.
+        :class:`~ltlearn.curation.ListProposer`; see
+        :class:`~ltlearn.curation.protocols.Proposer`. None takes all classes of the source, each
+        for all target classes, and leaves it to the filter which are neighbors.
     filter : object with ``fit`` and ``decide``, default=None
-        See :class:`~ltlearn.curation.Filter`. None is
+        See :class:`~ltlearn.curation.protocols.Filter`. None is
         :class:`~ltlearn.curation.FeatureFilter` on DINOv2 features of images (ViT-S/14 from timm,
         kept in the output folder), or on the rows themselves if X is a 2-dimensional array of
         numbers.
@@ -179,18 +187,8 @@ def curate(
 
         rows = make_rows(candidates, verdicts, proposals, folder)
         _apply_edits(rows, folder)
-        metadata = {
-            "ltlearn": __version__,
-            "time": now(),
-            "proposer": repr(proposer),
-            "source": repr(source),
-            "filter": repr(judge),
-            "targets": [{"label": label, **asdict(t)} for label, t in targets.items()],
-            "proposals": [asdict(proposal) for proposal in proposals],
-            "dropped_names": [{**asdict(each), "reason": reason} for each, reason in dropped],
-            "neighbors": neighbors_of(rows),
-            "decisions": Counter(row.decision for row in rows),
-        }
+        steps = {"proposer": proposer, "source": source, "filter": judge}
+        metadata = _metadata(steps, targets, proposals, dropped, rows)
         write_manifest(folder, rows, metadata)
         if not metadata["neighbors"]:
             warnings.warn(
@@ -225,6 +223,12 @@ def load_curated(folder):
         When the manifest is about feature rows (they are not in the folder: run :func:`curate`
         again), lacks the file of a candidate kept by hand, or was edited into something
         unreadable.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import load_curated
+    >>> data = load_curated("curated")  # doctest: +SKIP
+    >>> data.X_aux, data.y_aux, data.neighbors  # doctest: +SKIP
     """
     folder = Path(folder)
     metadata = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -257,6 +261,20 @@ def _propose(proposer, source, targets, folder):
         listed = "; ".join(f"{reason} ({times})" for reason, times in reasons)
         raise CurationError(f"No usable name was proposed. {listed}".rstrip())
     return proposals, dropped
+
+
+def _metadata(steps, targets, proposals, dropped, rows):
+    """What ``manifest.json`` holds."""
+    return {
+        "ltlearn": __version__,
+        "time": now(),
+        **{name: repr(step) for name, step in steps.items()},
+        "targets": [{"label": label, **asdict(target)} for label, target in targets.items()],
+        "proposals": [asdict(proposal) for proposal in proposals],
+        "dropped_names": [{**asdict(each), "reason": reason} for each, reason in dropped],
+        "neighbors": neighbors_of(rows),
+        "decisions": Counter(row.decision for row in rows),
+    }
 
 
 def _default_filter(X, folder, progress):

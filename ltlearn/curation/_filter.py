@@ -235,7 +235,7 @@ class FeatureFilter(BaseEstimator):
     def _embed(self, X):
         """Normalized features of images, paths or rows."""
         features = X if self.features == "passthrough" else self.features_.transform(X)
-        return normalize(np.asarray(features, dtype=np.float64))
+        return normalize(np.asarray(features))
 
     def _anchor_thresholds(self, training, codes):
         n_targets = len(self.prototypes_)

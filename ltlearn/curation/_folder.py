@@ -24,6 +24,20 @@ class FolderSource:
           ``class``, and optionally ``license``, ``license_url``, ``creator``, ``landing_page``.
     max_per_class : int, default=None
         Take no more than the first of each class, in the order of the CSV file or of the names.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from ltlearn.curation import FolderSource
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "sea_lion").mkdir()
+    ...     Image.new("RGB", (8, 8)).save(f"{folder}/sea_lion/1.png")
+    ...     source = FolderSource(folder)
+    ...     candidates = list(source.fetch(["sea lions"], None))
+    >>> [(candidate.name, Path(candidate.item).name) for candidate in candidates]
+    [('sea lions', '1.png')]
     """
 
     def __init__(self, path, *, max_per_class=None):
@@ -38,7 +52,21 @@ class FolderSource:
         return sorted(self.files())
 
     def fetch(self, names, folder):
-        """Yield candidates; see :class:`~ltlearn.curation.Source`. Nothing is copied."""
+        """Yield the candidates of some classes, in the order of their files.
+
+        Nothing is copied. Files that cannot be decoded are candidates with a ``problem``.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Matched with the classes of the bank in any case, spelling and plural.
+        folder : ignored
+            Nothing has to be kept.
+
+        Yields
+        ------
+        candidate : Candidate
+        """
         files = self.files()
         for name in names:
             matching = [

@@ -34,7 +34,18 @@ class ListProposer:
         return isinstance(self.names, (str, os.PathLike))
 
     def propose(self, targets, folder=None):
-        """Yield proposals; see :class:`~ltlearn.curation.Proposer`.
+        """Yield the listed names, in their order.
+
+        Parameters
+        ----------
+        targets : ignored
+            Names for classes that are none of them are an error afterwards.
+        folder : ignored
+            Nothing here costs money.
+
+        Yields
+        ------
+        proposal : Proposal
 
         Raises
         ------

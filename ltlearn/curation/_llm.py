@@ -67,6 +67,12 @@ class Usage:
         Tokens of prompts and answers, as reported by the endpoint, or estimated where it does not.
     replayed : int, default=0
         Answers taken from the cache.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Usage
+    >>> Usage(calls=3, tokens=2400)
+    Usage(calls=3, tokens=2400, replayed=0)
     """
 
     calls: int = 0
@@ -116,6 +122,21 @@ class LLMProposer:
     ----------
     usage_ : Usage
         Of the last :meth:`propose`.
+
+    Examples
+    --------
+    What a run would send:
+
+    >>> from ltlearn.curation import LLMProposer, Target
+    >>> proposer = LLMProposer("some-model", max_calls=100, max_tokens=50_000)
+    >>> usage = proposer.dry_run([Target("otter", 12, 8)], "curated")
+    [system]
+    You help to collect pictures for an image classifier. ...
+    [user]
+    Target class: otter
+    Number of categories: 8
+    <BLANKLINE>
+    1 requests with about ... tokens of prompts; 0 answers are cached.
     """
 
     def __init__(
@@ -149,10 +170,20 @@ class LLMProposer:
         return f"LLMProposer({self.model!r}, request_options={self.request_options})"
 
     def propose(self, targets, folder):
-        """Yield proposals; see :class:`~ltlearn.curation.Proposer`.
+        """Yield proposals, class by class.
 
         A target class that the model refuses, or answers twice in a form that cannot be used,
         raises a :class:`~ltlearn.exceptions.CurationWarning` and gets no proposals.
+
+        Parameters
+        ----------
+        targets : sequence of Target
+        folder : path-like
+            Output folder, which holds the cache unless ``cache`` is set.
+
+        Yields
+        ------
+        proposal : Proposal
 
         Raises
         ------

@@ -55,6 +55,14 @@ class ManifestRow:
         When the candidate was fetched or read: ISO 8601, UTC.
     proposer, prompt_hash : str
         What proposed the class for the anchor, and the hash of the request answered with it.
+
+    Examples
+    --------
+    Rows are attributes of what :func:`~ltlearn.curation.curate` returns:
+
+    >>> from collections import Counter
+    >>> data = load_curated("curated")  # doctest: +SKIP
+    >>> Counter(row.reason for row in data.rows if not row.kept)  # doctest: +SKIP
     """
 
     name: str

@@ -102,6 +102,20 @@ def screen(proposals, targets):
     ------
     ValueError
         When a proposal names an anchor that is not a target class.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Proposal, Target, screen
+    >>> names = ["Siamese cat", "catfish", "Cats", "lynx", "Lynxes"]
+    >>> accepted, dropped = screen(
+    ...     [Proposal("cat", name, "list") for name in names], [Target("cat", 9, 5)])
+    >>> [proposal.name for proposal in accepted]
+    ['catfish', 'lynx']
+    >>> for proposal, reason in dropped:
+    ...     print(proposal.name, "->", reason)
+    Siamese cat -> contains the target class 'cat'
+    Cats -> equals the target class 'cat'
+    Lynxes -> repeats a name of the same anchor
     """
     wanted = {target.name: target.n_names for target in targets}
     target_of = {form: target.name for target in targets for form in _forms(target.name)}

@@ -24,6 +24,13 @@ class OpenverseSearch:
         Comma-separated licenses to accept, e.g. ``"cc0,pdm,by,by-sa"``; all if empty.
     base_url : str, default="https://api.openverse.org/v1/images/"
     rules : FetchRules, default=FetchRules()
+
+    Examples
+    --------
+    >>> from ltlearn.curation import FetchRules, OpenverseSearch
+    >>> rules = FetchRules(user_agent="my-study/1 (mailto:me@example.org)")
+    >>> search = OpenverseSearch(license="cc0,pdm,by", rules=rules)
+    >>> results = list(search.search("sea lion", 20))  # doctest: +SKIP
     """
 
     def __init__(
@@ -48,7 +55,17 @@ class OpenverseSearch:
         return Fetcher(self.rules)
 
     def search(self, query, n):
-        """Yield up to ``n`` :class:`~ltlearn.curation.SearchResult`.
+        """Yield results in Openverse's order.
+
+        Parameters
+        ----------
+        query : str
+        n : int
+            Most results wanted.
+
+        Yields
+        ------
+        result : SearchResult
 
         Raises
         ------

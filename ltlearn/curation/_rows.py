@@ -26,6 +26,13 @@ class RowPool:
     random_state : int, RandomState instance or None, default=None
         Of the clustering. Pass an int: with another clustering, decisions made by hand no longer
         mean the same rows.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import RowPool
+    >>> pool = RowPool([[0.0, 1.0], [1.0, 0.0], [0.1, 1.0]], ["north", "east", "north"])
+    >>> [candidate.source for candidate in pool.fetch(["north"], None)]
+    ['row 0', 'row 2']
     """
 
     def __init__(self, X, y=None, *, n_clusters=20, random_state=None):
@@ -47,7 +54,18 @@ class RowPool:
         return np.unique(self.labels).tolist()
 
     def fetch(self, names, folder):
-        """Yield candidates; see :class:`~ltlearn.curation.Source`."""
+        """Yield the rows of some classes.
+
+        Parameters
+        ----------
+        names : sequence of str
+        folder : ignored
+            Nothing has to be kept.
+
+        Yields
+        ------
+        candidate : Candidate
+        """
         present = self.class_names()
         for name in names:
             matching = [label for label in present if same_name(label, name)]

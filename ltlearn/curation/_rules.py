@@ -40,6 +40,11 @@ class FetchRules:
     user_agent : str
         Sent with every request, and its first word is matched with ``robots.txt``. Add a way to
         contact you: many hosts ask for one.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import FetchRules
+    >>> rules = FetchRules(user_agent="my-study/1 (mailto:me@example.org)", max_bytes=2_000_000)
     """
 
     allow_networks: tuple[str, ...] = ()

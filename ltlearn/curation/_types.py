@@ -1,12 +1,7 @@
-"""What passes between the steps of curation, and what a step must offer.
+"""What passes between the steps of curation."""
 
-A step is any object with the one or two methods of its protocol; nothing has to be inherited.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +16,12 @@ class Target:
         Number of its training samples.
     n_names : int
         Number of auxiliary names wanted for it.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Target
+    >>> Target("otter", count=12, n_names=8)
+    Target(name='otter', count=12, n_names=8)
     """
 
     name: str
@@ -42,6 +43,12 @@ class Proposal:
         What proposed it, e.g. ``"wordnet"``.
     prompt_hash : str, default=""
         Hash of the request that was answered with the name, where there was one.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Proposal
+    >>> Proposal("otter", "mink", "list").anchor
+    'otter'
     """
 
     anchor: str
@@ -71,6 +78,12 @@ class Candidate:
         What the source says about the rights, where it says anything.
     retrieved : str, default=""
         When it was fetched: ISO 8601, UTC.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Candidate
+    >>> Candidate("mink", "bank/mink/7.jpg", "bank/mink/7.jpg", license="cc0").problem
+    ''
     """
 
     name: str
@@ -100,6 +113,12 @@ class Verdict:
         Cosine similarity to that anchor's prototype.
     near : tuple of str, default=()
         The target classes that the candidate counts as a neighbor of.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Verdict
+    >>> Verdict(True, "near otter", "otter", 0.83, ("otter",)).keep
+    True
     """
 
     keep: bool
@@ -119,6 +138,12 @@ class SearchResult:
         Address of the image itself.
     license, license_url, creator, landing_page : str, default=""
         What the engine says about the rights.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import SearchResult
+    >>> SearchResult("https://example.org/mink.jpg", license="by 4.0").creator
+    ''
     """
 
     url: str
@@ -126,47 +151,3 @@ class SearchResult:
     license_url: str = ""
     creator: str = ""
     landing_page: str = ""
-
-
-class Proposer(Protocol):
-    """Proposes names of auxiliary classes."""
-
-    def propose(self, targets: Sequence[Target], folder: Path) -> Iterable[Proposal]:
-        """Yield proposals, the best first for each target class.
-
-        ``folder`` is where answers that cost money may be kept between runs. Names that are
-        unusable, or more than ``n_names``, may be yielded: they are screened afterwards.
-        """
-
-
-class Source(Protocol):
-    """Fetches candidates for auxiliary classes.
-
-    A source that knows its classes also has ``class_names() -> list of str``, and can then be used
-    without a proposer.
-    """
-
-    def fetch(self, names: Sequence[str], folder: Path) -> Iterable[Candidate]:
-        """Yield the candidates of the given auxiliary classes, in the same order at every run.
-
-        ``folder`` is where fetched files and a record of them are kept between runs.
-        """
-
-
-class Filter(Protocol):
-    """Decides which candidates enter the auxiliary data."""
-
-    def fit(self, X: Any, y: Sequence[str], *, protected: Mapping[str, Any]) -> "Filter":
-        """Learn from target data; ``protected`` holds named data that must not leak."""
-
-    def decide(
-        self, candidates: Sequence[Candidate], anchors: Mapping[str, Sequence[str]]
-    ) -> list[Verdict]:
-        """Judge candidates; ``anchors`` maps auxiliary to target classes."""
-
-
-class SearchEngine(Protocol):
-    """Finds images on the web."""
-
-    def search(self, query: str, n: int) -> Iterable[SearchResult]:
-        """Yield up to ``n`` results, the best first."""

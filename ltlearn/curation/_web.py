@@ -27,7 +27,7 @@ class WebSource:
     ----------
     search : object with ``search(query, n)``
         E.g. :class:`~ltlearn.curation.OpenverseSearch`; see
-        :class:`~ltlearn.curation.SearchEngine`.
+        :class:`~ltlearn.curation.protocols.SearchEngine`.
     images_per_class : int, default=50
         Fetching for a class stops at this number of images.
     results_per_class : int, default=150
@@ -35,6 +35,13 @@ class WebSource:
     query : str, default="{name}"
         What to search for; ``{name}`` stands for the name of the class.
     rules : FetchRules, default=FetchRules()
+
+    Examples
+    --------
+    >>> from ltlearn.curation import FetchRules, OpenverseSearch, WebSource
+    >>> rules = FetchRules(user_agent="my-study/1 (mailto:me@example.org)", delay=2.0)
+    >>> source = WebSource(OpenverseSearch(rules=rules), images_per_class=30, rules=rules)
+    >>> images = list(source.fetch(["sea lion"], "curated"))  # doctest: +SKIP
     """
 
     def __init__(
@@ -60,7 +67,17 @@ class WebSource:
         )
 
     def fetch(self, names, folder):
-        """Yield candidates; see :class:`~ltlearn.curation.Source`.
+        """Yield the images found for some classes; fetch those not fetched before.
+
+        Parameters
+        ----------
+        names : sequence of str
+        folder : path-like
+            Output folder, where images and journal are kept.
+
+        Yields
+        ------
+        candidate : Candidate
 
         Raises
         ------
@@ -99,7 +116,7 @@ class WebSource:
         key = _search_key(entry)
         if key not in searches:
             found = self.search.search(entry["query"], entry["n"])
-            searches[key] = [vars(result) for result in found]
+            searches[key] = [vars(result) for result in {r.url: r for r in found}.values()]
             journal.append(**entry, results=searches[key], time=now())
         return [SearchResult(**result) for result in searches[key]]
 

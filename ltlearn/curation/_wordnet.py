@@ -43,6 +43,12 @@ class WordNetProposer:
     -----
     Target classes that WordNet does not know raise a
     :class:`~ltlearn.exceptions.CurationWarning`.
+
+    Examples
+    --------
+    >>> from ltlearn.curation import Target, WordNetProposer
+    >>> proposer = WordNetProposer(senses={"seal": "seal.n.09"})
+    >>> names = list(proposer.propose([Target("seal", 20, 5)]))  # doctest: +SKIP
     """
 
     def __init__(
@@ -61,13 +67,22 @@ class WordNetProposer:
         )
 
     def propose(self, targets, folder=None):
-        """Yield proposals; see :class:`~ltlearn.curation.Proposer`.
+        """Yield proposals, the best first for each target class.
 
         Parameters
         ----------
         targets : sequence of Target
         folder : ignored
             Nothing here costs money.
+
+        Yields
+        ------
+        proposal : Proposal
+
+        Raises
+        ------
+        FileNotFoundError
+            When the folder holds no WordNet database.
         """
         with _open_wordnet(Path(self.folder)) as wordnet:
             senses = {target.name: self._senses(wordnet, target.name) for target in targets}

@@ -99,6 +99,12 @@ def test_number_of_images_and_results(bank, tmp_path):
     assert len(list(source.fetch(["a"], tmp_path / "other"))) == 2
 
 
+def test_an_address_found_twice_is_one_candidate(bank, tmp_path):
+    server, _ = bank
+    candidates = list(source_of(server, ["/1.png", "/2.png", "/1.png"]).fetch(["a"], tmp_path))
+    assert [c.source for c in candidates] == [f"{server.url}/1.png", f"{server.url}/2.png"]
+
+
 def bomb(width, height):
     """PNG of a few kilobytes that unfolds to width x height pixels."""
 
