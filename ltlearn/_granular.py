@@ -583,6 +583,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             if train.X.dtype == object:
                 raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
             pairs = most_similar_pairs(self._prototypes(train.X, train.y, seed))
+            pairs = pairs[np.isin(pairs, train.y).all(axis=1)]  # classes of weight 0 have no rows
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
             relation = np.zeros((n_classes, len(pairs)), dtype=bool)

@@ -1,0 +1,197 @@
+"""Is the gap between head and tail smaller when classes are finer?
+
+Command::
+
+    python benchmarks/granularity_study.py [--jobs 2] [--data FOLDER] [--out FOLDER]
+
+The observation behind auxiliary classes is that it is. Tested here on CIFAR-100 with its 20 coarse
+classes of 5 fine ones, in long tails of 20 classes with 500 to 5 training images; which class is
+how rare, and which images it keeps, is drawn anew for every seed. Two comparisons with the coarse
+labels in which nothing else changes:
+
+- the same images, relabeled: the 100 fine classes (a fifth of the images each), whose probabilities
+  are added up to those of the coarse classes in the end; and, as a control, every coarse class
+  split at random into five, which makes labels as many but no finer;
+- as many classes of the same sizes: 20 fine classes, one of each coarse class, which are finer but
+  no closer to each other; and the 20 fine classes of 4 coarse ones, which are finer and closer.
+
+Test images are those of the original test set of the classes in question, as many of each class.
+Many, medium and few are by the 20 classes' training images: over 100, 20 to 100, under 20. Gap is
+the accuracy for many minus that for few, and retention the share few/many, since a gap depends on
+the level. Differences are paired over seeds, with p-values from paired t-tests corrected by Holm's
+method over the rows of a table.
+
+``features`` trains one hidden layer (128) on frozen features of EfficientNet-Lite0, by
+cross-entropy and by balanced cross-entropy, with 10 seeds; ``images`` the small convolutional
+network of ``granular.py`` by balanced cross-entropy (by plain cross-entropy it recognizes hardly
+anything of the tail so soon), with 3 seeds. Held fixed: AdamW with a cosine schedule,
+batches of 64, epochs (20 and 24), no early stopping.
+
+Finished fits are kept in ``OUT/granularity_study.jsonl`` and not repeated; delete the file after
+changing the code. Tables go to ``OUT/granularity_study.md``. All takes about 15 minutes on one
+core.
+"""
+
+import argparse
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from _comparators import PLAIN
+from _data import CACHE, DEFAULT_DATA, long_tailed_counts
+from _runs import run_missing
+from granular import BATCH_SIZE, IMBALANCE, LARGEST_CLASS, SmallCNN, load_images, mean_and_std
+
+from ltlearn import GranularClassifier
+from ltlearn.evaluation import paired_differences
+from ltlearn.exceptions import SmallSampleWarning
+from ltlearn.metrics import ClassBands, shot_accuracy
+
+LABELS = {
+    "coarse": "20 coarse classes",
+    "fine": "same images: 100 fine classes",
+    "random": "same images: 100 random parts",
+    "apart": "20 fine classes, one of each coarse",
+    "close": "20 fine classes of 4 coarse",
+}
+LOSSES = {"CE": PLAIN, "balanced CE": {}}
+EPOCHS = {"features": 20, "images": 24}
+SEEDS = {"features": 10, "images": 3}
+COLUMNS = ["overall", "many", "medium", "few", "gap", "retention"]
+
+
+def draw(images, superclasses, labels, seed):
+    """Training rows with labels and groups, and the test rows with groups.
+
+    Predictions are scored by groups: the 20 classes whose sizes fall from 500 to 5.
+    """
+    rng = np.random.default_rng(seed)
+    coarse = rng.permutation(sorted(superclasses)).tolist()
+    # Multiples of five, so that fine classes can share them.
+    counts = 5 * np.maximum(1, long_tailed_counts(20, LARGEST_CLASS, IMBALANCE) // 5)
+    if labels == "apart":
+        groups = [[rng.choice(superclasses[name])] for name in coarse]
+    elif labels == "close":
+        members = [name for superclass in coarse[:4] for name in superclasses[superclass]]
+        groups = [[name] for name in rng.permutation(members)]
+    else:
+        groups = [superclasses[name] for name in coarse]
+    rows, fine = [], []
+    for members, count in zip(groups, counts, strict=True):
+        for name in members:
+            of_class = rng.permutation(np.flatnonzero(images.y_train == name))
+            rows.append(of_class[: count // len(members)])
+            fine.append(np.full(len(rows[-1]), name))
+    rows, fine = np.concatenate(rows), np.concatenate(fine)
+    group_of = {name: members[0] for members in groups for name in members}
+    y_group = np.array([group_of[name] for name in fine])
+    y = y_group
+    if labels == "fine":
+        y = fine
+    elif labels == "random":
+        y = np.empty(len(rows), dtype=object)
+        for name in np.unique(y_group):
+            of_group = rng.permutation(np.flatnonzero(y_group == name))
+            y[of_group] = [f"{name} {part % 5}" for part in range(len(of_group))]
+            group_of |= {f"{name} {part}": name for part in range(5)}
+        y = y.astype(str)
+    test = np.isin(images.y_test, list(group_of))
+    y_test = np.array([group_of[name] for name in images.y_test[test]])
+    return images.X_train[rows], y, y_group, images.X_test[test], y_test, group_of
+
+
+def run(part, loss, labels, seed, *, data, budget):
+    """Train on one kind of labels and measure accuracies."""
+    torch.set_num_threads(1)
+    images, superclasses = load_images(part, "cifar", data)
+    X, y, y_group, X_test, y_test, group_of = draw(images, superclasses, labels, seed)
+    start = time.process_time()
+    model = GranularClassifier(
+        backbone="mlp" if part == "features" else SmallCNN,
+        hidden_layer_sizes=(128,),
+        lr=1e-3 if part == "features" else 3e-3,
+        lr_schedule="cosine",
+        batch_size=BATCH_SIZE,
+        max_epochs=max(1, round(budget * EPOCHS[part])),
+        early_stopping=False,
+        device="cpu",
+        random_state=seed,
+        **LOSSES[loss],
+    ).fit(X, y)
+    seconds = time.process_time() - start
+    groups = np.unique(y_group)
+    membership = np.array([group_of[name] for name in model.classes_])[:, None] == groups
+    y_pred = groups[(model.predict_proba(X_test) @ membership).argmax(axis=1)]
+    shots = shot_accuracy(y_test, y_pred, bands=ClassBands.from_labels(y_group))
+    return {
+        "overall": float(np.mean(y_pred == y_test)),
+        **shots,
+        "gap": shots["many"] - shots["few"],
+        "retention": shots["few"] / shots["many"],
+        "n_train": len(y),
+        "n_test": len(y_test),
+        "seconds": seconds,
+    }
+
+
+def make_table(frame):
+    """Markdown table of one part and loss."""
+    results = frame.rename(columns={"labels": "estimator"}).melt(
+        ["estimator", "seed", "n_train", "n_test"], ["gap", "retention"], var_name="metric"
+    )
+    results = results.assign(kind="estimator", split=0, band="overall")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)  # of a single seed
+        differences = paired_differences(
+            results, baseline="coarse", greater_is_better={"gap": False, "retention": True}
+        ).set_index(["estimator", "metric"])
+    lines = [f"| labels | {' | '.join(COLUMNS)} | Δ gap | p | Δ retention | p |"]
+    lines.append("|---|" + "---:|" * (len(COLUMNS) + 4))
+    for labels, title in LABELS.items():
+        rows = frame[frame["labels"] == labels]
+        cells = [mean_and_std(100 * rows[column]) for column in COLUMNS]
+        for metric in ("gap", "retention"):
+            if labels == "coarse":
+                cells += ["", ""]
+            else:
+                row = differences.loc[(labels, metric)]
+                cells += [f"{100 * row['difference']:+.1f}", f"{row['p_holm']:.3f}"]
+        lines.append("| " + " | ".join([title, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seeds", type=int, help="default: 10 for features, 3 for images")
+    parser.add_argument("--budget", type=float, default=1.0, help="factor of all epochs")
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--out", type=Path, default=CACHE)
+    args = parser.parse_args()
+    parts = [("features", "CE"), ("features", "balanced CE"), ("images", "balanced CE")]
+    keys = [
+        (part, loss, labels, seed)
+        for part, loss in parts
+        for seed in range(args.seeds or SEEDS[part])
+        for labels in LABELS
+    ]
+    function = partial(run, data=args.data, budget=args.budget)
+    measured = run_missing(function, keys, args.jobs, args.out / "granularity_study.jsonl")
+    frame = pd.DataFrame(keys, columns=["part", "loss", "labels", "seed"])
+    frame = frame.join(pd.DataFrame(measured))
+    tables = []
+    for (part, loss), rows in frame.groupby(["part", "loss"], sort=False):
+        title = f"### {part}, {loss}, {rows['seed'].nunique()} seeds"
+        tables.append(f"{title}\n\n{make_table(rows)}\n")
+    text = "\n".join(tables)
+    print(text)
+    (args.out / "granularity_study.md").write_text(text)
+    print(f"{frame['seconds'].sum() / 60:.0f} CPU minutes of fits")
+
+
+if __name__ == "__main__":
+    main()
