@@ -175,7 +175,7 @@ def curate(
     targets = class_targets(y, class_names=class_names, n_names=n_names)
     with _only_run(folder):
         read_manifest(folder)  # an unreadable edit is an error before the work, not after it
-        proposals, dropped = _propose(proposer, source, list(targets.values()), folder)
+        proposals, dropped = _propose(proposer, source, list(targets.values()), folder, progress)
         anchors = {}
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
@@ -244,7 +244,7 @@ def load_curated(folder):
     return _assemble(rows, items, metadata, folder)
 
 
-def _propose(proposer, source, targets, folder):
+def _propose(proposer, source, targets, folder, progress):
     if proposer is None:
         if not hasattr(source, "class_names"):
             raise CurationError(
@@ -255,6 +255,7 @@ def _propose(proposer, source, targets, folder):
         proposed = [Proposal(target.name, name, "source") for name in names for target in targets]
     else:
         proposed = proposer.propose(targets, folder)
+    proposed = tqdm(proposed, desc="Propose", unit=" names", disable=not progress)
     proposals, dropped = screen(proposed, targets)
     if not proposals:
         reasons = Counter(reason for _, reason in dropped).most_common(3)

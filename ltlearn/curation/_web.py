@@ -16,9 +16,10 @@ EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 class WebSource:
     """Images that a search engine finds for the name of an auxiliary class.
 
-    Every search and every URL is recorded in ``journal.jsonl`` as soon as it is done, and images
-    are kept in ``images/`` under their SHA-256. A later run repeats no search, and asks again only
-    for URLs that failed for a passing reason (time-outs, broken connections, status 429 and 5xx).
+    Every search, and the outcome of every URL, is recorded in ``journal.jsonl`` as soon as it is
+    known, and images are kept in ``images/`` under their SHA-256. A later run repeats no search,
+    and asks again only for URLs that failed for a passing reason (time-outs, broken connections,
+    status 429 and 5xx).
 
     A response counts as an image if it keeps the :class:`~ltlearn.curation.FetchRules`, says that
     it is one, and decodes as JPEG, PNG, WebP or GIF.
@@ -99,8 +100,7 @@ class WebSource:
                 if outcome is None or not _is_complete(outcome, folder):
                     outcome = self._fetch_image(result.url, fetcher, folder)
                     outcomes[result.url] = outcome
-                    if outcome["event"] != "failed":
-                        journal.append(**outcome)
+                    journal.append(**outcome)
                 yield _candidate(name, result, outcome, folder)
                 images += outcome["event"] == "fetched"
                 if images == self.images_per_class:
