@@ -137,7 +137,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     score_range : (float, float), default=None
         Scores of the first and last bin. Default: 1 and K for distributions over K bins, the range
         of the training scores for scalars. Predictions of ``"emd"`` stay within it.
-    mixup_strength : float, default=0.25
+    mixup_strength : float, default=0.1
         Samples synthesized by mixup as a fraction of the batch; 0 turns mixup off. Published:
         1/48.
     tail_temperature : float, default=0.5
@@ -268,7 +268,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         loss="auto",
         n_bins="auto",
         score_range=None,
-        mixup_strength=0.25,
+        mixup_strength=0.1,
         tail_temperature=0.5,
         pair_temperature=2.0,
         alignment_weight=0.0,

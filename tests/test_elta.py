@@ -142,7 +142,7 @@ class TestEnhancers:
         X, y = skewed_regression
         options = [
             {"mixup_strength": 0.0},
-            {"mixup_strength": 0.25},
+            {"mixup_strength": 0.1},
             {"alignment_weight": 1.0},
             {"reweighting": "inverse"},
             {"reweighting": "sqrt_inverse"},
