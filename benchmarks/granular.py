@@ -29,9 +29,11 @@ cross-entropy that stops when it has seen as many.
 The test images are those of the original test sets, as many of each class: overall accuracy is
 balanced accuracy. The last column exposes what mere trading of head against tail accuracy would
 give: balanced cross-entropy has its log class shares subtracted once more, times the smallest
-factor with which its few-shot accuracy reaches that of the row, and the row's overall accuracy is
-compared with what is left of its own. Differences are paired over seeds, each of which is a problem
-of its own; p-values are from paired t-tests, corrected by Holm's method over the rows of a table.
+factor (up to 3) with which its few-shot accuracy reaches that of the row, and the row's overall
+accuracy is compared with what is left of its own; in brackets the seeds in which the row is better,
+of those in which balanced cross-entropy gets there at all. Differences are paired over seeds, each
+of which is a problem of its own; p-values are from paired t-tests, corrected by Holm's method over
+the rows of a table.
 
 Finished fits are kept in ``OUT/granular_<part>.jsonl`` and not repeated; delete the file after
 changing the code. Tables go to ``OUT/granular_<part>.md``. Where the data come from is said in
@@ -401,9 +403,10 @@ def _at_equal_few(rows, trades):
     for seed, row in rows.iterrows():
         _, few, overall = np.transpose(trades[seed])
         reached = np.flatnonzero(few >= row["few"])
-        if not len(reached):
-            return "not reached"
-        gains.append(100 * (row["overall"] - overall[reached[0]]))
+        if len(reached):
+            gains.append(100 * (row["overall"] - overall[reached[0]]))
+    if not gains:
+        return "not reached"
     return f"{np.mean(gains):+.1f} ({sum(gain > 0 for gain in gains)} of {len(gains)})"
 
 

@@ -432,9 +432,9 @@ class TestValidation:
             logits = plain.decision_function(X_val) / temperature + shares
             return -log_softmax(logits, axis=1)[np.arange(60), codes].mean()
 
-        grid = np.geomspace(0.05, 20, 2000)
+        grid = np.geomspace(0.05, 20, 300)
         best = grid[np.argmin([loss(temperature) for temperature in grid])]
-        assert model.temperature_ == pytest.approx(best, rel=5e-3)
+        assert model.temperature_ == pytest.approx(best, rel=2e-2)
         np.testing.assert_array_equal(model.predict(X_val), plain.predict(X_val))
         np.testing.assert_allclose(
             model.decision_function(X_val),
