@@ -1,0 +1,102 @@
+"""Parts of the benchmarks that would be wrong without anybody noticing, and scripts few can run."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+@pytest.fixture
+def run(load, monkeypatch):
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        load(script).main()
+
+    return run
+
+
+class TestHouseImages:
+    def test_no_house_is_in_two_parts(self, load):
+        house = np.repeat(np.arange(40), 3)
+        images = load("_images").HouseImages(np.arange(120), np.zeros(120), house)
+        parts = images.split_for(0)
+        assert sorted(np.concatenate(parts)) == list(range(120))
+        assert sum(len(np.unique(house[part])) for part in parts) == 40
+        assert not np.array_equal(parts[2], images.split_for(1)[2])
+
+    @pytest.mark.parametrize("number", range(4))
+    def test_distortions_grow_with_their_strength(self, number, load):
+        coarse = np.random.default_rng(0).integers(256, size=(20, 20, 3), dtype=np.uint8)
+        photo = Image.fromarray(coarse).resize((80, 80))
+        distort = load("_images").DISTORTIONS[number]
+        similarity = [
+            structural_similarity(
+                np.asarray(photo),
+                np.asarray(distort(photo, strength, np.random.default_rng(0))),
+                channel_axis=2,
+                data_range=255,
+            )
+            for strength in (0.0, 0.3, 0.6, 0.9)
+        ]
+        assert similarity == sorted(similarity, reverse=True)
+        assert similarity[0] > 0.9 > similarity[-1]
+
+
+def test_oversampling_appends_rows_as_they_are(load):
+    features = torch.arange(20.0).reshape(10, 2)
+    scores = torch.arange(10.0)
+    more, more_scores, label = load("_rows").AnchorCopies(0.3)(features, scores, 5 * scores)
+    assert len(more) == 13
+    torch.testing.assert_close(more, features[more_scores.long()])
+    torch.testing.assert_close(label, 5 * more_scores)
+
+
+def test_gpu_measures_every_contender_without_a_gpu(run, tmp_path):
+    run("gpu", "--device", "cpu", "--smoke", "--epochs", 2, "--json", tmp_path / "report.json")
+    cases = json.loads((tmp_path / "report.json").read_text())["cases"]
+    assert [len(case["rows"]) for case in cases.values()] == [4, 3]
+    rates = [row["rows_per_second"] for case in cases.values() for row in case["rows"]]
+    assert min(rates) > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to measure")
+def test_gpu_says_that_there_is_none(run):
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        run("gpu")
+
+
+@pytest.mark.parametrize("dataset", ["ava", "para"])
+def test_aesthetics_on_a_generated_folder(dataset, run, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = [f"score{k}" for k in range(2, 12)] if dataset == "ava" else ["score"]
+    lines = [",".join(["image_id", *columns])]
+    for number in range(40):
+        pixels = rng.integers(256, size=(16, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.jpg")
+        lines.append(",".join(map(str, [number, *rng.integers(1, 9, size=len(columns))])))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(lines))
+    run(
+        *("aesthetics", "--dataset", dataset, "--images", tmp_path, "--labels", labels),
+        *("--backbone", "test_resnet", "--no-pretrained", "--epochs", 1, "--num-workers", 0),
+        *("--device", "cpu", "--out", tmp_path / "out"),
+    )
+    table = (tmp_path / "out" / f"aesthetics_{dataset}.md").read_text()
+    for row in ("plain", "plain + stretch", "ELTA"):
+        assert f"| {row} |" in table
+    assert ("| EMD |" in table) == (dataset == "ava")
+    assert "nan" not in table
