@@ -86,10 +86,9 @@ class _CosineHead:
         return _ScaledCosines(n_features, self.n_classes)
 
 
-class _ScaledCosines(nn.Module):
+class _ScaledCosines(nn.Linear):
     def __init__(self, n_features, n_classes):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_classes, n_features))
+        super().__init__(n_features, n_classes, bias=False)
 
     def forward(self, features):
         return SCALE * F.linear(F.normalize(features), F.normalize(self.weight))
