@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ltlearn import ELTARegressor, plotting
+from ltlearn import ELTARegressor, GranularClassifier, plotting
 from ltlearn.metrics import ClassBands, LabelBands, shot_accuracy
 from ltlearn.plotting import (
     ErrorByLabelDisplay,
@@ -238,6 +238,17 @@ def test_neighbors_from_dict_and_matrix():
         NeighborDisplay.from_neighbors({"bird": ["x"]}, targets=["cat"])
     with pytest.raises(ValueError, match="has no neighbors_"):
         NeighborDisplay.from_estimator(CLASSIFIER)
+
+
+def test_neighbors_of_a_fitted_classifier():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.repeat(["cat", "dog"], 20)
+    X_aux, y_aux = rng.normal(size=(10, 3)), np.repeat(["lynx", "wolf"], 5)
+    relation = {"cat": ["lynx"], "dog": ["wolf", "lynx"]}
+    model = GranularClassifier(max_epochs=1, neighbors=relation, random_state=0)
+    display = NeighborDisplay.from_estimator(model.fit(X, y, X_aux=X_aux, y_aux=y_aux))
+    (image,) = display.ax_.images
+    np.testing.assert_array_equal(np.asarray(image.get_array(), dtype=bool), [[1, 0], [1, 1]])
 
 
 def test_history_of_stages():
