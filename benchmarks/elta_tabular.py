@@ -27,106 +27,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from _rows import POST_HOC, enhancer_rows, format_table, self_training_rows
 from _tables import DEFAULT_DATA, TABLES, load_table
 
-from ltlearn import ELTARegressor, Whole
-from ltlearn._elta_objective import ELTAObjective
-from ltlearn.enhancers import TailMixup
-from ltlearn.enhancers._sampling import draw_anchors
-from ltlearn.evaluation import compare, paired_differences, summarize
+from ltlearn import Whole
+from ltlearn.evaluation import compare, summarize
 from ltlearn.exceptions import LTLearnWarning
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"mixup_strength": 0.0, "scoring": "mae", "max_epochs": 60, "device": "cpu"}
-CONTROLS = [
-    "stretch", "linear", "isotonic", "cubic", "ridge", "hgb", "hgb_density_weights"
-]  # fmt: skip
-COLUMNS = {
-    ("srcc", "overall"): "SRCC",
-    ("plcc", "overall"): "PLCC",
-    ("mae", "overall"): "MAE",
-    ("mse", "overall"): "MSE",
-    ("mae", "0-20"): "MAE 0-20",
-    ("mae", "20-80"): "MAE 20-80",
-    ("mae", "80-100"): "MAE 80-100",
-    ("balanced_mae", "overall"): "MAE bins",
-    ("mae", "few"): "MAE rarest",
-}
-
-
-class AnchorCopies(TailMixup):
-    """Append the anchors of mixup as they are: oversampling of the tail, without mixing."""
-
-    def forward(self, features, scores, *labels, generator=None):
-        n_anchors = max(1, round(self.strength * len(scores)))
-        distance = (scores - scores.mean()).abs()
-        anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
-        return tuple(torch.cat([t, t[anchors]]) for t in (features, scores, *labels))
-
-
-class OversamplingObjective(ELTAObjective):
-    def __init__(self, *, mixup_strength, tail_temperature, **params):
-        super().__init__(mixup_strength=0.0, **params)
-        self.mixup = AnchorCopies(mixup_strength, tail_temperature)
-
-
-class OversamplingRegressor(ELTARegressor):
-    """ELTARegressor with :class:`AnchorCopies` in the place of mixup."""
-
-    def _objective(self):
-        return OversamplingObjective, super()._objective()[1]
-
-
-class RandomPseudoLabelsRegressor(ELTARegressor):
-    """Self-training whose pseudo-labels are dealt at random among the rows it picked."""
-
-    def _pseudo_label(self, net, X_unlabeled, valid):
-        picked = super()._pseudo_label(net, X_unlabeled, valid)
-        dealt = np.random.default_rng(0).permutation(len(picked["index"]))
-        return {
-            **picked,
-            "score": picked["score"][dealt],
-            "distribution": picked["distribution"][dealt],
-        }
-
-
-def make_estimators(loss):
-    """The rows of the table; the first is the base that all others change one thing of."""
-
-    def make(cls=ELTARegressor, **params):
-        return cls(**{**SETTINGS, "loss": loss, **params})
-
-    other = "mse" if loss == "emd" else "emd"
-    rows = {
-        f"plain {loss.upper()}": make(),
-        f"plain {other.upper()}": make(loss=other),
-        "mixup, 1 pair": make(mixup_strength=1 / 256),
-        "mixup 0.1": make(mixup_strength=0.1),
-        "mixup 0.25": make(mixup_strength=0.25),
-        "mixup 0.5": make(mixup_strength=0.5),
-        "anchors repeated 0.25": make(OversamplingRegressor, mixup_strength=0.25),
-        "alignment 0.1": make(alignment_weight=0.1),
-        "alignment 1": make(alignment_weight=1.0),
-        "mixup 0.25 + alignment 0.1": make(mixup_strength=0.25, alignment_weight=0.1),
-        "reweighting sqrt": make(reweighting="sqrt_inverse"),
-        "reweighting inverse": make(reweighting="inverse"),
-        "mixup 0.25 + reweighting sqrt": make(mixup_strength=0.25, reweighting="sqrt_inverse"),
-        "mixup 0.25 + reweighting inverse": make(mixup_strength=0.25, reweighting="inverse"),
-        "head retraining": make(head_retraining_epochs=30),
-    }
-    if loss == "mse":
-        rows["EMD + logit adjustment"] = make(loss="emd", logit_adjustment=1.0)
-    return rows
-
-
-def make_self_training():
-    """Rows trained on a tenth of the labels; the first is the base of this group."""
-    settings = {**SETTINGS, "loss": "emd"}
-    return {
-        "10 % labels, EMD": ELTARegressor(**settings),
-        "10 % labels, self-training": ELTARegressor(**settings),
-        "10 % labels, random pseudo-labels": RandomPseudoLabelsRegressor(**settings),
-    }
+CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
 
 
 def run_set(name, seeds, jobs, data):
@@ -140,7 +50,7 @@ def run_set(name, seeds, jobs, data):
         train, validation, test = table.split_for(seed)
         split = [(train, validation, test)]
         full = compare(
-            make_estimators(loss),
+            enhancer_rows(loss, SETTINGS),
             table.X,
             y,
             cv=split,
@@ -151,7 +61,7 @@ def run_set(name, seeds, jobs, data):
         order = np.random.default_rng(seed).permutation(len(train))
         labeled, unlabeled = np.split(train[order], [len(train) // 10])
         extra = {"X_unlabeled": Whole(table.X[unlabeled])}
-        models = make_self_training()
+        models = self_training_rows(10, SETTINGS)
         tenth = compare(
             models,
             table.X,
@@ -164,34 +74,6 @@ def run_set(name, seeds, jobs, data):
         )
         frames += [part.assign(split=seed) for part in (full, tenth)]
     return pd.concat(frames, ignore_index=True)
-
-
-def format_table(results, baseline, fixed_split):
-    """Means over seeds with the spread; a star marks a difference with Holm's p < 0.05."""
-    if fixed_split:  # seeds differ by initialization alone: an ordinary paired test
-        results = results.assign(split=0)
-    wanted = pd.MultiIndex.from_tuples(COLUMNS, names=["metric", "band"])
-    chosen = results.set_index(["metric", "band"])
-    chosen = chosen[chosen.index.isin(wanted)].reset_index()
-    means = summarize(chosen).set_index(["estimator", "metric", "band"])
-    paired = paired_differences(chosen, baseline=baseline)
-    paired = paired.set_index(["estimator", "metric", "band"])
-    lines = [
-        "| row | " + " | ".join(COLUMNS.values()) + " | MAE wins |",
-        "|---|" + "---|" * (len(COLUMNS) + 1),
-    ]
-    for row in dict.fromkeys(chosen["estimator"]):
-        cells = []
-        for key in COLUMNS:
-            if (row, *key) not in means.index:
-                cells.append("–")
-                continue
-            mean, spread = means.loc[(row, *key), ["mean", "std"]]
-            star = "" if row == baseline else "*" * int(paired.loc[(row, *key), "p_holm"] < 0.05)
-            cells.append(f"{mean:.4g} ± {spread:.2g}{star}")
-        wins = "" if row == baseline else f"{paired.loc[(row, 'mae', 'overall'), 'wins']:.0%}"
-        lines.append(f"| {row} | " + " | ".join(cells) + f" | {wins} |")
-    return "\n".join(lines)
 
 
 def main():
@@ -212,11 +94,12 @@ def main():
     for name in args.sets:
         results = run_set(name, args.seeds, args.jobs, args.data)
         tenth = results["estimator"].str.startswith("10 %")
-        fixed_split = name == "sts_b_dir"
+        if name == "sts_b_dir":  # seeds differ by initialization alone: an ordinary paired test
+            results = results.assign(split=0)
         for part in (results[~tenth], results[tenth]):
             baseline = part["estimator"].iloc[0]
             sections.append(f"### {name}: against {baseline}\n")
-            sections.append(format_table(part, baseline, fixed_split) + "\n")
+            sections.append(format_table(part, baseline) + "\n")
             print("\n".join(sections[-2:]), flush=True)
             summaries.append(summarize(part).assign(set=name))
     (args.out / "elta_tabular.md").write_text("\n".join(sections))
