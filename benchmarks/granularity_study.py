@@ -104,7 +104,7 @@ def draw(images, superclasses, labels, seed):
     return images.X_train[rows], y, y_group, images.X_test[test], y_test, group_of
 
 
-def run(part, loss, labels, seed, *, data, budget):
+def run(part, loss, labels, seed, budget, *, data):
     """Train on one kind of labels and measure accuracies."""
     torch.set_num_threads(1)
     images, superclasses = load_images(part, "cifar", data)
@@ -174,14 +174,14 @@ def main():
     args = parser.parse_args()
     parts = [("features", "CE"), ("features", "balanced CE"), ("images", "balanced CE")]
     keys = [
-        (part, loss, labels, seed)
+        (part, loss, labels, seed, args.budget)
         for part, loss in parts
         for seed in range(args.seeds or SEEDS[part])
         for labels in LABELS
     ]
-    function = partial(run, data=args.data, budget=args.budget)
-    measured = run_missing(function, keys, args.jobs, args.out / "granularity_study.jsonl")
-    frame = pd.DataFrame(keys, columns=["part", "loss", "labels", "seed"])
+    path = args.out / "granularity_study.jsonl"
+    measured = run_missing(partial(run, data=args.data), keys, args.jobs, path)
+    frame = pd.DataFrame(keys, columns=["part", "loss", "labels", "seed", "budget"])
     frame = frame.join(pd.DataFrame(measured))
     tables = []
     for (part, loss), rows in frame.groupby(["part", "loss"], sort=False):
