@@ -426,10 +426,14 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     # Prediction
 
     def _outputs(self, X, method="forward", net=None):
-        """Outputs (or features) of validated rows as a float32 array (n, ...)."""
+        """Outputs (or features) of validated rows as an array (n, ...).
+
+        The built-in MLP is small enough to predict in float64 wherever there is float64.
+        """
         net = self.net_ if net is None else net
+        exact = self.backbone == "mlp" and torch.device(net.device).type != "mps"
         with self._isolated(0):
-            return net.outputs(self._inputs.data(X), method).cpu().numpy()
+            return net.outputs(self._inputs.data(X), method, exact).cpu().numpy()
 
     def embed(self, X):
         """Features of the backbone, before the head.
@@ -444,7 +448,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         features : ndarray of shape (n_samples, D), dtype float32
         """
         check_is_fitted(self)
-        return self._outputs(self._validate_X(X), "features")
+        return self._outputs(self._validate_X(X), "features").astype(np.float32)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

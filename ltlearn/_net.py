@@ -12,6 +12,7 @@ What differs from ``skorch.NeuralNet``:
   and layers may learn at different rates.
 """
 
+import copy
 import math
 
 import torch
@@ -147,7 +148,7 @@ class ObjectiveNet(NeuralNet):
         self.optimizer_.step(closure)
         return terms
 
-    def outputs(self, data, method="forward"):
+    def outputs(self, data, method="forward", exact=False):
         """Pass data through the network in evaluation mode.
 
         Parameters
@@ -155,15 +156,25 @@ class ObjectiveNet(NeuralNet):
         data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
+        exact : bool, default=False
+            Compute in float64, so that the rounding of a row does not depend on the rows that
+            share its batch.
 
         Returns
         -------
-        outputs : torch.Tensor of shape (n, ...), dtype float32
+        outputs : torch.Tensor of shape (n, ...)
             On the net's device.
         """
         self._set_training(False)
+        apply = getattr(self.module_, method)
+        if exact:
+            exact_apply = getattr(copy.deepcopy(self.module_).double(), method)
+
+            def apply(X):
+                return exact_apply(X.double())
+
         return apply_in_batches(
-            getattr(self.module_, method),
+            apply,
             data,
             batch_size=-(-self.batch_size // self.accumulation_steps),
             device=self.device,

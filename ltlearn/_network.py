@@ -50,8 +50,8 @@ class Network(nn.Module):
         return self.backbone(self.prepare(X))
 
     def output(self, features):
-        """Outputs (B, n_outputs) of the head, in float32 also under autocast."""
-        return self.head(features).float()
+        """Outputs (B, n_outputs) of the head, in float32 at least, also under autocast."""
+        return at_least_float32(self.head(features))
 
     def forward(self, X):
         return self.output(self.features(X))
@@ -140,6 +140,11 @@ def count_features(backbone, input_shape):
     return features.shape[1]
 
 
+def at_least_float32(values):
+    """Half precision becomes float32; float64 stays."""
+    return values.float() if values.dtype.itemsize < 4 else values
+
+
 def apply_in_batches(function, data, *, batch_size, device, precision):
     """Pass data through ``function`` batch by batch, without gradients.
 
@@ -155,8 +160,9 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
 
     Returns
     -------
-    outputs : torch.Tensor of shape (n, ...), dtype float32, on ``device``
+    outputs : torch.Tensor of shape (n, ...), on ``device``
+        In float32 at least.
     """
     batches = WholeBatches(data.without_augmentation().to(device), batch_size)
     with torch.inference_mode(), autocast(precision, torch.device(device)):
-        return torch.cat([function(X).float() for X, _ in batches])
+        return torch.cat([at_least_float32(function(X)) for X, _ in batches])
