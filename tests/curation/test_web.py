@@ -306,6 +306,15 @@ def test_killed_at_any_step_of_writing(bank, tmp_path, monkeypatch):
     assert step == 10  # the search; image, its name, and the journal for each of three
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts raise KeyboardInterrupt, also in a process that was started to ignore them."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_in_the_middle_of_a_download(bank, tmp_path):
     server, contents = bank
     good = server.routes["/2.png"]
