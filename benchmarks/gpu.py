@@ -69,11 +69,11 @@ SMOKE_CASES = {
 
 
 class Measured(NamedTuple):
-    """Seconds of each epoch and of the whole fit, and GiB of allocated memory at its peak."""
+    """Seconds of each epoch and of the whole fit; GiB of allocated memory at its peak, on a GPU."""
 
     epochs: list
     fit: float
-    memory: float
+    memory: float | None
 
 
 def make_data(case):
@@ -171,7 +171,7 @@ def measure(fit, case, data, epochs, device):
         torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
     seconds = fit(case, *data, epochs, device)
-    memory = torch.cuda.max_memory_allocated(device) / 2**30 if on_gpu else float("nan")
+    memory = torch.cuda.max_memory_allocated(device) / 2**30 if on_gpu else None
     return Measured(seconds, time.perf_counter() - start, memory)
 
 
@@ -196,7 +196,7 @@ def run_case(case, repeats, epochs, device):
             "ratio_to_raw": float(np.median(speed[name] / speed["raw torch loop"])),
             "ratio_to_plain": float(np.median(speed[name] / speed["ELTARegressor"])),
             "fit_seconds": statistics.median(result.fit for result in measured[name]),
-            "peak_gib": max(result.memory for result in measured[name]),
+            "peak_gib": measured[name][-1].memory,
         }
         for name in names
     ]
@@ -208,9 +208,10 @@ def format_case(rows):
         "|---|---|---|---|---|",
     ]
     for row in rows:
+        memory = "–" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}"
         lines.append(
             f"| {row['contender']} | {row['rows_per_second']:,.0f} | {row['ratio_to_raw']:.3f} "
-            f"| {row['fit_seconds']:.1f} | {row['peak_gib']:.2f} |"
+            f"| {row['fit_seconds']:.1f} | {memory} |"
         )
     cost = 1 - rows[-1]["ratio_to_plain"]
     return "\n".join([*lines, f"\nMixup and alignment cost {100 * cost:.1f} % of the speed.\n"])
