@@ -16,6 +16,7 @@ import argparse
 import gzip
 import json
 import lzma
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +140,26 @@ def _load(path):
 
 def _read_idx(path, offset):
     return np.frombuffer(gzip.open(path).read(), np.uint8, offset=offset)
+
+
+@cache
+def load_images(part, name, data):
+    """Images or frozen features of a data set, and its superclasses if any; kept in memory.
+
+    In this module so that worker processes find it by name.
+    """
+    superclasses = None
+    if name == "cifar":
+        images, superclasses = load_cifar100(data)
+    else:
+        images = load_fashion_mnist(data)
+    if part != "images":
+        cache_name = {"cifar": "cifar100", "fashion": "fashion_mnist"}[name]
+        return frozen_features(cache_name, images), superclasses
+    X_train, X_test = (
+        np.moveaxis(X, 3, 1) if X.ndim == 4 else X[:, None] for X in (images.X_train, images.X_test)
+    )
+    return images._replace(X_train=X_train, X_test=X_test), superclasses
 
 
 def main():

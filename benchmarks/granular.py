@@ -48,7 +48,7 @@ and ``images`` somewhat more than an hour.
 import argparse
 import time
 import warnings
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,9 +65,7 @@ from _comparators import (
 from _data import (
     CACHE,
     DEFAULT_DATA,
-    frozen_features,
-    load_cifar100,
-    load_fashion_mnist,
+    load_images,
     long_tailed_counts,
 )
 from _runs import run_missing
@@ -124,22 +122,6 @@ class Row(NamedTuple):
 
 
 # Problems
-
-
-@cache
-def load_images(part, name, data):
-    superclasses = None
-    if name == "cifar":
-        images, superclasses = load_cifar100(data)
-    else:
-        images = load_fashion_mnist(data)
-    if part != "images":
-        cache_name = {"cifar": "cifar100", "fashion": "fashion_mnist"}[name]
-        return frozen_features(cache_name, images), superclasses
-    X_train, X_test = (
-        np.moveaxis(X, 3, 1) if X.ndim == 4 else X[:, None] for X in (images.X_train, images.X_test)
-    )
-    return images._replace(X_train=X_train, X_test=X_test), superclasses
 
 
 def draw_problem(part, name, data, seed):
