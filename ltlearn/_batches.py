@@ -12,6 +12,9 @@ from ltlearn.exceptions import BadImageError
 # Data are kept on a GPU where they fill no more than this share of its free memory.
 _SHARE_OF_DEVICE_MEMORY = 0.5
 
+# Targets are gathered for about this many rows at once, many batches or a single large one.
+_ROWS_AT_ONCE = 2**16
+
 
 class TensorData(Dataset):
     """Inputs and named targets of equal length, held in memory.
@@ -47,10 +50,14 @@ class TensorData(Dataset):
             return tuple(self.X.shape[1:])
         return tuple(self.transforms[1](self.X[:1]).shape[1:])
 
-    def batches(self, index, n):
-        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target."""
-        for rows in torch.tensor_split(index.to(self.device), n):
-            target = {name: values.index_select(0, rows) for name, values in self.target.items()}
+    def batches(self, index, n, prepare_targets=None):
+        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target.
+
+        ``prepare_targets`` is that of :class:`WholeBatches`.
+        """
+        index = index.to(self.device)
+        targets = _batch_targets(self.target, index, n, prepare_targets)
+        for rows, target in zip(torch.tensor_split(index, n), targets, strict=True):
             X = self._select(rows)
             if self.transforms is not None:
                 X = self.transforms[0 if self.training else 1](X)
@@ -131,10 +138,10 @@ class FileData(Dataset):
     def __len__(self):
         return len(self.source)
 
-    def batches(self, index, n):
-        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target."""
+    def batches(self, index, n, prepare_targets=None):
+        """As of :class:`TensorData`."""
         parts = torch.tensor_split(index, n)
-        on_device = torch.tensor_split(index.to(self.device), n)
+        targets = _batch_targets(self.target, index.to(self.device), n, prepare_targets)
         images = DataLoader(
             _DecodedBatches(self.source, parts, self.transforms, self._draw_seeds(parts)),
             batch_size=None,
@@ -142,10 +149,9 @@ class FileData(Dataset):
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # a loader draws from it even where nothing is shuffled
         )
-        for X, rows in zip(images, on_device, strict=True):
+        for X, target in zip(images, targets, strict=True):
             if isinstance(X, BadImageError):
                 raise X
-            target = {name: values.index_select(0, rows) for name, values in self.target.items()}
             yield X.to(self.device, non_blocking=True), target
 
     def _draw_seeds(self, parts):
@@ -222,16 +228,22 @@ class WholeBatches:
     dataset : TensorData or FileData
     batch_size : int
         The largest size of a batch.
+    prepare_targets : callable, default=None
+        Called with the targets of several batches of equal size, a dict of tensors (N, B, ...);
+        what it returns, a dict of tensors (N, ...), reaches the batches instead. What it does for
+        all of them at once costs less than in the batches one by one.
     """
 
-    def __init__(self, dataset, batch_size):
+    def __init__(self, dataset, batch_size, prepare_targets=None):
         self.dataset = dataset
         self.batch_size = batch_size
+        self.prepare_targets = prepare_targets
 
     def __iter__(self):
         epoch_index = self.dataset.epoch_index
         index = torch.arange(len(self.dataset)) if epoch_index is None else epoch_index()
-        return self.dataset.batches(index, n_batches(len(index), self.batch_size))
+        n = n_batches(len(index), self.batch_size)
+        return self.dataset.batches(index, n, self.prepare_targets)
 
 
 class ShuffledEpochs:
@@ -281,6 +293,25 @@ class FixedLengthEpochs:
 def n_batches(n, batch_size):
     """Number of batches of at most ``batch_size`` rows in an epoch of ``n`` rows."""
     return max(1, -(-n // batch_size))
+
+
+def _batch_targets(target, index, n, prepare=None):
+    """The targets of the rows ``index``, in the ``n`` batches that ``tensor_split`` makes."""
+    size, n_larger = divmod(len(index), n)
+    larger, smaller = index.tensor_split([n_larger * (size + 1)])
+    for rows in (larger.view(n_larger, size + 1), smaller.view(n - n_larger, size)):
+        step = max(1, _ROWS_AT_ONCE // (size + 1))
+        for start in range(0, len(rows), step):
+            group = rows[start : start + step]
+            gathered = {
+                name: values.index_select(0, group.flatten()).unflatten(0, group.shape)
+                for name, values in target.items()
+            }
+            if prepare is not None:
+                gathered = prepare(gathered)
+            batches = {name: values.unbind() for name, values in gathered.items()}
+            for number in range(len(group)):
+                yield {name: values[number] for name, values in batches.items()}
 
 
 def _check_lengths(X, target):

@@ -608,6 +608,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             "alignment_weight": self.alignment_weight,
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
+            "is_head_linear": self.loss_ == "mse" and self.dropout == 0,
         }
 
     @property

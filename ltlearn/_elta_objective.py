@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ltlearn.enhancers import SimilarityAlignment, TailMixup
+from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
 from ltlearn.losses import EMDLoss
 
 
@@ -33,6 +33,8 @@ class ELTAObjective(nn.Module):
         Deviation of the scores, to report errors in the user's units.
     temperature_scale : float
         Factor from standardized scores to the unit of the two temperatures.
+    is_head_linear : bool
+        Whether outputs are a linear (affine) function of the features.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ELTAObjective(nn.Module):
         alignment_weight=0.0,
         score_scale=1.0,
         temperature_scale=1.0,
+        is_head_linear=False,
     ):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
@@ -59,13 +62,44 @@ class ELTAObjective(nn.Module):
         self.alignment_weight = alignment_weight
         self.score_scale = score_scale
         self.temperature_scale = temperature_scale
+        # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
+        self.mixes_outputs = is_head_linear and self.alignment is None
         self.emd = EMDLoss()
 
+    def prepare_targets(self, target):
+        """Do for mixup what takes labels only, for one batch or many at once.
+
+        Parameters
+        ----------
+        target : dict of str to torch.Tensor of shape (..., B, *shape)
+            Leading dimensions count batches.
+
+        Returns
+        -------
+        prepared : dict of str to torch.Tensor
+            The targets (..., B + M, *shape) and how to mix the features or outputs.
+        """
+        if self.mixup is None:
+            return target
+        draw = self.mixup.draw(self.temperature_scale * target["score"])
+        mixed = {name: draw.mix(values) for name, values in target.items()}
+        how = _with_originals(draw, target["score"]) if self.mixes_outputs else draw._asdict()
+        return {**mixed, **how}
+
     def training_terms(self, network, X, target):
+        """``target`` is that of a batch, or prepared by ``prepare_targets``."""
+        if self.mixup is not None and "share" not in target:
+            target = self.prepare_targets(target)
         features = network.features(X)
-        if self.mixup is not None:
-            features, target = self._mix(features, target)
-        task = self._task_loss(network.output(features), target)
+        if self.mixup is None:
+            outputs = network.output(features)
+        elif self.mixes_outputs:
+            pairs = network.output(features).take(target["rows"])
+            outputs = (pairs * target["share"]).sum(0)
+        else:
+            features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
+            outputs = network.output(features)
+        task = self._task_loss(outputs, target)
         if self.alignment is None:
             return {"loss": task}
         alignment = self.alignment(features, target["score"])
@@ -87,13 +121,6 @@ class ELTAObjective(nn.Module):
             return outputs.squeeze(1)
         return outputs.softmax(1) @ self.centers
 
-    def _mix(self, features, target):
-        names = list(target)
-        features, _, *mixed = self.mixup(
-            features, self.temperature_scale * target["score"], *target.values()
-        )
-        return features, dict(zip(names, mixed, strict=True))
-
     def _task_loss(self, outputs, target):
         weight = target.get("weight")
         if self.centers is not None:
@@ -103,6 +130,24 @@ class ELTAObjective(nn.Module):
         assert predicted.shape == true.shape, (predicted.shape, true.shape)
         errors = F.mse_loss(predicted, true, reduction="none")
         return errors.mean() if weight is None else (errors * weight).mean()
+
+
+def _with_originals(draw, score):
+    """The draw as pairs of rows for every row of the result; an original pairs with itself.
+
+    Returns
+    -------
+    how : dict of str to torch.Tensor of shape (..., 2, B + M, 1)
+        ``"rows"`` and their ``"share"``.
+    """
+    own = torch.arange(score.shape[-1], device=score.device).expand(score.shape)
+    first = torch.cat([own, draw.anchors], -1)
+    second = torch.cat([own, draw.partners], -1)
+    share = torch.cat([torch.ones_like(score), draw.share], -1)
+    return {
+        "rows": torch.stack([first, second], -2).unsqueeze(-1),
+        "share": torch.stack([share, 1 - share], -2).unsqueeze(-1),
+    }
 
 
 def two_hot(scores, centers):

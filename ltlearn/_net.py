@@ -30,7 +30,9 @@ class ObjectiveNet(NeuralNet):
 
     ``criterion`` is a module with two methods. ``training_terms(network, X, target)`` returns a
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
-    returns a dict of scalars for the outputs of a whole validation set.
+    returns a dict of scalars for the outputs of a whole validation set. It may have a third,
+    ``prepare_targets``, to do what it can before an epoch: see
+    :class:`~ltlearn._batches.WholeBatches`. Batches that are cut into parts come without.
 
     Parameters
     ----------
@@ -117,6 +119,8 @@ class ObjectiveNet(NeuralNet):
 
     def fit_loop(self, train, valid=None, epochs=None, **fit_params):
         batches = self.get_iterator(train, training=True)
+        if self.accumulation_steps == 1:
+            batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
         epoch_data = {"dataset_train": train, "dataset_valid": valid}
         for _ in range(self.max_epochs if epochs is None else epochs):
             self.notify("on_epoch_begin", **epoch_data)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltlearn import _batches
 from ltlearn._batches import FixedLengthEpochs, ShuffledEpochs, TensorData, WholeBatches, n_batches
 
 
@@ -24,6 +25,32 @@ def test_an_epoch_holds_every_row_once_in_even_batches(n, batch_size):
 def test_inputs_and_targets_stay_together():
     for X, target in WholeBatches(data(50, ShuffledEpochs(50, seed=3)), 8):
         assert X[:, 0].long().tolist() == target["y"].tolist()
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 20, 2**16])
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 4), (50, 8), (48, 8), (33, 32)])
+def test_targets_are_prepared_for_batches_of_equal_size_at_once(
+    monkeypatch, n, batch_size, rows_at_once
+):
+    monkeypatch.setattr(_batches, "_ROWS_AT_ONCE", rows_at_once)
+    shapes = []
+
+    def prepare(target):
+        shapes.append(target["y"].shape)
+        return {"total": target["y"].sum(1), "first": target["y"][:, :1]}
+
+    batches = list(WholeBatches(data(n, ShuffledEpochs(n, seed=0)), batch_size, prepare))
+    assert len(batches) == n_batches(n, batch_size) == sum(count for count, _ in shapes)
+    assert sum(count * size for count, size in shapes) == n
+    assert all(count == 1 or count * size <= rows_at_once for count, size in shapes)
+    for X, target in batches:
+        assert target["total"].item() == X.sum().item()
+        assert target["first"].tolist() == X[:1, 0].tolist()
+
+
+def test_data_without_targets_have_batches():
+    batches = list(WholeBatches(TensorData(torch.zeros(10, 1)), 4))
+    assert [len(X) for X, _ in batches] == [4, 3, 3]
 
 
 def test_without_an_epoch_index_rows_come_in_order():

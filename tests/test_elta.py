@@ -7,7 +7,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from ltlearn import ELTARegressor, Whole
+from ltlearn._elta import _MSEHead
 from ltlearn._elta_objective import ELTAObjective, two_hot
+from ltlearn._network import Network
+from ltlearn.enhancers import TailMixup
 from ltlearn.weighting import label_density_weights
 
 
@@ -213,6 +216,60 @@ class TestObjective:
         assert seen[0].shape == (12, 1)
         # features equal to scores stay so when both are mixed alike, so the loss is zero
         assert terms["loss"].item() == pytest.approx(0.0, abs=1e-10)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("n_samples", [1, 2, 16])
+    def test_mixing_outputs_of_a_linear_head_equals_mixing_features(self, n_samples, weighted):
+        torch.manual_seed(0)
+        network = Network(lambda shape: torch.nn.Linear(*shape, 5), _MSEHead(0.0), (3,))
+        X = torch.randn(n_samples, 3)
+        target = {"score": torch.randn(n_samples)}
+        if weighted:
+            target["weight"] = torch.rand(n_samples)
+        losses, gradients = [], []
+        for is_head_linear in (False, True):
+            objective = ELTAObjective(mixup_strength=0.5, is_head_linear=is_head_linear)
+            torch.manual_seed(1)
+            loss = objective.training_terms(network, X, target)["loss"]
+            losses.append(loss)
+            gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+        torch.testing.assert_close(*losses)
+        torch.testing.assert_close(*gradients)
+
+    @pytest.mark.parametrize("is_head_linear", [False, True])
+    def test_targets_prepared_ahead_give_the_loss_of_their_batches(self, is_head_linear):
+        network = Network(lambda shape: torch.nn.Linear(*shape, 5), _MSEHead(0.0), (3,))
+        objective = ELTAObjective(mixup_strength=0.5, is_head_linear=is_head_linear)
+        score, X = torch.randn(4, 8), torch.randn(4, 8, 3)
+        drawn = []
+        draw = objective.mixup.draw
+        objective.mixup.draw = lambda scores: drawn.append(draw(scores)) or drawn[-1]
+        prepared = objective.prepare_targets({"score": score})
+        for number in range(4):
+            batch = {name: values[number] for name, values in prepared.items()}
+            loss = objective.training_terms(network, X[number], batch)["loss"]
+            errors = network(X[number]).squeeze(1) - score[number]
+            i, j, share = (part[number] for part in drawn[0])
+            mixed = share * errors[i] + (1 - share) * errors[j]
+            torch.testing.assert_close(loss, torch.cat([errors, mixed]).square().mean())
+        assert len(drawn) == 1
+
+    def test_an_epoch_is_drawn_ahead_unless_batches_are_cut(self, monkeypatch):
+        shapes = []
+        draw = TailMixup.draw
+
+        def recording_draw(self, scores, generator=None):
+            shapes.append(tuple(scores.shape))
+            return draw(self, scores, generator)
+
+        monkeypatch.setattr(TailMixup, "draw", recording_draw)
+        X, y = np.random.default_rng(0).normal(size=(2, 50, 1))
+        settings = {"batch_size": 20, "max_epochs": 1, "early_stopping": False}
+        quick(**settings).fit(X, y[:, 0])
+        assert shapes == [(2, 17), (1, 16)]
+        shapes.clear()
+        quick(**settings, accumulation_steps=2).fit(X, y[:, 0])
+        assert shapes == [(9,), (8,), (9,), (8,), (8,), (8,)]
 
     def test_validation_errors_are_in_the_users_units(self):
         objective = ELTAObjective(score_scale=100.0)

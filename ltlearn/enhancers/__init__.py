@@ -5,11 +5,17 @@ and `AdaptiveSharpening` selects pseudo-labels for self-training.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
-from ltlearn.enhancers._mixup import TailMixup, anchor_probabilities, partner_probabilities
+from ltlearn.enhancers._mixup import (
+    MixupDraw,
+    TailMixup,
+    anchor_probabilities,
+    partner_probabilities,
+)
 from ltlearn.enhancers._sharpening import AdaptiveSharpening, select_sharpening, sharpen
 
 __all__ = [
     "AdaptiveSharpening",
+    "MixupDraw",
     "SimilarityAlignment",
     "TailMixup",
     "anchor_probabilities",

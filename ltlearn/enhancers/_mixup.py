@@ -1,6 +1,7 @@
 """Mixup between samples of the tail and their neighbors in label."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,48 @@ def partner_probabilities(scores: Tensor, pair_temperature: float, eps: float = 
     return log_weight.fill_diagonal_(-math.inf).softmax(dim=1)
 
 
+class MixupDraw(NamedTuple):
+    """Which samples of a batch are mixed, and how: what `TailMixup.draw` returns.
+
+    Leading dimensions count independent batches of equal size.
+
+    Parameters
+    ----------
+    anchors, partners : Tensor of shape (..., M), dtype int64
+        Positions in the batch.
+    share : Tensor of shape (..., M)
+        Share of the anchor; the partner has the rest.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = MixupDraw(torch.tensor([2]), torch.tensor([1]), torch.tensor([0.75]))
+    >>> draw.mix(torch.tensor([0.0, 1.0, 5.0]))
+    tensor([0., 1., 5., 4.])
+    """
+
+    anchors: Tensor
+    partners: Tensor
+    share: Tensor
+
+    def mix(self, tensor: Tensor) -> Tensor:
+        """Append the mixed samples.
+
+        Parameters
+        ----------
+        tensor : Tensor of shape (..., B, *shape)
+            Floating-point; the leading dimensions are those of the draw.
+
+        Returns
+        -------
+        Tensor of shape (..., B + M, *shape)
+            The originals first.
+        """
+        share = _with_ndim(self.share, tensor.ndim).to(tensor.dtype)
+        mixed = torch.lerp(_rows(tensor, self.partners), _rows(tensor, self.anchors), share)
+        return torch.cat([tensor, mixed], dim=self.share.ndim - 1)
+
+
 class TailMixup(nn.Module):
     r"""Append samples mixed from the label's tails to a batch of features (ELTA's TFA).
 
@@ -124,6 +167,9 @@ class TailMixup(nn.Module):
     Everything runs in log-space, so that no setting overflows. On an accelerator the host never
     waits for the device, at the price of M × B weights. On a CPU large batches need only
     O(M log B) weights; the partners' distribution is exact either way.
+
+    Where the labels of an epoch are known before it starts, `draw` deals with all its batches at
+    once, and what is left for a training step is to mix the features with `MixupDraw.mix`.
 
     References
     ----------
@@ -191,18 +237,43 @@ class TailMixup(nn.Module):
         """
         tensors = (features, scores, *labels)
         _check_mixable(tensors)
-        n_samples = len(scores)
+        draw = self.draw(scores, generator)
+        return tuple(draw.mix(tensor) for tensor in tensors)
+
+    def draw(self, scores: Tensor, generator: torch.Generator | None = None) -> MixupDraw:
+        """Draw what to mix, of one batch or of many at once, which is faster than one by one.
+
+        Parameters
+        ----------
+        scores : Tensor of shape (..., B)
+            Leading dimensions count independent batches.
+        generator : torch.Generator, optional
+            On the device of `scores`; the global generator by default.
+
+        Returns
+        -------
+        MixupDraw
+            M is 0 at strength 0 and for batches of fewer than two samples.
+
+        Examples
+        --------
+        >>> import torch
+        >>> scores = torch.randn(100, 64)  # of 100 batches
+        >>> draw = TailMixup(strength=0.25).draw(scores)
+        >>> draw.mix(scores).shape
+        torch.Size([100, 80])
+        """
+        scores = at_least_float32(scores.detach())
+        n_samples = scores.shape[-1]
         if self.strength == 0 or n_samples < 2:
-            return tensors
+            share = scores[..., :0]
+            return MixupDraw(share.long(), share.long(), share)
         n_anchors = max(1, round(self.strength * n_samples))
-        with torch.no_grad():
-            scores = at_least_float32(scores)
-            distance = (scores - scores.mean()).abs_()
-            anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
-            partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
-            difference = distance.index_select(0, anchors) - distance.index_select(0, partners)
-            share = difference.div_(self.tail_temperature).sigmoid_()
-        return tuple(_append_mixed(tensor, anchors, partners, share) for tensor in tensors)
+        distance = (scores - scores.mean(-1, keepdim=True)).abs_()
+        anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
+        partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
+        difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
+        return MixupDraw(anchors, partners, difference.div_(self.tail_temperature).sigmoid_())
 
     def extra_repr(self) -> str:
         return (
@@ -226,7 +297,12 @@ def _check_mixable(tensors: tuple[Tensor, ...]) -> None:
             )
 
 
-def _append_mixed(tensor: Tensor, anchors: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    share = share.to(tensor.dtype).view(-1, *(1,) * (tensor.ndim - 1))
-    mixed = torch.lerp(tensor.index_select(0, partners), tensor.index_select(0, anchors), share)
-    return torch.cat([tensor, mixed])
+def _rows(tensor: Tensor, index: Tensor) -> Tensor:
+    """Samples ``index`` (..., M) of every batch of a tensor (..., B, *shape)."""
+    if index.ndim == 1:
+        return tensor.index_select(0, index)
+    return tensor.take_along_dim(_with_ndim(index, tensor.ndim), dim=index.ndim - 1)
+
+
+def _with_ndim(tensor: Tensor, ndim: int) -> Tensor:
+    return tensor.view(*tensor.shape, *(1,) * (ndim - tensor.ndim))

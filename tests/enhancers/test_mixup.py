@@ -5,14 +5,15 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from ltlearn.enhancers import TailMixup, anchor_probabilities, partner_probabilities
+from ltlearn.enhancers import MixupDraw, TailMixup, anchor_probabilities, partner_probabilities
+from ltlearn.enhancers import _sampling as sampling
 from ltlearn.enhancers._sampling import (
     candidate_log_weights,
     draw_anchors,
     draw_partners,
     invert_rows,
     partners_by_blocks,
-    race_rows,
+    partners_by_race,
 )
 
 
@@ -98,24 +99,36 @@ def test_probabilities_of_tiny_batches():
     assert partner_probabilities(torch.ones(1), 2.0).tolist() == [[0.0]]
 
 
+def subset_probabilities(scores, tail_temperature):
+    """Of every set of three anchors out of six, drawn one after the other; by sorted indices."""
+    probabilities = loop_anchor_probabilities(scores, tail_temperature)
+    expected = dict.fromkeys(itertools.combinations(range(6), 3), 0.0)
+    for a, b, c in itertools.permutations(range(6), 3):
+        first, second, third = (probabilities[k] for k in (a, b, c))
+        expected[tuple(sorted((a, b, c)))] += (
+            first * second / (1 - first) * third / (1 - first - second)
+        )
+    return expected
+
+
+def assert_subset_frequencies(anchors, scores, tail_temperature):
+    """Chi-square test of the rows of anchors (n, 3)."""
+    expected = subset_probabilities(scores, tail_temperature)
+    counts = dict.fromkeys(expected, 0)
+    for row in anchors.tolist():
+        counts[tuple(sorted(row))] += 1
+    assert_frequencies(
+        *(torch.tensor(list(v.values()), dtype=torch.float64) for v in (counts, expected))
+    )
+
+
 @pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
 def test_anchors_are_drawn_one_after_the_other_without_replacement(scores):
     tensor = torch.tensor(scores)
-    probabilities = loop_anchor_probabilities(scores, 1.5)
-    subsets = {subset: k for k, subset in enumerate(itertools.combinations(range(6), 3))}
-    expected = torch.zeros(len(subsets), dtype=torch.float64)
-    for a, b, c in itertools.permutations(range(6), 3):
-        first, second, third = (probabilities[k] for k in (a, b, c))
-        expected[subsets[tuple(sorted((a, b, c)))]] += (
-            first * second / (1 - first) * third / (1 - first - second)
-        )
-    counts = torch.zeros(len(subsets), dtype=torch.float64)
-    generator = seeded()
     distance = (tensor - tensor.mean()).abs()
-    for _ in range(4000):
-        drawn = draw_anchors(distance, 3, 1.5, generator)
-        counts[subsets[tuple(sorted(drawn.tolist()))]] += 1
-    assert_frequencies(counts, expected)
+    generator = seeded()
+    drawn = torch.stack([draw_anchors(distance, 3, 1.5, generator) for _ in range(4000)])
+    assert_subset_frequencies(drawn, scores, 1.5)
 
 
 PARTNER_CASES = {
@@ -133,11 +146,6 @@ def partners_by_inversion(scores, anchors, pair_temperature, eps, generator):
     """Small batches on a CPU."""
     weights = candidate_log_weights(scores, anchors, pair_temperature, eps)
     return invert_rows(weights, generator)
-
-
-def partners_by_race(scores, anchors, pair_temperature, eps, generator):
-    """Accelerators."""
-    return race_rows(candidate_log_weights(scores, anchors, pair_temperature, eps), generator)
 
 
 every_sampler = pytest.mark.parametrize(
@@ -168,6 +176,28 @@ def test_no_sample_is_its_own_partner(draw, dtype):
     assert partners.max() < 300
 
 
+@every_sampler
+def test_batches_are_drawn_independently(draw):
+    batches = torch.tensor(
+        [PARTNER_CASES[case][0][:50] for case in ("steep", "flat", "isolated", "prices")]
+    )
+    anchors = torch.tensor([[3], [0], [49], [20]])
+    partners = draw(batches, anchors.expand(4, 10_000), 2.0, 0.05, seeded())
+    for scores, anchor, drawn in zip(batches, anchors, partners, strict=True):
+        expected = partner_probabilities(scores.double(), 2.0, 0.05)[anchor.item()]
+        assert_frequencies(drawn.bincount(minlength=50).double(), expected)
+
+
+def test_an_accelerator_takes_turns_where_the_batches_have_many_pairs(monkeypatch):
+    scores = torch.randn(5, 6, generator=seeded())
+    anchors = torch.arange(6).expand(5, 6)
+    at_once = partners_by_race(scores, anchors, 2.0, 0.01, seeded())
+    monkeypatch.setattr(sampling, "_MAX_PAIRS_ON_DEVICE", 80)
+    in_turns = partners_by_race(scores, anchors, 2.0, 0.01, seeded())
+    assert in_turns.shape == at_once.shape == (5, 6)
+    assert (in_turns != anchors).all()
+
+
 def test_large_batches_take_the_block_path(monkeypatch):
     called = []
     for name in ("partners_by_blocks", "invert_rows"):
@@ -177,6 +207,53 @@ def test_large_batches_take_the_block_path(monkeypatch):
     for n_samples in (64, 4096):
         draw_partners(torch.zeros(n_samples), torch.arange(n_samples // 4), 2.0, 0.01, None)
     assert called == ["invert_rows", "partners_by_blocks"]
+
+
+@pytest.mark.parametrize("n_batches", [1000, 8000], ids=["by matrix", "by blocks"])
+@pytest.mark.parametrize("case", SCORES)
+def test_draws_of_many_batches_have_the_exact_distribution(n_batches, case):
+    scores = torch.tensor(SCORES[case], dtype=torch.float64)
+    mixup = TailMixup(0.5, tail_temperature=1.5, pair_temperature=1.0)
+    draw = mixup.draw(scores.expand(n_batches, 6), seeded())
+    assert draw.anchors.shape == draw.partners.shape == draw.share.shape == (n_batches, 3)
+    assert_subset_frequencies(draw.anchors, SCORES[case], 1.5)
+    probabilities = partner_probabilities(scores, 1.0, 0.01)
+    for anchor in range(6):
+        partners = draw.partners[draw.anchors == anchor]
+        assert_frequencies(partners.bincount(minlength=6).double(), probabilities[anchor])
+    weight = anchor_probabilities(scores, 1.5)
+    first, second = weight[draw.anchors], weight[draw.partners]
+    torch.testing.assert_close(draw.share, first / (first + second))
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (4, 7, 5), (4, 7, 2, 3)])
+def test_mixing_of_many_batches_matches_a_loop(shape):
+    values = torch.randn(shape, generator=seeded())
+    draw = TailMixup(0.5).draw(torch.randn(4, 7, generator=seeded(1)), seeded())
+    mixed = draw.mix(values)
+    assert mixed.shape == (4, 11, *shape[2:])
+    for batch in range(4):
+        torch.testing.assert_close(mixed[batch, :7], values[batch])
+        for k, (i, j, share) in enumerate(zip(*(part[batch] for part in draw), strict=True)):
+            expected = share * values[batch, i] + (1 - share) * values[batch, j]
+            torch.testing.assert_close(mixed[batch, 7 + k], expected)
+
+
+def test_drawing_then_mixing_is_what_forward_does():
+    features, scores = torch.randn(9, 3), torch.randn(9)
+    draw = TailMixup().draw(scores, seeded())
+    for mixed, tensor in zip(
+        TailMixup()(features, scores, generator=seeded()), (features, scores), strict=True
+    ):
+        assert torch.equal(mixed, draw.mix(tensor))
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 1), (3, 0)])
+def test_batches_without_partners_give_empty_draws(shape):
+    draw = TailMixup(1.0).draw(torch.zeros(shape))
+    assert isinstance(draw, MixupDraw)
+    assert {part.shape for part in draw} == {(*shape[:-1], 0)}
+    assert torch.equal(draw.mix(torch.ones(*shape, 2)), torch.ones(*shape, 2))
 
 
 @pytest.mark.parametrize("n_samples", [5, 1200])
@@ -307,10 +384,16 @@ def test_the_host_never_waits_for_the_device(n_samples):
         torch.randn(n_samples, 8, device="cuda", requires_grad=True),
         torch.randn(n_samples, device="cuda"),
     )
+    batches = torch.randn(40, n_samples, device="cuda")
     mixup = TailMixup()
-    mixup(*tensors)[0].sum().backward()
+
+    def use():
+        mixup(*tensors)[0].sum().backward()
+        mixup.draw(batches).mix(batches)
+
+    use()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        mixup(*tensors)[0].sum().backward()
+        use()
     finally:
         torch.cuda.set_sync_debug_mode("default")
