@@ -4,7 +4,9 @@ Leading dimensions count independent batches of equal size, all drawn at once. O
 step depends on a value of the data, so the host never waits for the device.
 """
 
+import functools
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +14,8 @@ from torch import Tensor
 # Up to this many anchor-candidate pairs, the matrix of all weights is the fastest way on a CPU.
 _MAX_PAIRS = 50_000
 
-# Proposals in a round of rejection sampling on a CPU: fewer take hardly less time.
-_MIN_PROPOSALS = 1000
+# Proposals to make at once in rejection sampling on a CPU: fewer take hardly less time.
+_N_PROPOSALS = 1500
 
 # Batches with more pairs than this together are drawn in turns on an accelerator, to save memory.
 _MAX_PAIRS_ON_DEVICE = 2**24
@@ -110,77 +112,105 @@ def partners_by_blocks(
 ) -> Tensor:
     """Draw by exact rejection sampling from O(log B) weights per anchor.
 
-    In sorted order, the candidates on either side of an anchor fall into blocks of 1, 4, 16, ...
-    neighbors. Weights decrease with the distance, so the weight at a block's near edge times the
-    block's size bounds the mass of the block: propose a block by these bounds, a member of it
-    uniformly, and accept it with the ratio of its weight to the weight at the edge. A bound is at
-    most four times the mass of the block before, hence the sum of the bounds is at most five times
-    the true mass, whatever the scores.
+    In sorted order, the candidates on either side of an anchor fall into blocks of neighbors.
+    Weights decrease with the distance, so the weight at a block's near edge times the block's size
+    bounds the mass of the block: propose a block by these bounds, a member of it uniformly, and
+    accept it with the ratio of its weight to the weight at the edge.
+
+    What is accepted has the right distribution for any blocks, which only decide how often that
+    is. The first proposal makes do with two a side, the nearest neighbor and all beyond: mostly
+    enough, since mostly the nearest outweigh all others. Anchors left over, such as remote ones,
+    get blocks of 1, 4, 16, ... neighbors: a bound is at most four times the mass of the block
+    before, hence the sum of the bounds at most five times the true mass, whatever the scores.
     """
     n_scores = scores.shape[-1]
     order = torch.from_numpy(scores.numpy().argsort())  # up to five times faster than torch
     rank = torch.empty_like(order).scatter_(-1, order, torch.arange(n_scores).expand_as(order))
-    position = rank.gather(-1, anchors).flatten()
-    ranked = scores.gather(-1, order).view(-1, n_scores)
-    batch = torch.arange(len(ranked)).repeat_interleave(anchors.shape[-1])
-    blocks = _blocks(n_scores, ranked.dtype)
-    partner = torch.empty_like(position)
-    rest = torch.arange(len(position))
-    while len(rest):
-        n_tries = max(1, _MIN_PROPOSALS // len(rest))
-        tried = rest.repeat(n_tries)
-        proposed, rejected = (
-            values.view(n_tries, -1)
-            for values in _propose(
-                ranked, batch[tried], position[tried], blocks, pair_temperature, eps, generator
-            )
-        )
-        first_accepted = rejected.to(torch.uint8).argmin(dim=0, keepdim=True)
-        partner[rest] = proposed.gather(0, first_accepted).squeeze(0)
-        rest = rest[rejected.all(dim=0)]
-    return order.gather(-1, partner.view_as(anchors))
+    ranked = scores.gather(-1, order).flatten()
 
-
-def _blocks(n_scores: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Near edges (B, K) and sizes (B, K) of the blocks around every rank, and their sides (K,).
-
-    The first half are the blocks above, from the nearest on, the second half those below. Empty
-    blocks have some neighbor as their edge.
-    """
-    widths = [1]
-    while sum(widths) < n_scores - 1:
-        widths.append(4 * widths[-1])
-    near = torch.tensor([1 + sum(widths[:k]) for k in range(len(widths))] * 2)
-    side = torch.tensor([1] * len(widths) + [-1] * len(widths))
-    rank = torch.arange(n_scores).unsqueeze(1)
-    edge = rank + side * near
-    n_beyond = torch.where(side > 0, n_scores - edge, edge + 1).clamp(min=0)
-    edge = edge.where(n_beyond > 0, torch.where(rank > 0, rank - 1, rank + 1))
-    return edge, n_beyond.minimum(torch.tensor(widths * 2)).to(dtype), side
-
-
-def _propose(
-    ranked, batch, position, blocks, pair_temperature, eps, generator
-) -> tuple[Tensor, Tensor]:
-    """One round of proposals: ranks (n,), and which of them are rejected (n,)."""
-    edges, sizes, side = blocks
-    edge, size = edges.index_select(0, position), sizes.index_select(0, position)
-    first = batch.unsqueeze(1) * ranked.shape[1]
-    score = ranked.take(first + position.unsqueeze(1))
-
-    def log_weight(candidate):
-        distance = ranked.take(first + candidate).sub_(score).abs_()
+    def log_weight(place, other):
+        distance = ranked.take(place).sub_(ranked.take(other)).abs_()
         return _pair_log_weight(distance, pair_temperature, eps)
 
-    edge_log_weight = log_weight(edge)
-    above, below = edge_log_weight[:, 0], edge_log_weight[:, len(side) // 2]
-    log_ratio = edge_log_weight - torch.maximum(above, below).unsqueeze(1)
-    # exp is slow where it underflows, and nothing below e^-80 is ever drawn.
-    bound = log_ratio.clamp_(min=-80).exp_().mul_(size).cumsum(dim=1)
-    u, v, w = torch.rand(3, *score.shape, dtype=ranked.dtype, generator=generator)
-    block = torch.searchsorted(bound, u * bound[:, -1:], right=True)
+    # Where in ``ranked`` the batch of an anchor starts, and how far from there the anchor is.
+    start = torch.arange(0, len(ranked), n_scores).repeat_interleave(anchors.shape[-1])
+    position = rank.gather(-1, anchors).flatten()
+    blocks = _Blocks.around(position, start, n_scores, n_scores, log_weight)
+    partner, accepted = (values.squeeze(1) for values in blocks.propose(1, log_weight, generator))
+    left = accepted.logical_not_().nonzero().squeeze(1)
+    blocks = _Blocks.around(position[left], start[left], n_scores, 4, log_weight)
+    while len(left):
+        proposed, accepted = blocks.propose(_N_PROPOSALS // len(left) + 1, log_weight, generator)
+        first = accepted.to(torch.uint8).argmax(dim=1, keepdim=True)
+        partner[left] = proposed.gather(1, first).squeeze(1)
+        still_left = accepted.any(dim=1).logical_not_().nonzero().squeeze(1)
+        left, blocks = left[still_left], blocks.select(still_left)
+    return order.flatten().take(partner).view_as(anchors)
 
-    inside = (v * size.gather(1, block)).long()
-    candidate = torch.addcmul(edge.gather(1, block), side.take(block), inside)
-    ratio = log_weight(candidate).sub_(edge_log_weight.gather(1, block)).exp_()
-    return candidate.squeeze(1), (ratio <= w).squeeze(1)
+
+class _Blocks(NamedTuple):
+    """Blocks of neighbors around anchors: K above, from the nearest on, and K below.
+
+    Parameters
+    ----------
+    place : Tensor of shape (n, 1)
+        Where the anchor is among all sorted scores.
+    edge : Tensor of shape (n, 2 K)
+        Where the member next to the anchor is; of an empty block, some neighbor of the anchor.
+    size : Tensor of shape (n, 2 K)
+        Number of members.
+    log_weight : Tensor of shape (n, 2 K)
+        Of the edge.
+    bound : Tensor of shape (n, 2 K)
+        Cumulative sums of the bounds on the blocks' masses, up to a factor.
+    side : Tensor of shape (2 K,)
+        1 for blocks above and -1 for blocks below.
+    """
+
+    place: Tensor
+    edge: Tensor
+    size: Tensor
+    log_weight: Tensor
+    bound: Tensor
+    side: Tensor
+
+    @classmethod
+    def around(cls, position, start, n_scores, growth, log_weight):
+        """Blocks of 1, `growth`, `growth`², ... neighbors."""
+        step, size, side = _block_table(n_scores, growth)
+        place = (start + position).unsqueeze(1)
+        edge = step.index_select(0, position).add_(place)
+        edge_log_weight = log_weight(edge, place)
+        size = size.index_select(0, position).to(edge_log_weight.dtype)
+        largest = torch.maximum(edge_log_weight[:, 0], edge_log_weight[:, len(side) // 2])
+        # exp is slow where it underflows, and nothing below e^-80 is ever drawn.
+        bound = (edge_log_weight - largest.unsqueeze(1)).clamp_(min=-80).exp_().mul_(size)
+        return cls(place, edge, size, edge_log_weight, bound.cumsum(dim=1), side)
+
+    def propose(self, n, log_weight, generator):
+        """Draw `n` proposals for each anchor: where they are, and whether they are accepted."""
+        u, v, w = torch.rand(3, len(self.place), n, dtype=self.bound.dtype, generator=generator)
+        block = torch.searchsorted(self.bound, u.mul_(self.bound[:, -1:]), right=True)
+        inside = v.mul_(self.size.gather(1, block)).long()
+        proposed = torch.addcmul(self.edge.gather(1, block), self.side.take(block), inside)
+        ratio = log_weight(proposed, self.place).sub_(self.log_weight.gather(1, block)).exp_()
+        return proposed, w < ratio
+
+    def select(self, index):
+        """The blocks around some of the anchors."""
+        return _Blocks(*(values.index_select(0, index) for values in self[:-1]), self.side)
+
+
+@functools.lru_cache(maxsize=8)
+def _block_table(n_scores: int, growth: int) -> tuple[Tensor, Tensor, Tensor]:
+    """By position: steps to the edges (B, 2 K) and sizes (B, 2 K) of all blocks; sides (2 K,)."""
+    widths = [1]
+    while sum(widths) < n_scores - 1:
+        widths.append(growth * widths[-1])
+    near = torch.tensor([1 + sum(widths[:k]) for k in range(len(widths))] * 2)
+    side = torch.tensor([1] * len(widths) + [-1] * len(widths))
+    position = torch.arange(n_scores).unsqueeze(1)
+    n_above, n_below = n_scores - position - near, position + 1 - near
+    n_beyond = torch.where(side > 0, n_above, n_below).clamp_(min=0)
+    step = torch.where(n_beyond > 0, side * near, torch.where(position > 0, -1, 1))
+    return step, n_beyond.minimum(torch.tensor(widths * 2)).float(), side
