@@ -369,7 +369,9 @@ def make_table(records, schedule):
         if name == BASELINE:
             values += [""] * 3
         else:
-            values += [_difference(differences.loc[(name, band)]) for band in ("overall", "few")]
+            values += [
+                difference_text(differences.loc[(name, band)]) for band in ("overall", "few")
+            ]
             values.append(_at_equal_few(rows, trades))
         lines.append("| " + " | ".join([name, *values]) + " |")
     return "\n".join(lines)
@@ -399,9 +401,13 @@ def _at_equal_few(rows, trades):
     return f"{np.mean(gains):+.1f} ({sum(gain > 0 for gain in gains)} of {len(gains)})"
 
 
-def _difference(row):
-    p_value = "" if np.isnan(row["p_holm"]) else f" (p {row['p_holm']:.3f})"
-    return f"{100 * row['difference']:+.1f}{p_value}"
+def difference_text(row):
+    """Difference in points and its p-value, as text."""
+    p_value = row["p_holm"]
+    text = f"{100 * row['difference']:+.1f}"
+    if np.isnan(p_value):
+        return text
+    return f"{text} (p < 0.001)" if p_value < 0.001 else f"{text} (p {p_value:.3f})"
 
 
 def mean_and_std(values):
