@@ -159,7 +159,9 @@ def make_table(frame):
                 cells += ["", ""]
             else:
                 row = differences.loc[(labels, metric)]
-                cells += [f"{100 * row['difference']:+.1f}", f"{row['p_holm']:.3f}"]
+                p_value = row["p_holm"]
+                p_text = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+                cells += [f"{100 * row['difference']:+.1f}", p_text]
         lines.append("| " + " | ".join([title, *cells]) + " |")
     return "\n".join(lines)
 

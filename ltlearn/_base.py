@@ -221,14 +221,19 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             train = train.take(usable)
         valid = None
         if X_val is not None:
-            X_val = self._validate_X(X_val)
+            X_val = self._validate_X(X_val, "X_val")
             y_val = self._encode_y(np.asarray(y_val), reset=False)
             check_consistent_length(X_val, y_val)
             valid = Rows(X_val, y_val, None)
         return train, valid
 
-    def _validate_X(self, X):
-        return self._inputs.check(self, X, reset=False)
+    def _validate_X(self, X, name="X"):
+        try:
+            return self._inputs.check(self, X, reset=False)
+        except ValueError as error:
+            if name == "X":
+                raise
+            raise ValueError(f"{name} is not as X: {error}") from error
 
     def _make_inputs(self):
         """What kind of X the backbone takes."""

@@ -369,7 +369,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         rng, (seed,) = draw_seeds(self.random_state, 1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
         if X_unlabeled is not None:
-            X_unlabeled = self._validate_X(X_unlabeled)
+            X_unlabeled = self._validate_X(X_unlabeled, "X_unlabeled")
             self._check_self_training()
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
         if valid is None and (early_stopping or X_unlabeled is not None):

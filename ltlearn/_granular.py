@@ -537,7 +537,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         if (X_aux is None) != (y_aux is None):
             raise ValueError("X_aux and y_aux belong together; pass both or neither.")
         if X_aux is None:
-            if self.neighbors != "auto":
+            if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):
                 raise ValueError(
                     "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
                     'y_aux, or neighbors="auto".'
@@ -548,7 +548,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 f"auxiliary={self.auxiliary!r} makes auxiliary classes, X_aux brings others; use "
                 "one of the two."
             )
-        X_aux, y_aux = self._validate_X(X_aux), column_or_1d(y_aux, warn=True)
+        X_aux = self._validate_X(X_aux, "X_aux")
+        y_aux = column_or_1d(y_aux, warn=True)
         if len(X_aux) != len(y_aux):
             raise ValueError(
                 f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "

@@ -282,7 +282,7 @@ class TestAuxiliaryClasses:
             ({"neighbors": {"cat": ["bear"]}}, {}, r"\['bear'\].*\['lynx', 'oak', 'wolf'\]"),
             ({"neighbors": NEIGHBORS}, {"X_aux": None, "y_aux": None}, "fit was given none"),
             ({"class_weight": {"bear": 2}}, {}, r"class_weight names \['bear'\]"),
-            ({}, {"X_aux": np.zeros((36, 2))}, "expecting 3 features"),
+            ({}, {"X_aux": np.zeros((36, 2))}, "X_aux is not as X: .*expecting 3 features"),
             ({}, {"y_aux": np.linspace(0, 1, 36)}, "Unknown label type"),
         ],
     )
@@ -290,6 +290,9 @@ class TestAuxiliaryClasses:
         arguments = {"X_aux": auxiliary[0], "y_aux": auxiliary[1]} | change
         with pytest.raises(ValueError, match=message):
             quick(**params).fit(*target, **arguments)
+
+    def test_an_empty_relation_needs_no_auxiliary_data(self, target):
+        assert quick(neighbors={}).fit(*target).neighbors_ == {"cat": [], "dog": [], "eel": []}
 
     def test_class_weights_may_name_auxiliary_classes(self, target, auxiliary):
         def fitted(class_weight):
