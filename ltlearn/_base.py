@@ -32,7 +32,7 @@ from ltlearn._whole import unwrap
 from ltlearn.backbones import MLP, timm_input_spec
 from ltlearn.images import RECIPES, Recipe
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, _check_sample_weight
-from ltlearn.utils._device import resolve_device
+from ltlearn.utils._device import cpu_by_default, resolve_device
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import draw_seed, isolated_generators
 
@@ -294,7 +294,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     @contextmanager
     def _isolated(self, seed):
-        """Own generators, and one CPU thread for the built-in MLP.
+        """Own generators, the CPU as default device, and one CPU thread for the built-in MLP.
 
         Its matrix products are too small to gain from more threads, and their number would change
         how sums are rounded: so results do not depend on ``n_jobs``.
@@ -302,6 +302,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         with ExitStack() as stack:
             device = resolve_device(self.device)
             stack.enter_context(isolated_generators(seed, device))
+            stack.enter_context(cpu_by_default())
             if self.backbone == "mlp" and device.type == "cpu":
                 stack.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)

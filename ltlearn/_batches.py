@@ -281,7 +281,7 @@ class FixedLengthEpochs:
     def __init__(self, n, length, seed):
         self.passes = ShuffledEpochs(n, seed)
         self.length = length
-        self.left = torch.empty(0, dtype=torch.long)
+        self.left = torch.empty(0, dtype=torch.long, device="cpu")
 
     def __call__(self):
         while len(self.left) < self.length:

@@ -662,7 +662,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             thresholds = (self.confidence_threshold,)
         else:
             confidence = sharpen(logits, scores, scores.mean(), betas[0]).amax(1)
-            shares = torch.tensor([1 - share for share in _KEPT_SHARES], dtype=confidence.dtype)
+            shares = confidence.new_tensor([1 - share for share in _KEPT_SHARES])
             thresholds = (*thresholds, *confidence.quantile(shares).tolist())
         standardized = (self._scores(valid.y) - self.score_mean_) / self.score_scale_
         true_scores = torch.from_numpy(self._temperature_scale * standardized)
@@ -678,7 +678,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             "distribution": torch.from_numpy(picked["distribution"]).float(),
         }
         if "weight" in like.target:
-            target["weight"] = torch.ones(len(standardized))
+            target["weight"] = torch.ones(len(standardized), device="cpu")
         return self._inputs.data(X_unlabeled[picked["index"]], target, training=True)
 
     def _retrain_head(self, net, data, *, valid, seed, task, early_stopping, batch_size):

@@ -168,6 +168,6 @@ def two_hot(scores, centers):
     position = position.clamp(0, len(centers) - 1)
     lower = position.floor().clamp(max=len(centers) - 2).long()
     upper_share = (position - lower).unsqueeze(1)
-    distribution = torch.zeros(len(scores), len(centers), dtype=scores.dtype)
+    distribution = scores.new_zeros(len(scores), len(centers))
     distribution.scatter_(1, lower.unsqueeze(1), 1 - upper_share)
     return distribution.scatter_(1, lower.unsqueeze(1) + 1, upper_share)

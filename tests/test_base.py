@@ -495,3 +495,20 @@ class TestMachinery:
             pytest.skip("CUDA is available; the message differs")
         with pytest.raises(ValueError, match=r'Use (device=)?"auto"'):
             quick(device=device).fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("params", "arguments"),
+        [
+            ({"mixup_strength": 0.9, "alignment_weight": 0.1}, {}),
+            ({"loss": "emd", "n_bins": 5}, {"X_unlabeled": Whole(np.zeros((50, 4)))}),
+        ],
+        ids=["mixup and alignment", "self-training"],
+    )
+    def test_the_default_device_of_torch_does_not_matter(
+        self, skewed_regression, params, arguments
+    ):
+        X, y = skewed_regression
+        expected = quick(**params).fit(X, y, **arguments).predict(X)
+        with torch.device("meta"):  # any tensor made there would fail
+            predicted = quick(**params).fit(X, y, **arguments).predict(X)
+        np.testing.assert_array_equal(predicted, expected)

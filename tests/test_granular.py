@@ -291,6 +291,16 @@ class TestAuxiliaryClasses:
         with pytest.raises(ValueError, match=message):
             quick(**params).fit(*target, **arguments)
 
+    @pytest.mark.parametrize("kind", ["given", "synthesize"])
+    def test_the_default_device_of_torch_does_not_matter(self, target, auxiliary, kind):
+        X, y = target
+        given = dict(zip(("X_aux", "y_aux"), auxiliary, strict=True)) if kind == "given" else {}
+        model = quick(auxiliary=None if kind == "given" else kind)
+        expected = model.fit(X, y, **given).predict_proba(X)
+        with torch.device("meta"):  # any tensor made there would fail
+            probabilities = model.fit(X, y, **given).predict_proba(X)
+        np.testing.assert_array_equal(probabilities, expected)
+
     def test_an_empty_relation_needs_no_auxiliary_data(self, target):
         assert quick(neighbors={}).fit(*target).neighbors_ == {"cat": [], "dog": [], "eel": []}
 

@@ -125,7 +125,8 @@ def partners_by_blocks(
     """
     n_scores = scores.shape[-1]
     order = torch.from_numpy(scores.numpy().argsort())  # up to five times faster than torch
-    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(n_scores).expand_as(order))
+    ascending = torch.arange(n_scores, device="cpu").expand_as(order)
+    rank = torch.empty_like(order).scatter_(-1, order, ascending)
     ranked = scores.gather(-1, order).flatten()
 
     def log_weight(place, other):
@@ -133,7 +134,8 @@ def partners_by_blocks(
         return _pair_log_weight(distance, pair_temperature, eps)
 
     # Where in ``ranked`` the batch of an anchor starts, and how far from there the anchor is.
-    start = torch.arange(0, len(ranked), n_scores).repeat_interleave(anchors.shape[-1])
+    start = torch.arange(0, len(ranked), n_scores, device="cpu")
+    start = start.repeat_interleave(anchors.shape[-1])
     position = rank.gather(-1, anchors).flatten()
     blocks = _Blocks.around(position, start, n_scores, n_scores, log_weight)
     partner, accepted = (values.squeeze(1) for values in blocks.propose(1, log_weight, generator))
@@ -189,7 +191,8 @@ class _Blocks(NamedTuple):
 
     def propose(self, n, log_weight, generator):
         """Draw `n` proposals for each anchor: where they are, and whether they are accepted."""
-        u, v, w = torch.rand(3, len(self.place), n, dtype=self.bound.dtype, generator=generator)
+        shape = (3, len(self.place), n)
+        u, v, w = torch.rand(shape, dtype=self.bound.dtype, device="cpu", generator=generator)
         block = torch.searchsorted(self.bound, u.mul_(self.bound[:, -1:]), right=True)
         inside = v.mul_(self.size.gather(1, block)).long()
         proposed = torch.addcmul(self.edge.gather(1, block), self.side.take(block), inside)
@@ -207,10 +210,12 @@ def _block_table(n_scores: int, growth: int) -> tuple[Tensor, Tensor, Tensor]:
     widths = [1]
     while sum(widths) < n_scores - 1:
         widths.append(growth * widths[-1])
-    near = torch.tensor([1 + sum(widths[:k]) for k in range(len(widths))] * 2)
-    side = torch.tensor([1] * len(widths) + [-1] * len(widths))
-    position = torch.arange(n_scores).unsqueeze(1)
+    n_blocks = len(widths)
+    near = torch.tensor([1 + sum(widths[:k]) for k in range(n_blocks)] * 2, device="cpu")
+    side = torch.tensor([1] * n_blocks + [-1] * n_blocks, device="cpu")
+    position = torch.arange(n_scores, device="cpu").unsqueeze(1)
     n_above, n_below = n_scores - position - near, position + 1 - near
     n_beyond = torch.where(side > 0, n_above, n_below).clamp_(min=0)
     step = torch.where(n_beyond > 0, side * near, torch.where(position > 0, -1, 1))
-    return step, n_beyond.minimum(torch.tensor(widths * 2)).float(), side
+    size = n_beyond.minimum(torch.tensor(widths * 2, device="cpu"))
+    return step, size.float(), side

@@ -1,5 +1,7 @@
 """Which device to compute on."""
 
+from contextlib import nullcontext
+
 import torch
 
 
@@ -37,3 +39,13 @@ def resolve_device(device):
         if resolved.index is None:
             resolved = torch.device("cuda", torch.cuda.current_device())
     return resolved
+
+
+def cpu_by_default():
+    """A context in which new tensors are made on the CPU, whatever the user's default device.
+
+    Entered only where there is something to undo, since it slows down every call of torch.
+    """
+    if torch.get_default_device().type == "cpu":
+        return nullcontext()
+    return torch.device("cpu")
