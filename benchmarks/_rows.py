@@ -7,7 +7,6 @@ import torch
 from ltlearn import ELTARegressor
 from ltlearn._elta_objective import ELTAObjective
 from ltlearn.enhancers import TailMixup
-from ltlearn.enhancers._sampling import draw_anchors
 from ltlearn.evaluation import paired_differences, summarize
 
 POST_HOC = ["stretch", "linear", "isotonic", "cubic"]
@@ -27,11 +26,9 @@ COLUMNS = {
 class AnchorCopies(TailMixup):
     """Append the anchors of mixup as they are: oversampling of the tail, without mixing."""
 
-    def forward(self, features, scores, *labels, generator=None):
-        n_anchors = max(1, round(self.strength * len(scores)))
-        distance = (scores - scores.mean()).abs()
-        anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
-        return tuple(torch.cat([t, t[anchors]]) for t in (features, scores, *labels))
+    def draw(self, scores, generator=None):
+        draw = super().draw(scores, generator)
+        return draw._replace(partners=draw.anchors, share=torch.ones_like(draw.share))
 
 
 class OversamplingObjective(ELTAObjective):

@@ -56,13 +56,42 @@ class TestHouseImages:
         assert similarity[0] > 0.9 > similarity[-1]
 
 
-def test_oversampling_appends_rows_as_they_are(load):
-    features = torch.arange(20.0).reshape(10, 2)
-    scores = torch.arange(10.0)
-    more, more_scores, label = load("_rows").AnchorCopies(0.3)(features, scores, 5 * scores)
-    assert len(more) == 13
-    torch.testing.assert_close(more, features[more_scores.long()])
-    torch.testing.assert_close(label, 5 * more_scores)
+class TestOversampling:
+    """The control of mixup must not mix, on any of the ways that training takes."""
+
+    def test_rows_are_appended_as_they_are(self, load):
+        features = torch.arange(20.0).reshape(10, 2)
+        scores = torch.arange(10.0)
+        more, more_scores, label = load("_rows").AnchorCopies(0.3)(features, scores, 5 * scores)
+        assert len(more) == 13
+        torch.testing.assert_close(more, features[more_scores.long()])
+        torch.testing.assert_close(label, 5 * more_scores)
+
+    @pytest.mark.parametrize("alignment_weight", [0, 0.1])
+    def test_training_sees_repeated_rows(self, load, alignment_weight, monkeypatch):
+        """What reaches the loss, gathered by a network that gives the scores themselves."""
+        X = np.linspace(0, 1, 64)[:, None]
+        seen = []
+
+        def record(self, outputs, target):
+            seen.append((outputs.detach().squeeze(1), target["score"]))
+            return outputs.square().mean()
+
+        model = load("_rows").OversamplingRegressor(
+            mixup_strength=0.5,
+            alignment_weight=alignment_weight,
+            max_epochs=3,
+            early_stopping=False,
+            batch_size=32,
+        )
+        objective, _ = model.fit(X, X[:, 0])._objective()
+        monkeypatch.setattr(objective, "_task_loss", record)
+        model.fit(X, X[:, 0])
+        assert len(seen) == 6
+        for outputs, scores in seen:
+            assert len(outputs) == len(scores) == 48
+            pairs = list(zip(outputs.tolist(), scores.tolist(), strict=True))
+            assert set(pairs[32:]) <= set(pairs[:32])
 
 
 class TestCifar100LT:
