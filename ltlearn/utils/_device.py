@@ -46,6 +46,6 @@ def cpu_by_default():
 
     Entered only where there is something to undo, since it slows down every call of torch.
     """
-    if torch.get_default_device().type == "cpu":
+    if torch.empty(0).device.type == "cpu":
         return nullcontext()
     return torch.device("cpu")
