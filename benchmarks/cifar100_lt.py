@@ -5,7 +5,7 @@ Command::
     python benchmarks/cifar100_lt.py [--problems full siblings] [--seeds 3] [--epochs 200]
                                      [--device cuda] [--data FOLDER] [--out FOLDER]
 
-It is meant for a GPU: on one CPU core, an epoch takes about a minute.
+It is meant for a GPU: on one CPU core, an epoch takes a minute or two.
 
 - ``full``: all 100 classes with 500 to 5 training images (imbalance 100; 10,847 images in the order
   of the labels, as usual) and the whole test set. There is no auxiliary class left, so the rows are
