@@ -144,9 +144,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         Samples synthesized by mixup as a fraction of the batch; 0 turns mixup off. Published:
         1/48.
     tail_temperature : float, default=0.5
-        τ1 of [1]_, eq. 1: the smaller, the more the anchors of mixup come from the tail.
+        τ1 of tail feature augmentation [1]_: the smaller, the more the anchors of mixup come from the tail.
     pair_temperature : float, default=2.0
-        τ2 of [1]_, eq. 2: the larger, the closer in score the partners of mixup.
+        τ2 of tail feature augmentation [1]_: the larger, the closer in score the partners of mixup.
     alignment_weight : float, default=0.0
         Weight of similarity alignment in the loss; 0 turns it off.
     temperature_unit : "std" or float, default="std"
@@ -165,7 +165,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         Rounds of self-training when ``X_unlabeled`` is given. Every round trains from the start
         with as many updates an epoch as the training without unlabeled rows.
     sharpening : float or "auto", default="auto"
-        β of [1]_, eq. 8. ``"auto"`` chooses it on the held-out labeled rows.
+        β of adaptive sharpening [1]_. ``"auto"`` chooses it on the held-out labeled rows.
     confidence_threshold : float or "auto", default="auto"
         Least sharpened probability of the likeliest bin for an unlabeled row to be used.
         ``"auto"`` chooses it on the held-out labeled rows.

@@ -104,7 +104,7 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
     References
     ----------
     .. [1] Nadeau, C., and Bengio, Y. (2003). Inference for the generalization error. Machine
-       Learning 52, 239-281, equation (11).
+       Learning 52, 239-281.
     .. [2] Holm, S. (1979). A simple sequentially rejective multiple test procedure.
        Scandinavian Journal of Statistics 6(2), 65-70.
 
@@ -173,7 +173,7 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
 
 
 def corrected_paired_t_test(differences, test_train_ratio):
-    """Two-sided p-value of the corrected resampled t-test, equation (11) of the paper.
+    """Two-sided p-value of the corrected resampled t-test of Nadeau and Bengio.
 
     Parameters
     ----------

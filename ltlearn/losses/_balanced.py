@@ -43,8 +43,7 @@ class BalancedCrossEntropy(nn.Module):
 
     References
     ----------
-    .. [1] Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020,
-       eq. 3.
+    .. [1] Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020.
     .. [2] Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, eq. 10.
 
     Examples
