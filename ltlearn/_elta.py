@@ -144,7 +144,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         Samples synthesized by mixup as a fraction of the batch; 0 turns mixup off. Published:
         1/48.
     tail_temperature : float, default=0.5
-        τ1 of tail feature augmentation [1]_: the smaller, the more the anchors of mixup come from the tail.
+        τ1 of tail feature augmentation [1]_: the smaller, the more the anchors come from the tail.
     pair_temperature : float, default=2.0
         τ2 of tail feature augmentation [1]_: the larger, the closer in score the partners of mixup.
     alignment_weight : float, default=0.0
