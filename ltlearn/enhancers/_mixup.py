@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ltlearn.enhancers._sampling import draw_anchors, draw_partners
-from ltlearn.enhancers._scores import at_least_float32, check_positive, check_scores
+from ltlearn.enhancers._scores import (
+    at_least_float32,
+    check_pair_settings,
+    check_positive,
+    check_scores,
+)
 
 
 def anchor_probabilities(scores: Tensor, tail_temperature: float) -> Tensor:
@@ -78,7 +83,7 @@ def partner_probabilities(scores: Tensor, pair_temperature: float, eps: float = 
             [0.7281, 0.0000, 0.2719],
             [0.4181, 0.5819, 0.0000]])
     """
-    check_positive(pair_temperature=pair_temperature, eps=eps)
+    check_pair_settings(pair_temperature, eps)
     scores = check_scores(scores)
     if len(scores) == 1:
         return scores.new_zeros(1, 1)
@@ -195,9 +200,8 @@ class TailMixup(nn.Module):
         super().__init__()
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in [0, 1], got {strength!r}.")
-        check_positive(
-            tail_temperature=tail_temperature, pair_temperature=pair_temperature, eps=eps
-        )
+        check_positive(tail_temperature=tail_temperature)
+        check_pair_settings(pair_temperature, eps)
         self.strength = strength
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature

@@ -23,3 +23,13 @@ def check_positive(**values: float) -> None:
     for name, value in values.items():
         if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+
+
+def check_pair_settings(pair_temperature: float, eps: float) -> None:
+    """Raise a ValueError unless both are positive and no log-weight of a pair can overflow."""
+    check_positive(pair_temperature=pair_temperature, eps=eps)
+    if pair_temperature / eps > torch.finfo(torch.float32).max:
+        raise ValueError(
+            f"pair_temperature={pair_temperature!r} is too large for eps={eps!r}: log-weights of "
+            "pairs reach pair_temperature / eps, which must fit into float32."
+        )

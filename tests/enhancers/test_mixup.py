@@ -358,6 +358,7 @@ def test_a_generator_makes_it_reproducible_and_leaves_the_global_state(n_samples
         ({"tail_temperature": 0.0}, "tail_temperature must be positive"),
         ({"pair_temperature": -1.0}, "pair_temperature must be positive"),
         ({"eps": 0.0}, "eps must be positive"),
+        ({"pair_temperature": 1e37, "eps": 1e-3}, "must fit into float32"),
     ],
 )
 def test_bad_options_raise(options, message):
