@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ltlearn._batches import WholeBatches
+from ltlearn.losses._reduction import at_least_float32
 from ltlearn.utils._precision import autocast
 
 
@@ -138,11 +139,6 @@ def count_features(backbone, input_shape):
             f"samples of shape {tuple(input_shape)} it gave {shape}."
         )
     return features.shape[1]
-
-
-def at_least_float32(values):
-    """Half precision becomes float32; float64 stays."""
-    return values.float() if values.dtype.itemsize < 4 else values
 
 
 def apply_in_batches(function, data, *, batch_size, device, precision):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ltlearn.enhancers._scores import at_least_float32, check_scores
+from ltlearn.enhancers._scores import check_scores
+from ltlearn.losses._reduction import at_least_float32
 
 
 def label_similarity(scores: Tensor) -> Tensor:

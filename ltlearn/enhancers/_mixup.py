@@ -7,12 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ltlearn.enhancers._sampling import draw_anchors, draw_partners
-from ltlearn.enhancers._scores import (
-    at_least_float32,
-    check_pair_settings,
-    check_positive,
-    check_scores,
-)
+from ltlearn.enhancers._scores import check_pair_settings, check_positive, check_scores
+from ltlearn.losses._reduction import at_least_float32
 
 
 def anchor_probabilities(scores: Tensor, tail_temperature: float) -> Tensor:

@@ -5,10 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Widen half-precision and integer tensors to float32; leave float32 and float64 alone."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+from ltlearn.losses._reduction import at_least_float32
 
 
 def check_scores(scores: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ltlearn.enhancers._scores import at_least_float32, check_scores
+from ltlearn.enhancers._scores import check_scores
 from ltlearn.exceptions import SmallSampleWarning
+from ltlearn.losses._reduction import at_least_float32
 
 
 def sharpen(logits: Tensor, scores: Tensor, mean_score: Tensor | float, beta: float) -> Tensor:
