@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from _data import CACHE, DEFAULT_DATA
 from PIL import Image, ImageEnhance, ImageFilter
 from skimage.metrics import structural_similarity
 
 from ltlearn.images import read_image
 
-CACHE = Path(__file__).parent / "results" / "cache"
-DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 ROOMS = ("frontal", "kitchen")
 SIDE = 64  # of the patches whose quality is rated, in pixels
 

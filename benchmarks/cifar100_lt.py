@@ -48,14 +48,13 @@ from granular import (
     difference_text,
     draw_problem,
     epochs_for,
+    fit_row,
     make_rows,
     mean_and_std,
     measure,
 )
 from torch import nn
 from torch.nn import functional as F
-
-from ltlearn import Whole
 
 BATCH_SIZE, ERASED_SIDE, SHIFT = 128, 16, 4
 # Rounded down, as in the literature.
@@ -163,10 +162,6 @@ def run(name, epochs, seed, row_name, *, data, device):
     row = rows[row_name]
     if row_name == LONGER:
         epochs = epochs_for(epochs, row, problem, "longer")
-    auxiliary = {}
-    if row.data is not None:
-        X_aux, y_aux = problem.auxiliary[row.data]
-        auxiliary = {"X_aux": Whole(X_aux), "y_aux": Whole(y_aux)}
     model = row.cls(
         backbone=ResNet32,
         optimizer="sgd",
@@ -182,7 +177,7 @@ def run(name, epochs, seed, row_name, *, data, device):
         verbose=1,
     ).set_params(**row.params)
     start = time.perf_counter()
-    model.fit(problem.X, problem.y, **auxiliary)
+    fit_row(model, row, problem)
     record = {"problem": name, "seed": seed, "row": row_name, "epochs": epochs}
     record |= {"n_train": len(problem.y), "n_test": len(problem.y_test)}
     record["seconds"] = time.perf_counter() - start

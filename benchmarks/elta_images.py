@@ -30,23 +30,23 @@ import argparse
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from _images import CACHE, DEFAULT_DATA, SIDE, load_prices, load_quality
+from _data import CACHE, DEFAULT_DATA
+from _images import SIDE, load_prices, load_quality
 from _rows import (
     POST_HOC,
     OversamplingRegressor,
+    compare_with_few_labels,
     difference_table,
     enhancer_rows,
     format_table,
-    self_training_rows,
 )
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
-from ltlearn import BackboneFeatures, ELTARegressor, Whole
+from ltlearn import BackboneFeatures, ELTARegressor
 from ltlearn.backbones import timm_backbone
 from ltlearn.evaluation import compare
 from ltlearn.exceptions import LTLearnWarning
@@ -104,31 +104,20 @@ def run_features(name, images, seeds, settings):
     boosting, fit_params = boosting_rows(images.y)
     full, few = [], []
     for seed in range(seeds):
-        train, validation, test = images.split_for(seed)
+        split = images.split_for(seed)
         results = compare(
             {**enhancer_rows("mse", ON_FEATURES), **boosting},
             X,
             images.y,
-            cv=[(train, validation, test)],
+            cv=[split],
             seeds=(seed,),
             controls=[*POST_HOC, "ridge"],
             fit_params=fit_params,
             **settings,
         )
         full.append(results.assign(split=seed))
-        order = np.random.default_rng(seed).permutation(len(train))
-        labeled, unlabeled = np.split(train[order], [len(train) * LABELED_PERCENT // 100])
-        models = self_training_rows(LABELED_PERCENT, ON_FEATURES)
-        extra = {"X_unlabeled": Whole(X[unlabeled])}
-        results = compare(
-            models,
-            X,
-            images.y,
-            cv=[(labeled, validation, test)],
-            seeds=(seed,),
-            controls=False,
-            fit_params=dict.fromkeys(list(models)[1:], extra),
-            **settings,
+        results = compare_with_few_labels(
+            LABELED_PERCENT, ON_FEATURES, X, images.y, split, seed, **settings
         )
         few.append(results.assign(split=seed))
     return pd.concat(full, ignore_index=True), pd.concat(few, ignore_index=True)

@@ -24,13 +24,12 @@ import argparse
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from _rows import POST_HOC, enhancer_rows, format_table, self_training_rows
-from _tables import DEFAULT_DATA, TABLES, load_table
+from _data import CACHE, DEFAULT_DATA
+from _rows import POST_HOC, compare_with_few_labels, enhancer_rows, format_table
+from _tables import TABLES, load_table
 
-from ltlearn import Whole
 from ltlearn.evaluation import compare, summarize
 from ltlearn.exceptions import LTLearnWarning
 
@@ -44,34 +43,20 @@ def run_set(name, seeds, jobs, data):
     table = load_table(name, data)
     y = table.y
     loss = "emd" if y.ndim == 2 else "mse"
-    settings = {"n_jobs": jobs, "checkpoint": RESULTS / "cache" / f"elta_tabular_{name}.jsonl"}
+    settings = {"n_jobs": jobs, "checkpoint": CACHE / f"elta_tabular_{name}.jsonl"}
     frames = []
     for seed in range(seeds):
-        train, validation, test = table.split_for(seed)
-        split = [(train, validation, test)]
+        split = table.split_for(seed)
         full = compare(
             enhancer_rows(loss, SETTINGS),
             table.X,
             y,
-            cv=split,
+            cv=[split],
             seeds=(seed,),
             controls=CONTROLS,
             **settings,
         )
-        order = np.random.default_rng(seed).permutation(len(train))
-        labeled, unlabeled = np.split(train[order], [len(train) // 10])
-        extra = {"X_unlabeled": Whole(table.X[unlabeled])}
-        models = self_training_rows(10, SETTINGS)
-        tenth = compare(
-            models,
-            table.X,
-            y,
-            cv=[(labeled, validation, test)],
-            seeds=(seed,),
-            controls=False,
-            fit_params=dict.fromkeys(list(models)[1:], extra),
-            **settings,
-        )
+        tenth = compare_with_few_labels(10, SETTINGS, table.X, y, split, seed, **settings)
         frames += [part.assign(split=seed) for part in (full, tenth)]
     return pd.concat(frames, ignore_index=True)
 
@@ -84,7 +69,7 @@ def main():
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    (RESULTS / "cache").mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     # Bands without a test row are shown as a dash.

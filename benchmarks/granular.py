@@ -249,8 +249,8 @@ class SmallCNN(nn.Module):
 # Fits
 
 
-def fit_row(part, row, problem, seed, epochs):
-    model = row.cls(
+def make_model(part, row, seed, epochs):
+    return row.cls(
         backbone=SmallCNN if part == "images" else "mlp",
         hidden_layer_sizes=() if part == "linear" else (128,),
         lr=3e-3 if part == "images" else 1e-3,
@@ -261,6 +261,10 @@ def fit_row(part, row, problem, seed, epochs):
         device="cpu",
         random_state=seed,
     ).set_params(**row.params)
+
+
+def fit_row(model, row, problem):
+    """Fit the model to the problem, with the auxiliary data of the row."""
     auxiliary = {}
     if row.data is not None:
         X_aux, y_aux = problem.auxiliary[row.data]
@@ -301,7 +305,7 @@ def run(part, name, budget, seed, row_name, schedule, *, data):
     else:
         row = make_rows(part, problem)[row_name]
         epochs = epochs_for(budget * EPOCHS[part, name], row, problem, schedule)
-        model = fit_row(part, row, problem, seed, epochs)
+        model = fit_row(make_model(part, row, seed, epochs), row, problem)
         record["epochs"] = epochs
         record["updates"] = sum(epoch["train_batch_count"] for epoch in model.history_)
     record["seconds"] = time.process_time() - start
@@ -403,11 +407,13 @@ def _at_equal_few(rows, trades):
 
 def difference_text(row):
     """Difference in points and its p-value, as text."""
-    p_value = row["p_holm"]
-    text = f"{100 * row['difference']:+.1f}"
-    if np.isnan(p_value):
-        return text
-    return f"{text} (p < 0.001)" if p_value < 0.001 else f"{text} (p {p_value:.3f})"
+    p_value = "" if np.isnan(row["p_holm"]) else f" (p {p_value_text(row['p_holm'])})"
+    return f"{100 * row['difference']:+.1f}{p_value}"
+
+
+def p_value_text(p_value):
+    """Three decimals, or that it is less than they show."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def mean_and_std(values):

@@ -44,7 +44,15 @@ import torch
 from _comparators import PLAIN
 from _data import CACHE, DEFAULT_DATA, long_tailed_counts
 from _runs import run_missing
-from granular import BATCH_SIZE, IMBALANCE, LARGEST_CLASS, SmallCNN, load_images, mean_and_std
+from granular import (
+    BATCH_SIZE,
+    IMBALANCE,
+    LARGEST_CLASS,
+    SmallCNN,
+    load_images,
+    mean_and_std,
+    p_value_text,
+)
 
 from ltlearn import GranularClassifier
 from ltlearn.evaluation import paired_differences
@@ -159,9 +167,7 @@ def make_table(frame):
                 cells += ["", ""]
             else:
                 row = differences.loc[(labels, metric)]
-                p_value = row["p_holm"]
-                p_text = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-                cells += [f"{100 * row['difference']:+.1f}", p_text]
+                cells += [f"{100 * row['difference']:+.1f}", p_value_text(row["p_holm"])]
         lines.append("| " + " | ".join([title, *cells]) + " |")
     return "\n".join(lines)
 

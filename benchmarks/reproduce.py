@@ -15,19 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from granular import (
-    BASELINE,
-    BATCH_SIZE,
-    DEFAULT_DATA,
-    EPOCHS,
-    draw_problem,
-    make_rows,
-    run,
-)
+from _data import DEFAULT_DATA
+from granular import BANDS, BASELINE, EPOCHS, draw_problem, make_model, make_rows, run
 
 from ltlearn.evaluation import compare
-
-BANDS = ("overall", "many", "medium", "few")
 
 
 def compared(problem, seed):
@@ -36,16 +27,7 @@ def compared(problem, seed):
     split = np.arange(len(problem.y)), np.arange(len(problem.y), len(y))
     rows = make_rows("features", problem)
     estimators = {
-        name: rows[name]
-        .cls(
-            hidden_layer_sizes=(128,),
-            batch_size=BATCH_SIZE,
-            max_epochs=EPOCHS["features", "fashion"],
-            early_stopping=False,
-            lr_schedule="cosine",
-            device="cpu",
-        )
-        .set_params(**rows[name].params)
+        name: make_model("features", rows[name], seed, EPOCHS["features", "fashion"])
         for name in ("CE", BASELINE)
     }
     results = compare(

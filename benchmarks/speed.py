@@ -2,7 +2,7 @@
 
 Command::
 
-    python benchmarks/speed.py [--repeats 5] [--json FILE]
+    python benchmarks/speed.py [--repeats 8] [--json FILE]
 
 (a) ``fit`` of the MLP regressor on 50,000 x 32 numbers, layers 128-64, against the same training
 written as a plain torch loop, plain skorch and scikit-learn's MLPRegressor; (b) what mixup at
