@@ -193,7 +193,16 @@ def test_an_accelerator_takes_turns_where_the_batches_have_many_pairs(monkeypatc
     anchors = torch.arange(6).expand(5, 6)
     at_once = partners_by_race(scores, anchors, 2.0, 0.01, seeded())
     monkeypatch.setattr(sampling, "_MAX_PAIRS_ON_DEVICE", 80)
+    n_pairs = []
+
+    def recorded(scores, anchors, *settings):
+        weights = candidate_log_weights(scores, anchors, *settings)
+        n_pairs.append(weights.numel())
+        return weights
+
+    monkeypatch.setattr(sampling, "candidate_log_weights", recorded)
     in_turns = partners_by_race(scores, anchors, 2.0, 0.01, seeded())
+    assert n_pairs == [72, 72, 36]
     assert in_turns.shape == at_once.shape == (5, 6)
     assert (in_turns != anchors).all()
 
