@@ -128,8 +128,9 @@ class ELTAObjective(nn.Module):
             return self.emd(logits, target["distribution"], weight)
         predicted, true = outputs.squeeze(1), target["score"]
         assert predicted.shape == true.shape, (predicted.shape, true.shape)
-        errors = F.mse_loss(predicted, true, reduction="none")
-        return errors.mean() if weight is None else (errors * weight).mean()
+        if weight is None:
+            return F.mse_loss(predicted, true)
+        return (F.mse_loss(predicted, true, reduction="none") * weight).mean()
 
 
 def _with_originals(draw, score):

@@ -100,6 +100,7 @@ def test_means_against_scipys_bootstrap():
         vectorized=True,
         n_resamples=4000,
         method="percentile",
+        random_state=np.random.default_rng(1),
     ).confidence_interval
     low, high = interval(ours[:, 0] - ours[:, 1], 0.95)
     assert low == pytest.approx(theirs.low, abs=0.02)
