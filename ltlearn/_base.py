@@ -6,6 +6,7 @@ backbone, K outputs of the head.
 """
 
 import copy
+import functools
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -49,6 +50,22 @@ class Rows(NamedTuple):
     def take(self, index):
         weight = None if self.weight is None else self.weight[index]
         return Rows(self.X[index], self.y[index], weight)
+
+
+def all_or_nothing(fit):
+    """Decorate a ``fit`` so that one that fails leaves the estimator as it was before."""
+
+    @functools.wraps(fit)
+    def guarded(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return guarded
 
 
 class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -346,10 +363,15 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return callbacks + list(self.callbacks or [])
 
     def _make_net(self, network, *, batch_size, max_epochs, early_stopping, layer_decay=1.0):
-        """An untrained net with this estimator's head, objective and optimizer.
+        """An untrained net with this estimator's objective and optimizer.
 
-        ``network`` are arguments of :class:`Network`, but for the head.
+        ``network`` is a :class:`Network`, or the arguments of one, but for the head.
         """
+        if not isinstance(network, Network):
+            params = {**network, "build_head": self._head()}
+            network = {"module": Network, **{f"module__{k}": v for k, v in params.items()}}
+        else:
+            network = {"module": network}
         device = resolve_device(self.device)
         objective, objective_params = self._objective()
         optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
@@ -372,9 +394,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 )
             )
         return ObjectiveNet(
-            module=Network,
-            **{f"module__{name}": value for name, value in network.items()},
-            module__build_head=self._head(),
+            **network,
             criterion=objective,
             **{f"criterion__{name}": value for name, value in objective_params.items()},
             optimizer=optimizer,
@@ -395,23 +415,25 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _train(self, data, valid, *, seed, task, early_stopping, batch_size, stage="fit"):
         """Train a net on data and return it; ``net_`` is left as it is.
 
-        With ``warm_start`` a copy of ``net_`` goes on training, so that nothing is lost should this
-        fit fail.
+        With ``warm_start`` a copy of its network goes on training.
         """
         if data.epoch_index is None:
             data.epoch_index = ShuffledEpochs(len(data), seed)
         with self._isolated(seed):
             if self._is_continued:
-                net = copy.deepcopy(self.net_)
-                net.set_params(max_epochs=self.max_epochs, lr=self.lr)
+                network = copy.deepcopy(self.net_.module_)
+                network.freeze_backbone(self.freeze_backbone)
             else:
-                net = self._make_net(
-                    self._network_params(data.input_shape),
-                    batch_size=batch_size,
-                    max_epochs=self.max_epochs,
-                    early_stopping=early_stopping,
-                    layer_decay=self.layer_decay,
-                )
+                network = self._network_params(data.input_shape)
+            net = self._make_net(
+                network,
+                batch_size=batch_size,
+                max_epochs=self.max_epochs,
+                early_stopping=early_stopping,
+                layer_decay=self.layer_decay,
+            )
+            if self._is_continued:
+                net.go_on_from(self.net_)
             return self._run(net, data, valid, task=task, stage=stage)
 
     def _run(self, net, data, valid, *, task, stage):

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ltlearn._base import BaseDeepEstimator, draw_seeds, weighted_mean_one
+from ltlearn._base import BaseDeepEstimator, all_or_nothing, draw_seeds, weighted_mean_one
 from ltlearn._batches import FixedLengthEpochs, ShuffledEpochs, TensorData
 from ltlearn._elta_objective import ELTAObjective, two_hot
 from ltlearn._whole import unwrap
@@ -124,8 +124,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``.
     warm_start : bool, default=False
-        Continue from the weights of the previous fit for another ``max_epochs``. The scale of
-        inputs and scores stays that of the first fit.
+        Continue from the weights of the previous fit for another ``max_epochs``, with the
+        parameters as they are now; but the network, the scale of inputs and scores, ``loss`` and
+        the bins with their prior stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. The global
         generators are not touched.
@@ -331,6 +332,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         self.sharpening = sharpening
         self.confidence_threshold = confidence_threshold
 
+    @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, X_unlabeled=None):

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ltlearn._auxiliary import AuxiliaryEpochs, synthesize
-from ltlearn._base import BaseDeepEstimator, Rows, draw_seeds, weighted_mean_one
+from ltlearn._base import BaseDeepEstimator, Rows, all_or_nothing, draw_seeds, weighted_mean_one
 from ltlearn._granular_objective import GranularObjective
 from ltlearn._neighbors import (
     class_prototypes,
@@ -127,8 +127,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``.
     warm_start : bool, default=False
-        Continue from the weights of the previous fit for another ``max_epochs``. Classes, their
-        shares, neighbors and the scale of inputs stay those of the first fit.
+        Continue from the weights of the previous fit for another ``max_epochs``, with the
+        parameters as they are now; but the network, classes, their shares, neighbors and the scale
+        of inputs stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. The global generators are not touched.
@@ -350,6 +351,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self.prior = prior
         self.calibrate_temperature = calibrate_temperature
 
+    @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
@@ -404,6 +406,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
+        self._log_balance = (self.logit_adjustment - 1) * self._log_share
 
         valid = None if valid is None else self._data(valid)
         net = self._train(
@@ -648,7 +651,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self._epoch_counts = np.where(counts > 0, counts, counts[counts > 0].min())
         share = self._epoch_counts[:n_classes] / self._epoch_counts[:n_classes].sum()
         self._log_share = np.log(share)
-        self._log_balance = (self.logit_adjustment - 1) * self._log_share
 
     def _training_data(self, train, auxiliary, seed):
         X, label = train.X, np.concatenate([train.y, len(self.classes_) + auxiliary.y])

@@ -83,6 +83,15 @@ class ObjectiveNet(NeuralNet):
             args = (self.parameter_groups(self.module_, kwargs["lr"], decay),)
         return args, kwargs
 
+    def go_on_from(self, net):
+        """Take over the history of another net and, if it has the same optimizer, its state."""
+        self.initialize()
+        self.history = copy.deepcopy(net.history)
+        if _layout(self.optimizer_) == _layout(net.optimizer_):
+            state = copy.deepcopy(net.optimizer_.state_dict()["state"])
+            self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        return self
+
     def fit_data(self, train, valid=None, observers=()):
         """Train on ``train``, validating on ``valid`` after every epoch.
 
@@ -244,3 +253,8 @@ class ObjectiveNet(NeuralNet):
                 f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
             )
         self.history.record(f"{prefix}_{name}", value)
+
+
+def _layout(optimizer):
+    """Class of an optimizer and number of parameters of each of its groups."""
+    return type(optimizer), [len(group["params"]) for group in optimizer.param_groups]

@@ -42,9 +42,14 @@ class Network(nn.Module):
         self.backbone = build_backbone(input_shape)
         self.n_features = count_features(self.backbone, input_shape)
         self.head = build_head(self.n_features)
-        self.is_backbone_frozen = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
+        self.is_backbone_frozen = False
+        self.freeze_backbone(freeze_backbone)
+
+    def freeze_backbone(self, frozen=True):
+        """Keep the backbone as it is in training, or stop doing so."""
+        if frozen != self.is_backbone_frozen:
+            self.is_backbone_frozen = frozen
+            self.backbone.requires_grad_(not frozen)
 
     def features(self, X):
         """Features (B, D) of a raw batch."""
