@@ -1,5 +1,7 @@
 """Pull the similarity of features towards the similarity of labels."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
@@ -81,7 +83,7 @@ class SimilarityAlignment(nn.Module):
 
     def __init__(self, max_rows: int = 512):
         super().__init__()
-        if not (isinstance(max_rows, int) and max_rows > 0):
+        if not (isinstance(max_rows, Integral) and max_rows > 0):
             raise ValueError(f"max_rows must be a positive integer, got {max_rows!r}.")
         self.max_rows = max_rows
 

@@ -255,6 +255,12 @@ class TailMixup(nn.Module):
         MixupDraw
             M is 0 at strength 0 and for batches of fewer than two samples.
 
+        Raises
+        ------
+        ValueError
+            If scores on a CPU are not finite; on an accelerator, where looking would make the host
+            wait, the draw of such scores is arbitrary.
+
         Examples
         --------
         >>> import torch
@@ -270,6 +276,10 @@ class TailMixup(nn.Module):
             return MixupDraw(share.long(), share.long(), share)
         n_anchors = max(1, round(self.strength * n_samples))
         distance = (scores - scores.mean(-1, keepdim=True)).abs_()
+        if distance.device.type == "cpu" and not distance.isfinite().all():
+            raise ValueError(
+                "TailMixup needs scores that are finite, as are their differences from their mean."
+            )
         anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
         partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
         difference = distance.gather(-1, anchors) - distance.gather(-1, partners)

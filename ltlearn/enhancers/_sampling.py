@@ -17,6 +17,9 @@ _MAX_PAIRS = 50_000
 # Proposals to make at once in rejection sampling on a CPU: fewer take hardly less time.
 _N_PROPOSALS = 1500
 
+# Tables of blocks for batches up to this size are kept: the next batch is of the same size.
+_LARGEST_KEPT_TABLE = 2**13
+
 # Batches with more pairs than this together are drawn in turns on an accelerator, to save memory.
 _MAX_PAIRS_ON_DEVICE = 2**24
 
@@ -204,9 +207,14 @@ class _Blocks(NamedTuple):
         return _Blocks(*(values.index_select(0, index) for values in self[:-1]), self.side)
 
 
-@functools.lru_cache(maxsize=8)
 def _block_table(n_scores: int, growth: int) -> tuple[Tensor, Tensor, Tensor]:
     """By position: steps to the edges (B, 2 K) and sizes (B, 2 K) of all blocks; sides (2 K,)."""
+    if n_scores > _LARGEST_KEPT_TABLE:
+        return _make_block_table(n_scores, growth)
+    return _kept_block_table(n_scores, growth)
+
+
+def _make_block_table(n_scores: int, growth: int) -> tuple[Tensor, Tensor, Tensor]:
     widths = [1]
     while sum(widths) < n_scores - 1:
         widths.append(growth * widths[-1])
@@ -219,3 +227,6 @@ def _block_table(n_scores: int, growth: int) -> tuple[Tensor, Tensor, Tensor]:
     step = torch.where(n_beyond > 0, side * near, torch.where(position > 0, -1, 1))
     size = n_beyond.minimum(torch.tensor(widths * 2, device="cpu"))
     return step, size.float(), side
+
+
+_kept_block_table = functools.lru_cache(maxsize=8)(_make_block_table)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ltlearn.losses._class_counts import check_class_counts
 from ltlearn.losses._reduction import at_least_float32, check_reduction, reduce_loss
-from ltlearn.losses._targets import check_target
+from ltlearn.losses._targets import NO_LABEL, check_target
 
 
 class BalancedCrossEntropy(nn.Module):
@@ -116,7 +116,8 @@ class BalancedCrossEntropy(nn.Module):
         ValueError
             If the shapes do not agree.
         """
-        values = self._sample_losses(self._adjust(logits), check_target(logits, target))
+        target = check_target(logits, target, len(self.log_prior))
+        values = self._sample_losses(self._adjust(logits), target)
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _adjust(self, logits: Tensor) -> Tensor:
@@ -126,7 +127,11 @@ class BalancedCrossEntropy(nn.Module):
         if target.is_floating_point():
             target = target.to(adjusted.dtype)
         return F.cross_entropy(
-            adjusted, target, reduction="none", label_smoothing=self.label_smoothing
+            adjusted,
+            target,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+            ignore_index=NO_LABEL,
         )
 
     def extra_repr(self) -> str:

@@ -1,7 +1,14 @@
-"""What class counts must look like."""
+"""What is known of the classes before training: tensors from what users pass."""
 
 import torch
 from torch import Tensor
+
+
+def as_tensor(values) -> Tensor:
+    """A tensor of tensors, arrays, lists, and what turns into an array, such as DataFrames."""
+    if hasattr(values, "__array__") and not isinstance(values, Tensor):
+        values = values.__array__()
+    return torch.as_tensor(values)
 
 
 def check_class_counts(class_counts) -> Tensor:
@@ -15,7 +22,7 @@ def check_class_counts(class_counts) -> Tensor:
     ValueError
         If the counts are not one-dimensional, or are negative, not finite or all zero.
     """
-    counts = torch.as_tensor(class_counts).detach().cpu().double()
+    counts = as_tensor(class_counts).detach().cpu().double()
     if counts.ndim != 1:
         raise ValueError(f"class_counts must have shape (C,), got {tuple(counts.shape)}.")
     if not (torch.isfinite(counts) & (counts >= 0)).all() or not (counts > 0).any():

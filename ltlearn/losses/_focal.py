@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltlearn.losses._reduction import at_least_float32, check_reduction, reduce_loss
-from ltlearn.losses._targets import expected_label_loss
+from ltlearn.losses._targets import NO_LABEL, expected_label_loss
 
 
 class FocalLoss(nn.Module):
@@ -72,7 +72,9 @@ class FocalLoss(nn.Module):
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _label_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        cross_entropy = F.cross_entropy(logits, labels, reduction="none")
+        cross_entropy = F.cross_entropy(
+            logits, labels, reduction="none", ignore_index=NO_LABEL
+        )
         miss = -torch.expm1(-cross_entropy)
         # The power's slope at zero is infinite for gamma < 1; the loss itself is flat there.
         return miss.clamp_min(torch.finfo(miss.dtype).tiny).pow(self.gamma) * cross_entropy

@@ -130,7 +130,9 @@ class LDAMLoss(nn.Module):
         ValueError
             If the shapes do not agree.
         """
-        values = expected_label_loss(self._label_losses, at_least_float32(logits), target)
+        values = expected_label_loss(
+            self._label_losses, at_least_float32(logits), target, len(self.margins)
+        )
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _label_losses(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ltlearn.losses._balanced import BalancedCrossEntropy
+from ltlearn.losses._class_counts import as_tensor
 from ltlearn.losses._targets import expected_label_loss
 
 DIRECTIONS = ("both", "auxiliary", "target")
@@ -55,7 +56,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
     Raises
     ------
     ValueError
-        For neighbors of another shape, a silencing outside [0, 1], an unknown direction, and
+        For neighbors of another shape or other than 0 and 1, a silencing outside [0, 1], an unknown direction, and
         whatever `BalancedCrossEntropy` refuses.
 
     Notes
@@ -99,7 +100,13 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
             raise ValueError(f"silencing must lie in [0, 1], got {silencing!r}.")
         if direction not in DIRECTIONS:
             raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r}.")
-        neighbors = torch.as_tensor(neighbors, dtype=torch.bool)
+        relation = as_tensor(neighbors)
+        neighbors = relation.bool()
+        if not (neighbors == relation).all():
+            raise ValueError(
+                "neighbors must be boolean, or 0 and 1: turn similarities into a relation first, "
+                "for example by similarity >= threshold."
+            )
         n_classes = len(self.log_prior)
         if neighbors.ndim != 2 or sum(neighbors.shape) != n_classes:
             raise ValueError(
