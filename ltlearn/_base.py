@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from skorch.callbacks import EarlyStopping, GradientNormClipping
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, InputShapeSetter
+from skorch.callbacks.scoring import ScoringBase
 
 from ltlearn._batches import ShuffledEpochs
 from ltlearn._inputs import ArrayInputs, ImageInputs, TableInputs
@@ -33,11 +34,14 @@ from ltlearn._whole import unwrap
 from ltlearn.backbones import MLP, timm_input_spec
 from ltlearn.images import RECIPES, Recipe
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, _check_sample_weight
-from ltlearn.utils._device import cpu_by_default, resolve_device
+from ltlearn.utils._device import resolve_device, torch_defaults
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import draw_seed, isolated_generators
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+# Rows that the built-in MLP predicts at once.
+_MLP_EVALUATION_BATCH = 1024
 
 
 class Rows(NamedTuple):
@@ -175,9 +179,9 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     # What a subclass decides
 
     @abstractmethod
-    def _encode_y(self, y, *, reset):
+    def _encode_y(self, y, *, reset, name="y"):
         """Validated targets as an array with n rows; with ``reset``, learn what there is to know
-        of them (classes, bins)."""
+        of them (classes, bins). Errors call them by ``name``."""
 
     @abstractmethod
     def _stratification(self, y):
@@ -222,11 +226,11 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         reset = not self._is_continued
         if reset:
+            self._check_network_params()
             self._inputs = self._make_inputs()
         X = self._inputs.check(self, X, reset=reset)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        check_consistent_length(X, y)
         y = self._encode_y(y, reset=reset)
+        check_consistent_length(X, y)
         train = Rows(X, y, None)
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -239,8 +243,9 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         valid = None
         if X_val is not None:
             X_val = self._validate_X(X_val, "X_val")
-            y_val = self._encode_y(np.asarray(y_val), reset=False)
-            check_consistent_length(X_val, y_val)
+            y_val = self._encode_y(y_val, reset=False, name="y_val")
+            if len(X_val) != len(y_val):
+                raise ValueError(f"X_val has {len(X_val)} rows and y_val {len(y_val)}.")
             valid = Rows(X_val, y_val, None)
         return train, valid
 
@@ -251,6 +256,21 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             if name == "X":
                 raise
             raise ValueError(f"{name} is not as X: {error}") from error
+
+    def _check_network_params(self):
+        """Check parameters of the network beyond their types."""
+        self._recipe()
+        if not all(isinstance(n, Integral) and n > 0 for n in self.hidden_layer_sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
+            )
+        if self.backbone == "mlp" or not isinstance(self.backbone, str):
+            for name in ("backbone_params", "feature_pooling"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name} is for timm backbones, which are asked for by name; backbone="
+                        f"{self.backbone!r} does not take it."
+                    )
 
     def _make_inputs(self):
         """What kind of X the backbone takes."""
@@ -310,16 +330,15 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     # Training
 
     @contextmanager
-    def _isolated(self, seed):
-        """Own generators, the CPU as default device, and one CPU thread for the built-in MLP.
+    def _isolated(self, seed, device):
+        """Own generators, torch's own defaults, and one CPU thread for the built-in MLP.
 
         Its matrix products are too small to gain from more threads, and their number would change
         how sums are rounded: so results do not depend on ``n_jobs``.
         """
         with ExitStack() as stack:
-            device = resolve_device(self.device)
             stack.enter_context(isolated_generators(seed, device))
-            stack.enter_context(cpu_by_default())
+            stack.enter_context(torch_defaults())
             if self.backbone == "mlp" and device.type == "cpu":
                 stack.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
@@ -332,6 +351,12 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if self.batch_size == "auto":
             return int(np.clip(n // 32, 16, 256))
         return self.batch_size
+
+    def _evaluation_batch_size(self, batch_size):
+        """The built-in MLP takes much more at once; other networks what training takes."""
+        if self.backbone == "mlp":
+            return max(batch_size, _MLP_EVALUATION_BATCH)
+        return -(-batch_size // self.accumulation_steps)
 
     def _build_backbone(self):
         if self.backbone == "mlp":
@@ -360,7 +385,10 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             callbacks.append(WarmupCosine(self.warmup_epochs, self.lr_schedule == "cosine"))
         if self.max_grad_norm is not None:
             callbacks.append(GradientNormClipping(self.max_grad_norm))
-        return callbacks + list(self.callbacks or [])
+        for callback in self.callbacks or []:
+            _check_callback(callback)
+            callbacks.append(callback)
+        return callbacks
 
     def _make_net(self, network, *, batch_size, max_epochs, early_stopping, layer_decay=1.0):
         """An untrained net with this estimator's objective and optimizer.
@@ -376,10 +404,10 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         objective, objective_params = self._objective()
         optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
         optimizer_params = {"weight_decay": self.weight_decay}
-        if optimizer in OPTIMIZERS.values():
+        if optimizer is torch.optim.SGD:  # fused, it fails on layers that start to learn later
+            optimizer_params.update(momentum=0.9, nesterov=True)
+        elif optimizer in OPTIMIZERS.values():
             optimizer_params["fused"] = device.type in ("cpu", "cuda")
-            if optimizer is torch.optim.SGD:
-                optimizer_params.update(momentum=0.9, nesterov=True)
         elif "weight_decay" not in inspect.signature(optimizer).parameters:
             optimizer_params = {}
         callbacks = self._callbacks()
@@ -401,6 +429,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             **{f"optimizer__{name}": value for name, value in optimizer_params.items()},
             lr=self.lr,
             batch_size=batch_size,
+            evaluation_batch_size=self._evaluation_batch_size(batch_size),
             max_epochs=max_epochs,
             train_split=None,
             callbacks=callbacks,
@@ -419,7 +448,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """
         if data.epoch_index is None:
             data.epoch_index = ShuffledEpochs(len(data), seed)
-        with self._isolated(seed):
+        with self._isolated(seed, resolve_device(self.device)):
             if self._is_continued:
                 network = copy.deepcopy(self.net_.module_)
                 network.freeze_backbone(self.freeze_backbone)
@@ -459,8 +488,9 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         The built-in MLP is small enough to predict in float64 wherever there is float64.
         """
         net = self.net_ if net is None else net
-        exact = self.backbone == "mlp" and torch.device(net.device).type != "mps"
-        with self._isolated(0):
+        device = torch.device(net.device)
+        exact = self.backbone == "mlp" and device.type != "mps"
+        with self._isolated(0, device):
             return net.outputs(self._inputs.data(X), method, exact).cpu().numpy()
 
     def embed(self, X):
@@ -490,7 +520,22 @@ def draw_seeds(random_state, n):
 
 def weighted_mean_one(weight):
     """Weights scaled to a mean of one, so that they do not change the learning rate."""
+    weight = weight / weight.max()  # extreme weights would overflow in the sum
     return weight * (len(weight) / math.fsum(weight))
+
+
+def _check_callback(callback):
+    if isinstance(callback, tuple) and len(callback) == 2:  # skorch takes (name, callback) too
+        callback = callback[1]
+    kind = callback if isinstance(callback, type) else type(callback)
+    if not issubclass(kind, Callback):
+        raise ValueError(f"callbacks must hold skorch callbacks, got {callback!r}.")
+    if issubclass(kind, ScoringBase | InputShapeSetter):
+        raise ValueError(
+            f"{kind.__name__} needs predictions or samples batch by batch, which the callbacks "
+            "here do not get. history_ holds the losses and scores of every epoch; for others use "
+            "scikit-learn's scoring, outside of fit."
+        )
 
 
 def _build_mlp(input_shape, hidden_layer_sizes, dropout):

@@ -75,7 +75,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     dropout : float, default=0.0
         Share of activations dropped between the layers of ``"mlp"`` and before the head.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
-        Fused implementations are used where there are any; ``"sgd"`` has Nesterov momentum 0.9.
+        The first two are fused where torch can do that; ``"sgd"`` has Nesterov momentum 0.9.
     lr : float, default=1e-3
         Learning rate.
     layer_decay : float, default=1.0
@@ -96,8 +96,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     max_epochs : int, default=100
         Most passes over the training rows.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation score has not improved for ``n_iter_no_change`` epochs, and keep
-        the weights of the best epoch. ``"auto"`` is on with ``X_val`` or from 100 rows.
+        Stop when the validation score has not improved, by a ten-thousandth of it at least, for
+        ``n_iter_no_change`` epochs, and keep the weights of the last epoch that improved it so.
+        ``"auto"`` is on with ``X_val`` or from 100 rows.
     validation_fraction : float, default=0.1
         Share of rows held out for early stopping when ``X_val`` is not given; spread evenly over
         the range of the scores, so that the tail is in it.
@@ -122,14 +123,15 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
     callbacks : list of skorch callbacks, default=None
-        Called during training, e.g. ``skorch.callbacks.LRScheduler``.
+        Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
+        predictions, such as ``EpochScoring``.
     warm_start : bool, default=False
         Continue from the weights of the previous fit for another ``max_epochs``, with the
         parameters as they are now; but the network, the scale of inputs and scores, ``loss`` and
         the bins with their prior stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
-        Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. The global
-        generators are not touched.
+        Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
+        a seed from NumPy's global generator, which is otherwise left as it is, like all others.
     verbose : int, default=0
         1 shows a bar over epochs, 2 also prints a row per epoch.
     loss : {"auto", "mse", "emd"}, default="auto"
@@ -374,7 +376,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             X_unlabeled = self._validate_X(X_unlabeled, "X_unlabeled")
             self._check_self_training()
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
-        if valid is None and (early_stopping or X_unlabeled is not None):
+        n_rounds = 0 if X_unlabeled is None else self.self_training_rounds
+        chooses_sharpening = n_rounds > 0 and "auto" in (self.sharpening, self.confidence_threshold)
+        if valid is None and (early_stopping or chooses_sharpening):
             train, valid = self._hold_out(train, rng)
         if not self._is_continued:
             self._inputs.fit(train.X)
@@ -391,7 +395,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
         self.pseudo_labels_ = []
-        for number in range(self.self_training_rounds if X_unlabeled is not None else 0):
+        for number in range(n_rounds):
             picked = self._pseudo_label(net, X_unlabeled, valid)
             self.pseudo_labels_.append(picked)
             if not len(picked["index"]):
@@ -485,8 +489,8 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
     # Scores and bins
 
-    def _encode_y(self, y, *, reset):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    def _encode_y(self, y, *, reset, name="y"):
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
         is_distribution = y.ndim == 2 and y.shape[1] > 1
         if not is_distribution:
             y = column_or_1d(y, warn=True)
@@ -499,23 +503,24 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             if is_distribution:
                 self._distribution_centers = self._centers((1.0, y.shape[1]), y.shape[1])
         elif is_distribution:
-            self._check_same_bins(y)
+            self._check_same_bins(y, name)
         if is_distribution:
             total = y.sum(axis=1, keepdims=True)
             if (y < 0).any() or not (total > 0).all():
                 raise ValueError(
-                    "With several columns, y holds a distribution (or vote counts) over score bins "
-                    "per row: entries must be non-negative and every row needs a positive sum. "
-                    f"First bad row: {np.flatnonzero((y < 0).any(axis=1) | (total[:, 0] <= 0))[0]}."
+                    f"With several columns, {name} holds a distribution (or vote counts) over "
+                    "score bins per row: entries must be non-negative and every row needs a "
+                    "positive sum. First bad row: "
+                    f"{np.flatnonzero((y < 0).any(axis=1) | (total[:, 0] <= 0))[0]}."
                 )
             y = y / total
         return y
 
-    def _check_same_bins(self, y):
+    def _check_same_bins(self, y, name):
         known = self._distribution_centers
         if known is None or len(known) != y.shape[1]:
             seen = "scalar scores" if known is None else len(known)
-            raise ValueError(f"y has {y.shape[1]} score bins; fit saw {seen}.")
+            raise ValueError(f"{name} has {y.shape[1]} score bins; fit saw {seen}.")
 
     def _check_options(self, is_distribution):
         if self.logit_adjustment and (self.loss_ == "mse" or is_distribution):
@@ -528,12 +533,10 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
                     "them makes predictions worse."
                 )
             )
-        if self.score_range is not None:
-            low, high = np.asarray(self.score_range, dtype=np.float64)
-            if not (np.isfinite([low, high]).all() and low < high):
-                raise ValueError(
-                    f"score_range={self.score_range!r} must be (low, high), finite, low < high."
-                )
+        if self.score_range is not None and not _is_range(self.score_range):
+            raise ValueError(
+                f"score_range={self.score_range!r} must be (low, high), finite, low < high."
+            )
 
     def _scores(self, y):
         """Scores (n,) of encoded targets."""
@@ -541,8 +544,8 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
     def _centers(self, default_range, n_bins):
         low, high = default_range if self.score_range is None else self.score_range
-        if low == high:  # one score only: the other bins only have to be elsewhere
-            high = low + 1.0
+        if _is_one_score(low, high):  # the other bins only have to be elsewhere
+            high = low + max(1.0, abs(low))
         return np.linspace(low, high, n_bins)
 
     def _stratification(self, y):
@@ -551,7 +554,8 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     def _learn_scores(self, y):
         scores = self._scores(y)
         self.score_mean_ = float(scores.mean())
-        self.score_scale_ = float(scores.std()) or 1.0
+        is_one_score = _is_one_score(scores.min(), scores.max())
+        self.score_scale_ = 1.0 if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
         self.bin_centers_ = None
         if self.loss_ == "emd":
@@ -570,7 +574,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         standardized = (self._scores(rows.y) - self.score_mean_) / self.score_scale_
         target = {"score": torch.from_numpy(standardized).float()}
         if self.loss_ == "emd":
-            distribution = torch.from_numpy(rows.y)
+            distribution = torch.from_numpy(np.array(rows.y))
             if rows.y.ndim == 1:
                 distribution = two_hot(distribution, torch.from_numpy(self.bin_centers_))
             target["distribution"] = distribution.float()
@@ -689,7 +693,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         def frozen(rows):
             return TensorData(net.outputs(rows, "features").cpu().clone(), rows.target)
 
-        with self._isolated(seed):
+        with self._isolated(seed, torch.device(net.device)):
             features = frozen(data)
             features.epoch_index = ShuffledEpochs(len(features), seed)
             head_net = self._make_net(
@@ -729,6 +733,18 @@ class _EMDHead:
             nn.ReLU(),
             nn.Linear(64, self.n_bins),
         )
+
+
+def _is_range(values):
+    values = np.asarray(values)
+    if values.shape != (2,) or values.dtype.kind not in "iuf":
+        return False
+    return np.isfinite(values).all() and values[0] < values[1] and not _is_one_score(*values)
+
+
+def _is_one_score(low, high):
+    """Whether two scores are equal up to rounding, so that no bins fit between them."""
+    return high - low <= 1e-13 * max(abs(low), abs(high))
 
 
 def _identity(input_shape):

@@ -1,15 +1,15 @@
 """Granular classification: auxiliary classes beside a long tail of target classes."""
 
 import math
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -73,7 +73,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     dropout : float, default=0.0
         Share of activations dropped between the layers of ``"mlp"`` and before the head.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
-        Fused implementations are used where there are any; ``"sgd"`` has Nesterov momentum 0.9.
+        The first two are fused where torch can do that; ``"sgd"`` has Nesterov momentum 0.9.
     lr : float, default=1e-3
         Learning rate.
     layer_decay : float, default=1.0
@@ -97,8 +97,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
         ``history_`` is the number of updates.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation score has not improved for ``n_iter_no_change`` epochs, and keep
-        the weights of the best epoch. ``"auto"`` is on with ``X_val`` or from 100 rows.
+        Stop when the validation score has not improved, by a ten-thousandth of it at least, for
+        ``n_iter_no_change`` epochs, and keep the weights of the last epoch that improved it so.
+        ``"auto"`` is on with ``X_val`` or from 100 rows.
     validation_fraction : float, default=0.1
         Share of rows held out for early stopping when ``X_val`` is not given, of every class alike;
         a class always keeps a row to train on.
@@ -125,14 +126,16 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
     callbacks : list of skorch callbacks, default=None
-        Called during training, e.g. ``skorch.callbacks.LRScheduler``.
+        Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
+        predictions, such as ``EpochScoring``.
     warm_start : bool, default=False
         Continue from the weights of the previous fit for another ``max_epochs``, with the
         parameters as they are now; but the network, classes, their shares, neighbors and the scale
         of inputs stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
-        rows. The global generators are not touched.
+        rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
+        like all others.
     verbose : int, default=0
         1 shows a bar over epochs, 2 also prints a row per epoch.
     logit_adjustment : float, default=1.0
@@ -193,7 +196,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     classes_ : ndarray of shape (n_classes,)
         Target classes.
     class_counts_ : ndarray of shape (n_classes,)
-        Rows of each target class in ``y``, held-out ones included.
+        Rows of each target class in ``y``, held-out ones included, those of weight 0 not.
     auxiliary_classes_ : ndarray of shape (n_auxiliary,)
         Auxiliary classes; those synthesized are named ``"a+b"``.
     neighbors_ : dict
@@ -367,13 +370,15 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             Weights of the rows in the training loss, in the class shares and, for rows held out
             from X, in the validation score. Auxiliary rows weigh as much as rows of X on average.
         X_aux : array-like of shape (n_auxiliary_samples, n_features), default=None
-            Rows of auxiliary classes. Wrap it in :class:`ltlearn.Whole` for cross-validation,
-            which otherwise slices it along with X whenever it has as many rows.
+            Rows of auxiliary classes, of the same kind as X. Wrap it in :class:`ltlearn.Whole` for
+            cross-validation, which otherwise slices it along with X whenever it has as many rows.
+            In a pipeline with ``transform_input=["X_aux"]`` it is transformed as X is; passed in
+            any other way, it reaches this estimator as it is.
         y_aux : array-like of shape (n_auxiliary_samples,), default=None
             Auxiliary classes, none of which is in ``y``. Wrap it likewise.
         X_val, y_val : array-like, default=None
             Validation rows of target classes, instead of some held out from X. Not every class
-            need be in them.
+            need be in them. Wrap both in :class:`ltlearn.Whole` if there are as many as rows of X.
 
         Returns
         -------
@@ -517,17 +522,21 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 f'prior must be "balanced", "train" or {len(self.classes_)} positive numbers, one '
                 f"for each of classes_; got {self.prior!r}."
             )
-        return np.log(prior / prior.sum())
+        return log_softmax(np.log(prior))
 
     # Classes and auxiliary data
 
-    def _encode_y(self, y, *, reset):
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+    def _encode_y(self, y, *, reset, name="y"):
+        y = _check_labels(y, name)
         if reset:
-            self._encoder = LabelEncoder().fit(y)
-            self.classes_ = self._encoder.classes_
-        return self._encoder.transform(y)
+            self.classes_ = np.unique(y)
+        unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
+        if unknown:
+            raise ValueError(
+                f"{name} has the classes {unknown}, which are not among those that fit saw in y: "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
 
     def _stratification(self, y):
         return y
@@ -541,6 +550,11 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             raise ValueError("X_aux and y_aux belong together; pass both or neither.")
         if X_aux is None:
             if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):
+                if self.auxiliary is not None:
+                    raise ValueError(
+                        f"auxiliary={self.auxiliary!r} makes auxiliary classes and knows their "
+                        'neighbors; leave neighbors="auto".'
+                    )
                 raise ValueError(
                     "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
                     'y_aux, or neighbors="auto".'
@@ -552,13 +566,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 "one of the two."
             )
         X_aux = self._validate_X(X_aux, "X_aux")
-        y_aux = column_or_1d(y_aux, warn=True)
+        y_aux = _check_labels(y_aux, "y_aux")
         if len(X_aux) != len(y_aux):
             raise ValueError(
                 f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "
                 "you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
             )
-        check_classification_targets(y_aux)
         shared = sorted(set(self.classes_.tolist()) & set(np.unique(y_aux).tolist()))
         if shared:
             raise ValueError(
@@ -581,13 +594,16 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         """Decide on auxiliary classes and on the neighbor relation."""
         n_classes = len(self.classes_)
         self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
+        # Classes whose rows all have weight 0 have no prototype.
+        present, train_codes = np.unique(train.y, return_inverse=True)
         if self._synthesizes:
-            if n_classes < 2:
-                raise ValueError('auxiliary="synthesize" mixes classes, but y has only one.')
+            if len(present) < 2:
+                raise ValueError(
+                    'auxiliary="synthesize" mixes classes, but only one has rows to train on.'
+                )
             if train.X.dtype == object:
                 raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
-            pairs = most_similar_pairs(self._prototypes(train.X, train.y, seed))
-            pairs = pairs[np.isin(pairs, train.y).all(axis=1)]  # classes of weight 0 have no rows
+            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
             relation = np.zeros((n_classes, len(pairs)), dtype=bool)
@@ -595,9 +611,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         elif not len(y_aux):
             relation = np.zeros((n_classes, 0), dtype=bool)
         elif self.neighbors == "auto":
-            prototypes = self._prototypes(train.X, train.y, seed)
+            prototypes = self._prototypes(train.X, train_codes, seed)
             similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
-            relation = similar_pairs(similarity, self.neighbor_similarity)
+            relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
+            relation[present] = similar_pairs(similarity, self.neighbor_similarity)
         else:
             relation = relation_from_dict(self.neighbors, self.classes_, self.auxiliary_classes_)
         self._relation = relation
@@ -607,6 +624,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         """Rows of the auxiliary classes, encoded from 0."""
         if self._synthesizes:
             pairs = np.nonzero(self._relation.T)[1].reshape(-1, 2)
+            absent = np.setdiff1d(pairs, train.y)
+            if len(absent):
+                raise ValueError(
+                    "warm_start goes on synthesizing auxiliary classes from all target classes, "
+                    f"but y has no rows of {self.classes_[absent].tolist()}."
+                )
             n_samples = _SYNTHETIC_POOL * self.max_auxiliary_samples
             return Rows(*synthesize(train.X, train.y, pairs, n_samples, random_state), None)
         classes, codes = np.unique(y_aux, return_inverse=True)
@@ -625,7 +648,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     def _initial_features(self, data, seed):
         """Features of the backbone that training with this seed will start from."""
         device = resolve_device(self.device)
-        with self._isolated(seed):
+        with self._isolated(seed, device):
             params = self._network_params(data.input_shape)
             network = Network(build_head=nn.Identity, **params).to(device).eval()
             return apply_in_batches(
@@ -676,8 +699,18 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         elif self.class_weight is not None:
             unknown = [name for name in self.class_weight if name not in names]
             if unknown:
-                raise ValueError(f"class_weight names {unknown}, but the classes are {names}.")
+                warnings.warn(
+                    f"class_weight names {unknown}, which are not among the classes {names}.",
+                    stacklevel=2,
+                )
             weights = np.array([self.class_weight.get(name, 1.0) for name in names])
+            if weights.dtype.kind not in "biuf" or not (
+                np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+            ):
+                raise ValueError(
+                    "class_weight must map classes to finite numbers that are not negative and "
+                    f"not all 0, got {self.class_weight!r}."
+                )
         return weights / np.average(weights, weights=self._epoch_counts)
 
     def _targets(self, rows):
@@ -719,6 +752,22 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             "cutmix_alpha": self._mixing.cutmix_alpha,
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
+
+
+def _check_labels(y, name):
+    """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
+    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    kinds = {type(label) for label in y.tolist()}
+    if len(kinds) > 1 and (str in kinds or type(None) in kinds):
+        raise ValueError(
+            f"{name} mixes labels of the types {sorted(kind.__name__ for kind in kinds)}: label "
+            "or drop missing ones, and give all labels one type."
+        )
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be used as class labels: {error}") from error
+    return y
 
 
 class _Head:

@@ -24,7 +24,7 @@ class TableInputs:
     """Rows of numbers for the built-in MLP, standardized with the training mean and deviation.
 
     Standardizing before the cast to float32 keeps the digits that matter of columns such as time
-    stamps. Values further than ``limit`` deviations away are clipped, so that no finite input can
+    stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
     overflow.
     """
 
@@ -58,7 +58,12 @@ class ArrayInputs:
     build_preparation = None
 
     def check(self, estimator, X, reset):
-        return validate_data(estimator, X, reset=reset, dtype="numeric", allow_nd=True)
+        X = validate_data(estimator, X, reset=reset, dtype="numeric", allow_nd=True)
+        if reset:
+            self.sample_shape = X.shape[1:]
+        elif X.shape[1:] != self.sample_shape:
+            raise ValueError(f"samples have the shape {X.shape[1:]}, in fit {self.sample_shape}.")
+        return X
 
     def usable_rows(self, X):
         return np.arange(len(X))

@@ -4,6 +4,11 @@ A relation is a boolean array of shape (C_target, C_auxiliary); to users it is s
 given, as a dict from target class to a list of auxiliary classes.
 """
 
+import math
+import warnings
+from collections.abc import Hashable
+from numbers import Real
+
 import numpy as np
 from sklearn.preprocessing import normalize
 
@@ -45,6 +50,15 @@ def similar_pairs(similarity, bounds):
     """
     if np.ndim(bounds) == 0:
         return similarity >= np.quantile(similarity, bounds)
+    if not (
+        len(bounds) == 2
+        and all(isinstance(bound, Real) for bound in bounds)
+        and -1 <= bounds[0] <= bounds[1] <= math.inf
+    ):
+        raise ValueError(
+            "neighbor_similarity must be a quantile in [0, 1) or a pair (lowest, highest cosine), "
+            f"got {bounds!r}."
+        )
     low, high = bounds
     return (similarity >= low) & (similarity <= high)
 
@@ -74,8 +88,13 @@ def relation_from_dict(neighbors, classes, auxiliary_classes):
     Raises
     ------
     ValueError
-        When a name is none of the classes it should be from, or a single name stands where a list
-        of names is needed.
+        When a name is not among the auxiliary classes, or a single name stands where a list of
+        names is needed.
+
+    Warns
+    -----
+    UserWarning
+        When a name is not among the target classes, as in a fold that lacks a rare class.
     """
     rows = {name: row for row, name in enumerate(classes.tolist())}
     columns = {name: column for column, name in enumerate(auxiliary_classes.tolist())}
@@ -86,9 +105,22 @@ def relation_from_dict(neighbors, classes, auxiliary_classes):
                 f"neighbors must map each target class to a list of auxiliary classes; it maps "
                 f"{target!r} to {names!r}."
             )
-        _check_known([target], rows, "target classes (in y)")
-        _check_known(names, columns, "auxiliary classes (in y_aux)")
-        relation[rows[target], [columns[name] for name in names]] = True
+        unknown = [name for name in names if not _is_in(name, columns)]
+        if unknown:
+            raise ValueError(
+                f"neighbors names {unknown}, which are not among the auxiliary classes (in "
+                f"y_aux): {[*columns]}."
+            )
+        if target in rows:
+            relation[rows[target], [columns[name] for name in names]] = True
+    absent = [target for target in neighbors if target not in rows]
+    if absent:
+        warnings.warn(
+            f"neighbors names {absent}, which are not among the target classes (in y): {[*rows]}. "
+            "Where folds lack a rare class, ltlearn.model_selection.RareClassStratifiedKFold "
+            "keeps every class in every training set.",
+            stacklevel=2,
+        )
     return relation
 
 
@@ -100,7 +132,5 @@ def relation_to_dict(relation, classes, auxiliary_classes):
     }
 
 
-def _check_known(names, known, kind):
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"neighbors names {unknown}, which are not among the {kind}: {[*known]}.")
+def _is_in(name, names):
+    return isinstance(name, Hashable) and name in names

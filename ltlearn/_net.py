@@ -38,6 +38,8 @@ class ObjectiveNet(NeuralNet):
     ----------
     precision : torch.dtype, default=torch.float32
         Type that forward passes compute in.
+    evaluation_batch_size : int, default=128
+        Samples that pass through the network at once outside of training.
     accumulation_steps : int, default=1
         Parts that a batch is cut into; an update adds up their gradients.
     parameter_groups : callable, default=None
@@ -51,6 +53,7 @@ class ObjectiveNet(NeuralNet):
         self,
         *args,
         precision=torch.float32,
+        evaluation_batch_size=128,
         accumulation_steps=1,
         parameter_groups=None,
         compile_backbone=False,
@@ -62,6 +65,7 @@ class ObjectiveNet(NeuralNet):
             *args, iterator_train=iterator_train, iterator_valid=iterator_valid, **kwargs
         )
         self.precision = precision
+        self.evaluation_batch_size = evaluation_batch_size
         self.accumulation_steps = accumulation_steps
         self.parameter_groups = parameter_groups
         self.compile_backbone = compile_backbone
@@ -102,7 +106,8 @@ class ObjectiveNet(NeuralNet):
         train, valid : TensorData or FileData
             ``valid`` may be None.
         observers : sequence of skorch callbacks
-            Callbacks of this call only; the net does not keep them.
+            Callbacks of this call only; the net does not keep them. They are closed at the end,
+            also of a training that fails.
         """
         if not self.initialized_:
             self.initialize()
@@ -120,6 +125,8 @@ class ObjectiveNet(NeuralNet):
             self.notify("on_train_end", X=train, y=None)
             self._check_weights()
         finally:
+            for observer in observers:
+                observer.close()
             self.callbacks_ = kept
             self._set_training(False)
             for row in self.history:
@@ -189,7 +196,7 @@ class ObjectiveNet(NeuralNet):
         return apply_in_batches(
             apply,
             data,
-            batch_size=-(-self.batch_size // self.accumulation_steps),
+            batch_size=self.evaluation_batch_size,
             device=self.device,
             precision=self.precision,
         )

@@ -43,13 +43,17 @@ class Network(nn.Module):
         self.n_features = count_features(self.backbone, input_shape)
         self.head = build_head(self.n_features)
         self.is_backbone_frozen = False
+        self.frozen_names = []
         self.freeze_backbone(freeze_backbone)
 
     def freeze_backbone(self, frozen=True):
-        """Keep the backbone as it is in training, or stop doing so."""
-        if frozen != self.is_backbone_frozen:
-            self.is_backbone_frozen = frozen
-            self.backbone.requires_grad_(not frozen)
+        """Keep the backbone as it is in training, or let it learn again what it learned before."""
+        named = dict(self.backbone.named_parameters())
+        if frozen and not self.is_backbone_frozen:
+            self.frozen_names = [name for name, values in named.items() if values.requires_grad]
+        for name in self.frozen_names:
+            named[name].requires_grad_(not frozen)
+        self.is_backbone_frozen = frozen
 
     def features(self, X):
         """Features (B, D) of a raw batch."""

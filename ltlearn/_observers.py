@@ -24,7 +24,7 @@ class EpochBar(Callback):
         self.bar_.set_postfix(shown, refresh=False)
         self.bar_.update()
 
-    def on_train_end(self, net, **kwargs):
+    def close(self):
         self.bar_.close()
 
 
@@ -55,3 +55,6 @@ class TaskReporter(Callback):
             estimator=self.estimator, reconstruction_attributes=lambda: {"net_": net}
         ):
             raise KeyboardInterrupt  # how skorch's callbacks ask for training to end
+
+    def close(self):
+        """Nothing is left open."""

@@ -30,7 +30,7 @@ class Whole(tuple):
     __slots__ = ()
 
     def __new__(cls, values):
-        return super().__new__(cls, (values,))
+        return values if isinstance(values, cls) else super().__new__(cls, (values,))
 
     def __getnewargs__(self):
         return tuple(self)

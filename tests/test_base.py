@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from tqdm.auto import tqdm
 
 from ltlearn import ELTARegressor, Whole
 from ltlearn.exceptions import NonFiniteLossError
@@ -106,6 +107,40 @@ class TestData:
             np.testing.assert_array_equal(quick().fit(same, y).predict(same), expected)
         single = X.astype(np.float32)
         np.testing.assert_allclose(quick().fit(single, y).predict(single), expected, rtol=1e-3)
+
+    def test_samples_of_another_shape_are_refused(self, skewed_regression):
+        X = np.zeros((200, 4, 6))
+        y = skewed_regression[1]
+        model = quick(backbone=nn.Flatten).fit(X, y)
+        with pytest.raises(ValueError, match=r"shape \(4, 5\), in fit \(4, 6\)"):
+            model.predict(X[:, :, :5])
+        with pytest.raises(ValueError, match=r"X_val is not as X: .*\(4, 6, 1\)"):
+            model.fit(X, y, X_val=X[:9, ..., None], y_val=y[:9])
+
+    def test_errors_name_the_validation_scores(self, skewed_regression):
+        X, y = skewed_regression
+        with pytest.raises(ValueError, match="y_val contains NaN"):
+            quick().fit(X, y, X_val=X[:9], y_val=np.full(9, np.nan))
+        with pytest.raises(ValueError, match="X_val has 9 rows and y_val 8"):
+            quick().fit(X, y, X_val=X[:9], y_val=y[:8])
+
+    def test_the_default_dtype_of_torch_does_not_matter(self, skewed_regression):
+        X, y = skewed_regression
+        settings = {"loss": "emd", "n_bins": 10, "alignment_weight": 0.1}
+        expected = quick(**settings).fit(X, y, X_unlabeled=X[:50]).predict(X)
+        torch.set_default_dtype(torch.float64)
+        try:
+            model = quick(**settings).fit(X, y, X_unlabeled=X[:50])
+            assert torch.get_default_dtype() == torch.float64
+            np.testing.assert_array_equal(model.predict(X), expected)
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    @pytest.mark.parametrize("scale", [1e-310, 1e308])
+    def test_extreme_weights(self, skewed_regression, scale):
+        X, y = skewed_regression
+        expected = quick().fit(X, y, np.ones(200)).predict(X)
+        np.testing.assert_array_equal(quick().fit(X, y, np.full(200, scale)).predict(X), expected)
 
     @pytest.mark.parametrize("columns", [list("abcd"), [3, 1, 4, 2]])
     def test_frames_of_any_column_names(self, skewed_regression, columns):
@@ -314,6 +349,90 @@ class TestTraining:
         with pytest.raises(ValueError, match="expecting 4 features"):
             model.fit(X[:, :2], y)
 
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+    def test_two_fits_are_one_long_fit(self, skewed_regression, optimizer):
+        X, y = skewed_regression
+        settings = {"optimizer": optimizer, "mixup_strength": 0, "early_stopping": False}
+        settings |= {"batch_size": len(X), "warm_start": True}  # the order of rows hardly matters
+        halves = quick(max_epochs=10, **settings).fit(X, y).fit(X, y)
+        once = quick(max_epochs=20, **settings).fit(X, y)
+        np.testing.assert_allclose(halves.predict(X), once.predict(X), rtol=1e-4)
+
+    def test_warm_start_takes_over_changed_parameters(self, skewed_regression):
+        X, y = skewed_regression
+        model = quick(warm_start=True, early_stopping=False, mixup_strength=0.0).fit(X, y)
+        model.set_params(batch_size=50, weight_decay=0.5, alignment_weight=1.0).fit(X, y)
+        assert [row["train_batch_count"] for row in model.history_] == [13] * 5 + [4] * 5
+        assert ["train_alignment" in row for row in model.history_] == [False] * 5 + [True] * 5
+        assert model.net_.optimizer_.param_groups[0]["weight_decay"] == 0.5
+        weights = model.net_.module_.backbone[0].weight.clone()
+        model.set_params(optimizer="sgd", freeze_backbone=True).fit(X, y)
+        assert type(model.net_.optimizer_) is torch.optim.SGD
+        assert torch.equal(model.net_.module_.backbone[0].weight, weights)
+        model.set_params(freeze_backbone=False).fit(X, y)
+        assert not torch.equal(model.net_.module_.backbone[0].weight, weights)
+
+    def test_warm_start_with_and_without_validation(self, skewed_regression):
+        X, y = skewed_regression
+        model = quick(warm_start=True).fit(X, y)  # holds rows out
+        model.fit(X[:60], y[:60])  # too few to do so
+        assert ["valid_loss" in row for row in model.history_] == [True] * 5 + [False] * 5
+        model.set_params(max_epochs=300, n_iter_no_change=2).fit(X, y)
+        assert model.n_iter_ < 310  # stopped early
+
+    @pytest.mark.parametrize("warm_start", [False, True])
+    @pytest.mark.parametrize("failure", ["labels", "divergence", "interrupt"])
+    def test_a_failed_fit_changes_nothing(self, skewed_regression, warm_start, failure):
+        class Interrupt(skorch.callbacks.Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise KeyboardInterrupt
+
+        X, y = skewed_regression
+        model = quick(warm_start=warm_start).fit(X, y)
+        expected, other = model.predict(X), 1000 * y + 5
+        if failure == "labels":
+            other[3] = np.nan
+        elif failure == "divergence":
+            model.set_params(optimizer="sgd", lr=1e30)
+        else:
+            model.set_params(callbacks=[Interrupt()])
+        with pytest.raises((ValueError, FloatingPointError, KeyboardInterrupt)):
+            model.fit(9 * X + 7, other)
+        np.testing.assert_array_equal(model.predict(X), expected)
+        unfitted = clone(model)
+        with pytest.raises((ValueError, FloatingPointError, KeyboardInterrupt)):
+            unfitted.fit(X, other)
+        assert vars(unfitted) == vars(clone(model)) | {"callbacks": unfitted.callbacks}
+
+    def test_a_failed_fit_closes_its_bar(self, skewed_regression, capsys):
+        X, y = skewed_regression
+        before = len(tqdm._instances)
+        with pytest.raises(NonFiniteLossError):
+            quick(optimizer="sgd", lr=1e30, verbose=1).fit(X, y)
+        assert len(tqdm._instances) == before
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"hidden_layer_sizes": (0,)}, "positive integers"),
+            ({"hidden_layer_sizes": (8, 2.5)}, "positive integers"),
+            ({"hidden_layer_sizes": ("a",)}, "positive integers"),
+            ({"augmentation": "standrad"}, "augmentation='standrad' is not one of"),
+            ({"backbone_params": {"pretrained": True}}, "backbone_params is for timm backbones"),
+            ({"backbone": nn.Flatten(), "feature_pooling": "avg"}, "feature_pooling is for timm"),
+            ({"callbacks": [5]}, "skorch callbacks, got 5"),
+            ({"callbacks": [skorch.callbacks.EpochScoring("r2")]}, "EpochScoring needs"),
+            ({"callbacks": [("s", skorch.callbacks.BatchScoring("r2"))]}, "BatchScoring needs"),
+            ({"score_range": (1,)}, "score_range"),
+            ({"score_range": (1, 2, 3)}, "score_range"),
+            ({"score_range": ("a", "b")}, "score_range"),
+            ({"score_range": (1.0, 1.0 + 1e-16)}, "score_range"),
+        ],
+    )
+    def test_bad_parameters_are_named(self, skewed_regression, params, message):
+        with pytest.raises(ValueError, match=message):
+            quick(**params).fit(*skewed_regression)
+
     @pytest.mark.parametrize(
         "optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop, torch.optim.LBFGS]
     )
@@ -356,6 +475,13 @@ class TestTraining:
         assert np.isfinite(model.predict(X)).all()
 
     @pytest.mark.parametrize("loss", ["mse", "emd"])
+    def test_scores_equal_up_to_rounding_are_learned(self, skewed_regression, loss):
+        X, _ = skewed_regression
+        for y in (np.repeat([0.1 + 0.2, 0.3], 100), np.full(200, 1.7e18)):
+            predicted = quick(loss=loss, max_epochs=60).fit(X, y).predict(X)
+            np.testing.assert_allclose(predicted, y, rtol=0.2)
+
+    @pytest.mark.parametrize("loss", ["mse", "emd"])
     def test_one_score_only_is_learned(self, skewed_regression, loss):
         X, _ = skewed_regression
         model = quick(loss=loss, alignment_weight=1.0, max_epochs=60).fit(X, np.full(200, 7.0))
@@ -391,6 +517,19 @@ class TestPersistence:
         model = quick(warm_start=True).fit(X, y)
         again = pickle.loads(pickle.dumps(model))
         np.testing.assert_array_equal(again.fit(X, y).predict(X), model.fit(X, y).predict(X))
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+    def test_a_model_that_asked_for_a_gpu_predicts_without_one(self, skewed_regression):
+        X, y = skewed_regression
+        model = quick().fit(X, y)
+        expected = model.predict(X)
+        model.device, model.net_.device = "cuda", "cuda:0"  # as after fitting there
+        with pytest.warns(skorch.exceptions.DeviceWarning):
+            model = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(model.predict(X), expected)
+        assert model.embed(X).shape == (200, 64)
+        with pytest.raises(ValueError, match="no CUDA device"):
+            model.fit(X, y)
 
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -36,6 +36,13 @@ class TestTwoHot:
 
 
 class TestDistributions:
+    def test_read_only_scores(self, skewed_regression):
+        X, y = skewed_regression
+        expected = quick(loss="emd", early_stopping=False).fit(X, y).predict(X)
+        y.flags.writeable = False
+        got = quick(loss="emd", early_stopping=False).fit(X, y).predict(X)
+        np.testing.assert_array_equal(got, expected)
+
     def test_votes_are_normalized_and_learned(self, score_distributions):
         X, votes = score_distributions
         model = quick(max_epochs=60).fit(X, votes)
@@ -339,6 +346,18 @@ class TestSelfTraining:
         model = quick(reweighting="sqrt_inverse", max_epochs=20)
         model.fit(X, votes, sample_weight=votes.sum(axis=1), X_unlabeled=unlabeled)
         assert np.isfinite(model.predict(X)).all()
+
+    def test_rows_are_held_out_only_to_choose_on(self, skewed_regression, unlabeled):
+        X, y = skewed_regression
+        settings = {"loss": "emd", "early_stopping": False, "batch_size": 1, "max_epochs": 1}
+
+        def n_training_rows(**params):
+            model = quick(**settings, **params).fit(X, y, X_unlabeled=unlabeled)
+            return model.history_[0]["train_batch_count"]
+
+        assert n_training_rows() == 180
+        assert n_training_rows(self_training_rounds=0) == 200
+        assert n_training_rows(sharpening=1.0, confidence_threshold=0.99) == 200
 
     def test_squared_error_has_nothing_to_sharpen(self, skewed_regression, unlabeled):
         with pytest.raises(ValueError, match='needs loss="emd"'):

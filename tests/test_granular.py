@@ -281,9 +281,24 @@ class TestAuxiliaryClasses:
             ({"auxiliary": "synthesize"}, {}, "use one of the two"),
             ({"neighbors": {"cat": ["bear"]}}, {}, r"\['bear'\].*\['lynx', 'oak', 'wolf'\]"),
             ({"neighbors": NEIGHBORS}, {"X_aux": None, "y_aux": None}, "fit was given none"),
-            ({"class_weight": {"bear": 2}}, {}, r"class_weight names \['bear'\]"),
+            ({"neighbors": {"cat": [["lynx"]]}}, {}, r"names \[\['lynx'\]\]"),
+            ({"class_weight": {"cat": -1}}, {}, "class_weight must map"),
+            ({"class_weight": {"cat": np.nan}}, {}, "class_weight must map"),
+            ({"class_weight": {"cat": "a"}}, {}, "class_weight must map"),
+            ({"neighbor_similarity": (0.9, 0.5)}, {}, "neighbor_similarity must be"),
+            ({"neighbor_similarity": (0.5,)}, {}, "neighbor_similarity must be"),
+            ({"neighbor_similarity": ("a", "b")}, {}, "neighbor_similarity must be"),
+            ({"neighbor_similarity": (np.nan, 1)}, {}, "neighbor_similarity must be"),
+            ({}, {"y_aux": [*["lynx"] * 35, None]}, "y_aux mixes labels of the types.*NoneType"),
+            ({}, {"y_aux": [*[7.0] * 35, np.nan]}, "y_aux contains NaN"),
+            ({}, {"X_val": np.zeros((2, 3)), "y_val": [1, 2]}, r"y_val has the classes \[1, 2\]"),
+            (
+                {"auxiliary": "synthesize", "neighbors": NEIGHBORS},
+                {"X_aux": None, "y_aux": None},
+                'leave neighbors="auto"',
+            ),
             ({}, {"X_aux": np.zeros((36, 2))}, "X_aux is not as X: .*expecting 3 features"),
-            ({}, {"y_aux": np.linspace(0, 1, 36)}, "Unknown label type"),
+            ({}, {"y_aux": np.linspace(0, 1, 36)}, "y_aux cannot be used.*Unknown label type"),
         ],
     )
     def test_errors_say_what_is_wrong(self, target, auxiliary, params, change, message):
@@ -334,7 +349,7 @@ class TestSynthesis:
         assert model.predict(images).shape == (40,)
 
     def test_one_class_cannot_be_mixed(self):
-        with pytest.raises(ValueError, match="y has only one"):
+        with pytest.raises(ValueError, match="only one has rows"):
             quick(auxiliary="synthesize").fit(np.zeros((5, 1)), np.zeros(5))
 
 
@@ -376,8 +391,36 @@ class TestClasses:
 
     def test_validation_rows_of_unknown_classes_are_refused(self, target):
         X_val, y_val = draw({"cat": 10, "oak": 5}, seed=3)
-        with pytest.raises(ValueError, match=r"unseen labels.*oak"):
+        with pytest.raises(ValueError, match=r"y_val has the classes \['oak'\]"):
             quick().fit(*target, X_val=X_val, y_val=y_val)
+
+    @pytest.mark.parametrize("absent", ["cat", "eel"])
+    def test_classes_without_weight_have_no_neighbors(self, target, auxiliary, absent):
+        X, y = target
+        weight = np.where(y == absent, 0.0, 1.0)
+        extra = {"X_aux": auxiliary[0], "y_aux": auxiliary[1]}
+        model = quick(neighbor_similarity=0.0).fit(X, y, weight, **extra)
+        others = {name: ["lynx", "oak", "wolf"] for name in {"cat", "dog", "eel"} - {absent}}
+        assert model.neighbors_ == {**others, absent: []}
+        # The same classes, as if the rows of the other one were not there.
+        synthesized = quick(auxiliary="synthesize").fit(X, y, weight)
+        expected = quick(auxiliary="synthesize").fit(X[weight > 0], y[weight > 0])
+        np.testing.assert_array_equal(synthesized.auxiliary_classes_, expected.auxiliary_classes_)
+        with pytest.raises(ValueError, match="only one has rows"):
+            quick(auxiliary="synthesize").fit(X, y, (y == absent) * 1.0)
+
+    def test_class_weights_of_unknown_classes_are_reported(self, target):
+        model = quick(class_weight={"cat": 2.0, "dog": 3.0})
+        expected = model.fit(*target).predict_proba(target[0])
+        model.set_params(class_weight={**model.class_weight, "bear": 9.0})
+        with pytest.warns(UserWarning, match=r"class_weight names \['bear'\]"):
+            model.fit(*target)
+        np.testing.assert_array_equal(model.predict_proba(target[0]), expected)
+
+    def test_huge_priors(self, target):
+        model = quick(prior=[1e308] * 3).fit(*target)
+        expected = quick().fit(*target).predict_proba(target[0])
+        np.testing.assert_allclose(model.predict_proba(target[0]), expected, rtol=1e-6)
 
     def test_continuous_targets_are_refused(self, target):
         with pytest.raises(ValueError, match="Unknown label type"):
@@ -476,6 +519,21 @@ class TestTraining:
         assert moved(head_warmup_epochs=4) == [False] * 4
         assert moved(head_warmup_epochs=9) == [False] * 4
         assert moved(head_warmup_epochs=3) == [True, False, True, True]
+        assert moved(head_warmup_epochs=2, optimizer="sgd") == [True, False, True, True]
+        assert moved() == [True, False, True, True]
+
+    def test_a_backbone_thaws_in_a_warm_start(self, target):
+        backbone = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4))
+        backbone[0].bias.requires_grad_(False)
+        model = quick(backbone=backbone, freeze_backbone=True, warm_start=True).fit(*target)
+
+        def moved():
+            fitted = model.net_.module_.backbone
+            pairs = zip(backbone.parameters(), fitted.parameters(), strict=True)
+            return [not torch.equal(before, after) for before, after in pairs]
+
+        assert moved() == [False] * 4
+        model.set_params(freeze_backbone=False).fit(*target)
         assert moved() == [True, False, True, True]
 
     def test_warmup_is_not_repeated_by_warm_start(self, target):
@@ -508,6 +566,24 @@ class TestTraining:
             model.fit(*target, X_aux=X_aux[keep], y_aux=y_aux[keep])
         synthesized = quick(warm_start=True, auxiliary="synthesize").fit(*target)
         assert synthesized.fit(*target).n_iter_ == 8
+        keep = target[1] != "eel"
+        with pytest.raises(ValueError, match=r"no rows of \['eel'\]"):
+            synthesized.fit(target[0][keep], target[1][keep])
+
+    def test_warm_start_takes_over_changed_parameters(self, target, auxiliary):
+        extra = {"X_aux": auxiliary[0], "y_aux": auxiliary[1]}
+        model = quick(warm_start=True).fit(*target, **extra)
+        model.set_params(silencing=1.0, logit_adjustment=0.0, prior="train").fit(*target, **extra)
+        loss = model.net_.criterion_.loss
+        assert (loss.silencing, loss.tau) == (1.0, 0.0)
+        share = np.array([60, 20, 4]) / 84
+        log_prior = model.net_.criterion_.log_prior.exp().numpy()
+        np.testing.assert_allclose(log_prior, share, atol=0.02)  # less the rows held out
+        # Predictions at tau 0 are those of plain logits at the class shares of training.
+        logits = model._outputs(model._validate_X(target[0]))[:, :3]
+        np.testing.assert_allclose(
+            model.predict_proba(target[0]), softmax(logits, axis=1), rtol=1e-5
+        )
 
     def test_baseline_without_enhancers(self, target, auxiliary):
         X, y = target

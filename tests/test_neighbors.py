@@ -86,7 +86,6 @@ def test_an_auxiliary_class_may_have_several_anchors():
 @pytest.mark.parametrize(
     ("neighbors", "message"),
     [
-        ({"cow": ["lynx"]}, r"\['cow'\].*target classes \(in y\): \['cat', 'dog'\]"),
         ({"cat": ["lynx", "bear"]}, r"\['bear'\].*auxiliary classes \(in y_aux\).*'puma'"),
         ({"cat": "lynx"}, r"list of auxiliary classes; it maps 'cat' to 'lynx'"),
         ({"cat": 3}, r"list of auxiliary classes; it maps 'cat' to 3"),
@@ -95,3 +94,9 @@ def test_an_auxiliary_class_may_have_several_anchors():
 def test_unknown_names_are_named(neighbors, message):
     with pytest.raises(ValueError, match=message):
         relation_from_dict(neighbors, TARGETS, AUXILIARY)
+
+
+def test_absent_target_classes_are_reported():
+    with pytest.warns(UserWarning, match=r"\['cow'\].*target classes \(in y\): \['cat', 'dog'\]"):
+        relation = relation_from_dict({"cow": ["lynx"], "dog": ["lynx"]}, TARGETS, AUXILIARY)
+    np.testing.assert_array_equal(relation, [[False] * 3, [True, False, False]])

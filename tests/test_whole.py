@@ -97,3 +97,8 @@ def test_pickles_and_shows_its_content():
     assert isinstance(whole, Whole)
     assert whole.values == [1, 2, 3]
     assert repr(whole) == "Whole([1, 2, 3])"
+
+
+def test_wrapping_twice_is_wrapping_once():
+    values = np.zeros((3, 2))
+    assert Whole(Whole(values)).values is values

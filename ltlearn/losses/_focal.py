@@ -72,9 +72,7 @@ class FocalLoss(nn.Module):
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _label_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        cross_entropy = F.cross_entropy(
-            logits, labels, reduction="none", ignore_index=NO_LABEL
-        )
+        cross_entropy = F.cross_entropy(logits, labels, reduction="none", ignore_index=NO_LABEL)
         miss = -torch.expm1(-cross_entropy)
         # The power's slope at zero is infinite for gamma < 1; the loss itself is flat there.
         return miss.clamp_min(torch.finfo(miss.dtype).tiny).pow(self.gamma) * cross_entropy

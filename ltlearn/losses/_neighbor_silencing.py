@@ -56,8 +56,8 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
     Raises
     ------
     ValueError
-        For neighbors of another shape or other than 0 and 1, a silencing outside [0, 1], an unknown direction, and
-        whatever `BalancedCrossEntropy` refuses.
+        For neighbors of another shape or other than 0 and 1, a silencing outside [0, 1], an
+        unknown direction, and whatever `BalancedCrossEntropy` refuses.
 
     Notes
     -----

@@ -1,6 +1,6 @@
 """Which device to compute on."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -41,11 +41,17 @@ def resolve_device(device):
     return resolved
 
 
-def cpu_by_default():
-    """A context in which new tensors are made on the CPU, whatever the user's default device.
+@contextmanager
+def torch_defaults():
+    """A context in which new tensors are float32 on the CPU, whatever the user's defaults.
 
-    Entered only where there is something to undo, since it slows down every call of torch.
+    The device is set only where it differs, since that slows down every call of torch.
     """
-    if torch.empty(0).device.type == "cpu":
-        return nullcontext()
-    return torch.device("cpu")
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        is_cpu = torch.empty(0).device.type == "cpu"
+        with nullcontext() if is_cpu else torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)

@@ -382,6 +382,11 @@ def test_bad_input_raises():
         TailMixup()(torch.zeros(4, 2), torch.zeros(4), torch.zeros(3))
     with pytest.raises(TypeError, match="one_hot"):
         TailMixup()(torch.zeros(4, 2), torch.zeros(4), torch.zeros(4, dtype=torch.int64))
+    for n_samples in (16, 1024):
+        scores = torch.zeros(n_samples)
+        scores[3] = float("nan")
+        with pytest.raises(ValueError, match="scores that are finite"):
+            TailMixup()(torch.zeros(n_samples, 2), scores)
     with pytest.raises(ValueError, match="scores must have shape"):
         anchor_probabilities(torch.zeros(3, 1), 1.0)
 

@@ -1,5 +1,6 @@
 """What every classification loss promises, whatever its formula."""
 
+import pandas as pd
 import pytest
 import torch
 
@@ -155,3 +156,24 @@ def test_bad_input_raises(make):
         make()(logits, target, torch.ones(8, 1))
     with pytest.raises(ValueError, match="reduction must be one of"):
         make(reduction="average")
+
+
+@all_losses
+@pytest.mark.parametrize("label", [-100, -1, 5])
+def test_labels_that_are_no_class_are_refused(make, label):
+    with pytest.raises((IndexError, RuntimeError)):
+        make()(torch.zeros(2, 5), torch.tensor([0, label]))
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if "focal" not in name])
+@pytest.mark.parametrize("n_columns", [1, 4, 6])
+def test_logits_of_other_classes_are_refused(name, n_columns):
+    with pytest.raises(ValueError, match=r"logits must have shape \(B, 5\)"):
+        MAKERS[name]()(torch.zeros(2, n_columns), torch.tensor([0, 0]))
+
+
+def test_counts_and_relation_from_pandas():
+    counts, neighbors = pd.Series(COUNTS, list("edcba")), pd.DataFrame(NEIGHBORS)
+    logits, target, _ = batch()
+    expected = NeighborSilencingLoss(COUNTS, NEIGHBORS)(logits, target)
+    assert NeighborSilencingLoss(counts, neighbors)(logits, target) == expected

@@ -162,3 +162,9 @@ def test_priors_follow_updated_counts_and_absent_classes_stay_finite(logits):
 def test_bad_options_raise(neighbors, options, message):
     with pytest.raises(ValueError, match=message):
         NeighborSilencingLoss(COUNTS, neighbors, **options)
+
+
+@pytest.mark.parametrize("value", [0.3, -1, 2, float("nan")])
+def test_similarities_are_no_relation(value):
+    with pytest.raises(ValueError, match="similarity >= threshold"):
+        NeighborSilencingLoss([5, 5, 5], [[value], [0]])
