@@ -205,6 +205,11 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _is_continued(self):
         return self.warm_start and hasattr(self, "net_")
 
+    @property
+    def _has_mlp(self):
+        """Whether the backbone, of this fit or the last one, is the built-in MLP."""
+        return isinstance(self._inputs, TableInputs)
+
     def _validate_fit_rows(self, X, y, sample_weight, X_val, y_val):
         """Check all rows that come into fit.
 
@@ -271,6 +276,16 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                         f"{name} is for timm backbones, which are asked for by name; backbone="
                         f"{self.backbone!r} does not take it."
                     )
+
+    def _validate_more_rows(self, X, name, like):
+        """Rows that are to be trained on together with the rows ``like``."""
+        X = self._validate_X(X, name)
+        if X.shape[1:] != like.shape[1:] or X.dtype.kind != like.dtype.kind:
+            raise ValueError(
+                f"{name} has samples of shape {X.shape[1:]} and type {X.dtype}, X of shape "
+                f"{like.shape[1:]} and type {like.dtype}; they must be of the same kind."
+            )
+        return X
 
     def _make_inputs(self):
         """What kind of X the backbone takes."""
@@ -339,7 +354,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         with ExitStack() as stack:
             stack.enter_context(isolated_generators(seed, device))
             stack.enter_context(torch_defaults())
-            if self.backbone == "mlp" and device.type == "cpu":
+            if self._has_mlp and device.type == "cpu":
                 stack.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
             yield
@@ -354,7 +369,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _evaluation_batch_size(self, batch_size):
         """The built-in MLP takes much more at once; other networks what training takes."""
-        if self.backbone == "mlp":
+        if self._has_mlp:
             return max(batch_size, _MLP_EVALUATION_BATCH)
         return -(-batch_size // self.accumulation_steps)
 
@@ -489,7 +504,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
-        exact = self.backbone == "mlp" and device.type != "mps"
+        exact = self._has_mlp and device.type != "mps"
         with self._isolated(0, device):
             return net.outputs(self._inputs.data(X), method, exact).cpu().numpy()
 

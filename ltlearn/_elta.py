@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.metaestimators import available_if
@@ -127,8 +127,8 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         predictions, such as ``EpochScoring``.
     warm_start : bool, default=False
         Continue from the weights of the previous fit for another ``max_epochs``, with the
-        parameters as they are now; but the network, the scale of inputs and scores, ``loss`` and
-        the bins with their prior stay those of the first fit.
+        parameters as they are now; but the network, ``augmentation``, the scale of inputs and
+        scores, ``loss`` and the bins with their prior stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
@@ -342,18 +342,20 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Numbers; with a module as backbone an array of any number of dimensions.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or paths
+            Numbers for ``backbone="mlp"``; for a module an array of any number of dimensions; for
+            an image backbone images (n, H, W, C) or (n, C, H, W), or paths of image files.
         y : array-like of shape (n_samples,) or (n_samples, K)
             Scores, or a distribution (vote counts) over K score bins per row, which is normalized.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the training loss and, for rows held out from X, in the
             validation score.
         X_val, y_val : array-like, default=None
-            Validation rows for early stopping, instead of some held out from X.
+            Validation rows for early stopping, instead of some held out from X. Wrap both in
+            :class:`ltlearn.Whole` if there are as many as rows of X.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
-            Rows for self-training; needs ``loss="emd"``. Wrap it in :class:`ltlearn.Whole` for
-            cross-validation.
+            Rows for self-training, of the same kind as X; needs ``loss="emd"``. Wrap it in
+            :class:`ltlearn.Whole` for cross-validation.
 
         Returns
         -------
@@ -373,8 +375,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         rng, (seed,) = draw_seeds(self.random_state, 1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
         if X_unlabeled is not None:
-            X_unlabeled = self._validate_X(X_unlabeled, "X_unlabeled")
             self._check_self_training()
+            X_unlabeled = self._validate_more_rows(X_unlabeled, "X_unlabeled", like=train.X)
+            unlabeled_rows = self._inputs.usable_rows(X_unlabeled)
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
         n_rounds = 0 if X_unlabeled is None else self.self_training_rounds
         chooses_sharpening = n_rounds > 0 and "auto" in (self.sharpening, self.confidence_threshold)
@@ -396,7 +399,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         history, data = self._history_of(net, "fit"), labeled
         self.pseudo_labels_ = []
         for number in range(n_rounds):
-            picked = self._pseudo_label(net, X_unlabeled, valid)
+            picked = self._pseudo_label(net, X_unlabeled, unlabeled_rows, valid)
             self.pseudo_labels_.append(picked)
             if not len(picked["index"]):
                 break
@@ -478,7 +481,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
         -------
         baseline : ELTARegressor
         """
-        return type(self)(**self.get_params(deep=False)).set_params(
+        return clone(self).set_params(
             mixup_strength=0.0,
             alignment_weight=0.0,
             reweighting=None,
@@ -636,8 +639,8 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
                 "Self-training trains from the start, which contradicts warm_start=True."
             )
 
-    def _pseudo_label(self, net, X_unlabeled, valid):
-        """Pick unlabeled rows that are predicted with confidence after sharpening."""
+    def _pseudo_label(self, net, X_unlabeled, rows, valid):
+        """Pick those of the ``rows`` that are predicted with confidence after sharpening."""
         unit = self._temperature_scale
         centers = torch.from_numpy((self.bin_centers_ - self.score_mean_) / self.score_scale_)
 
@@ -645,15 +648,15 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
             logits = torch.from_numpy(self._outputs(X, net=net)).double()
             return logits, unit * (logits.softmax(1) @ centers)
 
-        logits, scores = predict(X_unlabeled)
+        logits, scores = predict(X_unlabeled[rows])
         beta, threshold = self.sharpening, self.confidence_threshold
         if "auto" in (beta, threshold):
             beta, threshold = self._choose_sharpening(*predict(valid.X), valid)
         _, keep = AdaptiveSharpening(beta, threshold)(logits, scores)
-        index = keep.nonzero().squeeze(1).numpy()
-        distribution = logits.softmax(1).numpy()[index]
+        kept = keep.nonzero().squeeze(1).numpy()
+        distribution = logits.softmax(1).numpy()[kept]
         return {
-            "index": index,
+            "index": rows[kept],
             "score": distribution @ self.bin_centers_,
             "distribution": distribution,
             "sharpening": beta,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -130,8 +130,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         predictions, such as ``EpochScoring``.
     warm_start : bool, default=False
         Continue from the weights of the previous fit for another ``max_epochs``, with the
-        parameters as they are now; but the network, classes, their shares, neighbors and the scale
-        of inputs stay those of the first fit.
+        parameters as they are now; but the network, ``augmentation``, classes, their shares,
+        neighbors and the scale of inputs stay those of the first fit.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
@@ -362,8 +362,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Numbers; with a module as backbone an array of any number of dimensions.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or paths
+            Numbers for ``backbone="mlp"``; for a module an array of any number of dimensions; for
+            an image backbone images (n, H, W, C) or (n, C, H, W), or paths of image files.
         y : array-like of shape (n_samples,)
             Target classes: numbers or strings.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -490,7 +491,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         -------
         baseline : GranularClassifier
         """
-        return type(self)(**self.get_params(deep=False)).set_params(
+        return clone(self).set_params(
             logit_adjustment=1.0,
             silencing=1.0,
             neighbors="auto",
@@ -565,7 +566,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 f"auxiliary={self.auxiliary!r} makes auxiliary classes, X_aux brings others; use "
                 "one of the two."
             )
-        X_aux = self._validate_X(X_aux, "X_aux")
+        X_aux = self._validate_more_rows(X_aux, "X_aux", like=train.X)
         y_aux = _check_labels(y_aux, "y_aux")
         if len(X_aux) != len(y_aux):
             raise ValueError(
@@ -577,11 +578,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             raise ValueError(
                 f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
                 "than the target classes: rename them or leave their rows out."
-            )
-        if X_aux.shape[1:] != train.X.shape[1:] or X_aux.dtype.kind != train.X.dtype.kind:
-            raise ValueError(
-                f"X_aux has samples of shape {X_aux.shape[1:]} and type {X_aux.dtype}, X of shape "
-                f"{train.X.shape[1:]} and type {train.X.dtype}; they must be of the same kind."
             )
         usable = self._inputs.usable_rows(X_aux) if self.max_auxiliary_samples else slice(0)
         return X_aux[usable], y_aux[usable]
@@ -642,7 +638,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _prototypes(self, X, codes, seed):
         data = self._inputs.data(X)
-        features = data.X if self.backbone == "mlp" else self._initial_features(data, seed)
+        features = data.X if self._has_mlp else self._initial_features(data, seed)
         return class_prototypes(features.numpy(), codes, codes.max() + 1)
 
     def _initial_features(self, data, seed):

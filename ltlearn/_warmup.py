@@ -19,17 +19,17 @@ class HeadWarmup(Callback):
         return self
 
     def on_epoch_begin(self, net, **kwargs):
-        epoch = len(net.history)
-        if epoch == 1:
-            trainable = [p for p in net.module_.backbone.parameters() if p.requires_grad]
-            self._set_frozen(trainable, True)
-        elif epoch == self.n_epochs + 1:
-            self._set_frozen(self.frozen_, False)
+        if len(net.history) > self.n_epochs:
+            self._thaw()
+        elif not self.frozen_:
+            self.frozen_ = [p for p in net.module_.backbone.parameters() if p.requires_grad]
+            for parameter in self.frozen_:
+                parameter.requires_grad_(False)
 
     def on_train_end(self, net, **kwargs):
-        self._set_frozen(self.frozen_, False)
+        self._thaw()
 
-    def _set_frozen(self, parameters, frozen):
-        for parameter in parameters:
-            parameter.requires_grad_(not frozen)
-        self.frozen_ = parameters if frozen else []
+    def _thaw(self):
+        for parameter in self.frozen_:
+            parameter.requires_grad_(True)
+        self.frozen_ = []

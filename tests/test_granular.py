@@ -522,6 +522,14 @@ class TestTraining:
         assert moved(head_warmup_epochs=2, optimizer="sgd") == [True, False, True, True]
         assert moved() == [True, False, True, True]
 
+    def test_warmup_goes_on_in_a_warm_start(self, target):
+        model = quick(head_warmup_epochs=3, max_epochs=2, warm_start=True).fit(*target)
+        weight = model.net_.module_.backbone[0].weight.clone()
+        model.set_params(max_epochs=1).fit(*target)
+        assert torch.equal(model.net_.module_.backbone[0].weight, weight)
+        model.fit(*target)
+        assert not torch.equal(model.net_.module_.backbone[0].weight, weight)
+
     def test_a_backbone_thaws_in_a_warm_start(self, target):
         backbone = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4))
         backbone[0].bias.requires_grad_(False)
@@ -594,6 +602,13 @@ class TestTraining:
         baseline.fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
         expected = quick(lr=0.01).fit(X, y)
         np.testing.assert_array_equal(baseline.predict_proba(X), expected.predict_proba(X))
+
+    def test_the_baseline_keeps_what_routing_was_asked_for(self):
+        with sklearn.config_context(enable_metadata_routing=True):
+            model = quick().set_fit_request(X_aux=True, y_aux=True)
+            requests = model.without_enhancers().get_metadata_routing().fit.requests
+        assert requests["X_aux"] is True
+        assert requests["y_aux"] is True
 
     def test_same_seed_gives_the_same_bits(self, target, auxiliary):
         def fitted(seed):

@@ -119,6 +119,18 @@ class TestEndToEnd:
         assert len(model.pseudo_labels_[0]["index"]) == 10
         assert np.isfinite(model.predict(paths)).all()
 
+    def test_unlabeled_images_must_be_like_the_labeled_ones(self, photos, files):
+        images, score = photos
+        for other in (images[:9] / 255.0, images[:9, :-1], files[0][:9]):
+            with pytest.raises(ValueError, match=r"X_unlabeled has samples of .*the same kind"):
+                ELTARegressor(**TINY, loss="emd").fit(images, score, X_unlabeled=other)
+
+    def test_prediction_is_that_of_the_fitted_backbone(self, photos):
+        images, score = photos
+        model = ELTARegressor(**TINY).fit(images, score)
+        expected = model.predict(images)
+        np.testing.assert_array_equal(model.set_params(backbone="mlp").predict(images), expected)
+
     def test_pretrained_weights_are_never_replaced_by_random_ones(self, photos, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         with pytest.raises(MissingWeightsError, match="checkpoint_path"):
@@ -210,6 +222,15 @@ class TestBadImages:
         np.testing.assert_array_equal(model.predict(paths[:5]), expected.predict(paths[:5]))
         with pytest.raises(BadImageError, match=r"broken\.jpg"):
             model.predict(paths)
+
+    def test_skip_leaves_unlabeled_rows_out(self, with_a_bad_file):
+        paths, score = with_a_bad_file
+        settings = {**TINY, "loss": "emd", "n_bins": 5, "on_bad_image": "skip"}
+        model = ELTARegressor(**settings, sharpening=0.0, confidence_threshold=0.0)
+        unlabeled = [paths[-1], *paths[30:35]]
+        with pytest.warns(BadImageWarning, match=r"1 of 6 .*broken\.jpg"):
+            model.fit(paths[:20], score[:20], X_unlabeled=unlabeled)
+        np.testing.assert_array_equal(model.pseudo_labels_[0]["index"], np.arange(1, 6))
 
     def test_skip_drops_labels_and_auxiliary_rows_along(self, with_a_bad_file):
         paths, score = with_a_bad_file

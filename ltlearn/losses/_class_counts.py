@@ -7,7 +7,7 @@ from torch import Tensor
 def as_tensor(values) -> Tensor:
     """A tensor of tensors, arrays, lists, and what turns into an array, such as DataFrames."""
     if hasattr(values, "__array__") and not isinstance(values, Tensor):
-        values = values.__array__()
+        return torch.tensor(values.__array__())
     return torch.as_tensor(values)
 
 
