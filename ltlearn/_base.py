@@ -273,8 +273,8 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             for name in ("backbone_params", "feature_pooling"):
                 if getattr(self, name):
                     raise ValueError(
-                        f"{name} is for timm backbones, which are asked for by name; backbone="
-                        f"{self.backbone!r} does not take it."
+                        f"{name} is for timm backbones, which are asked for by name; leave it "
+                        "None for others."
                     )
 
     def _validate_more_rows(self, X, name, like):
@@ -410,11 +410,11 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         ``network`` is a :class:`Network`, or the arguments of one, but for the head.
         """
-        if not isinstance(network, Network):
-            params = {**network, "build_head": self._head()}
-            network = {"module": Network, **{f"module__{k}": v for k, v in params.items()}}
+        if isinstance(network, Network):
+            module = {"module": network}
         else:
-            network = {"module": network}
+            params = {**network, "build_head": self._head()}
+            module = {"module": Network, **{f"module__{k}": v for k, v in params.items()}}
         device = resolve_device(self.device)
         objective, objective_params = self._objective()
         optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
@@ -437,7 +437,7 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 )
             )
         return ObjectiveNet(
-            **network,
+            **module,
             criterion=objective,
             **{f"criterion__{name}": value for name, value in objective_params.items()},
             optimizer=optimizer,
