@@ -556,8 +556,14 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
 
     def _learn_scores(self, y):
         scores = self._scores(y)
+        low, high = float(scores.min()), float(scores.max())
+        is_one_score = _is_one_score(low, high)
+        if not (is_one_score or 1e-100 < high - low < 1e100):
+            raise ValueError(
+                f"y ranges from {low:g} to {high:g}, which is beyond what its squares can be "
+                "computed for; scale it, for instance in a TransformedTargetRegressor."
+            )
         self.score_mean_ = float(scores.mean())
-        is_one_score = _is_one_score(scores.min(), scores.max())
         self.score_scale_ = 1.0 if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
         self.bin_centers_ = None

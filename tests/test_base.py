@@ -136,6 +136,12 @@ class TestData:
         finally:
             torch.set_default_dtype(torch.float32)
 
+    @pytest.mark.parametrize("scale", [1e-200, 1e200])
+    def test_scores_beyond_float64_arithmetic_are_refused(self, skewed_regression, scale):
+        X, y = skewed_regression
+        with pytest.raises(ValueError, match=r"y ranges from .*scale it"):
+            quick().fit(X, scale * y)
+
     @pytest.mark.parametrize("scale", [1e-310, 1e308])
     def test_extreme_weights(self, skewed_regression, scale):
         X, y = skewed_regression
