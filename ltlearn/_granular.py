@@ -199,6 +199,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         The relation used: every target class with the list of its auxiliary neighbors.
     temperature_ : float
         What the logits are divided by; 1.0 without ``calibrate_temperature``.
+    prediction_prior_ : ndarray of shape (n_classes,)
+        Class shares that probabilities refer to: those of ``prior``, times the class weights.
 
     See Also
     --------
@@ -491,6 +493,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             label_smoothing=0.0,
             class_weight=None,
         )
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        shares = np.exp(self._log_prior()) * self._class_weights()[: len(self.classes_)]
+        return shares / shares.sum()
 
     def _adjusted_logits(self, X):
         logits = self._outputs(self._validate_X(X))[:, : len(self.classes_)]

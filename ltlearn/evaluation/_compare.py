@@ -107,7 +107,9 @@ def compare(
         For classification
 
         - ``"logit_adjustment"``: the baseline's probabilities passed through
-          :func:`~ltlearn.calibration.adjust_proba`; no refit;
+          :func:`~ltlearn.calibration.adjust_proba` with the prior that they refer to, as
+          :class:`~ltlearn.calibration.LogitAdjuster` finds it; no refit. It equals a baseline that
+          is balanced already, such as a :class:`~ltlearn.GranularClassifier` by default;
         - ``"logistic"``, ``"logistic_balanced"``: standardized logistic regression, plain (also
           with logit adjustment) and with balanced class weights;
         - ``"nearest_mean"``: nearest class mean of standardized features;

@@ -349,7 +349,10 @@ def _advise_classes(bands, classes):
         "sample_weight=class_weights(y)."
     )
     yield "Splits that keep rare classes in training: RareClassStratifiedKFold."
-    yield "Control to beat: LogitAdjuster(model), which changes predictions only."
+    yield (
+        "Control to beat: LogitAdjuster(model) around a classifier trained without class weights, "
+        "which changes predictions only."
+    )
 
 
 def _enumerate(items, limit):

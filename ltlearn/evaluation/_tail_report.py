@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
+from ltlearn.calibration._prior import prediction_prior
 from ltlearn.evaluation._bootstrap import bootstrap, class_mean_by_model, interval, mean_by_model
 from ltlearn.evaluation._fitting import fit, last_step
 from ltlearn.evaluation._outcomes import Target, predict
@@ -23,6 +24,7 @@ from ltlearn.model_selection import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, validate_params
 
 _MIN_ROWS = 10
+_BALANCED = 1e-6  # difference of class shares
 _CROSS_FITTING_FOLDS = 5
 _ENOUGH_TO_RECALIBRATE = 200
 
@@ -59,10 +61,11 @@ def tail_report(
 
     The control shows what costs nothing: the baseline's predictions stretched about their mean
     (:class:`~ltlearn.calibration.RecalibrationMap`), or its probabilities adjusted for the class
-    prior (:func:`~ltlearn.calibration.adjust_proba`). The stretch is fitted to the validation
-    rows. Without those it is cross-fitted: the predictions of each fifth of the test rows are
-    stretched by a map fitted to the other four fifths, so that no row is scored by a map that has
-    seen it. The map then still knows the test distribution, which favors the control: an
+    prior that they refer to (:class:`~ltlearn.calibration.LogitAdjuster`), unless that is balanced
+    already, as for a :class:`~ltlearn.GranularClassifier` by default. The stretch is fitted to the
+    validation rows. Without those it is cross-fitted: the predictions of each fifth of the test
+    rows are stretched by a map fitted to the other four fifths, so that no row is scored by a map
+    that has seen it. The map then still knows the test distribution, which favors the control: an
     estimator that beats it has done so against the odds.
 
     Intervals are percentile bootstrap intervals over test rows, all models on the same resampled
@@ -147,9 +150,16 @@ def tail_report(
         notes.append(note)
     elif outcomes["baseline"].probabilities is not None:
         counts = dict(zip(bands.classes, bands.class_counts, strict=True))
-        prior = np.array([counts.get(label, 0) for label in target.classes]) / sum(counts.values())
-        adjusted = apply_post_hoc(LOGIT_ADJUSTMENT, outcomes["baseline"], None, prior)
-        outcomes[f"baseline + {LOGIT_ADJUSTMENT}"] = adjusted
+        totals = np.array([counts.get(label, 0) for label in target.classes])
+        prior = prediction_prior(baseline, target.classes, totals)
+        if np.ptp(prior[prior > 0]) < _BALANCED:
+            notes.append(
+                "The baseline's probabilities refer to balanced classes already, so logit "
+                "adjustment is no control."
+            )
+        else:
+            adjusted = apply_post_hoc(LOGIT_ADJUSTMENT, outcomes["baseline"], None, prior)
+            outcomes[f"baseline + {LOGIT_ADJUSTMENT}"] = adjusted
     rng = np.random.default_rng(random_state)
     metric = "mae" if target.classes is None else "accuracy"
     results = tuple(

@@ -16,14 +16,14 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, mean_absolute_error, recall_score
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, recall_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import has_fit_parameter
 
-from ltlearn import metrics
+from ltlearn import GranularClassifier, metrics
 from ltlearn.calibration import RecalibrationMap, adjust_proba
 from ltlearn.evaluation import compare, paired_differences, summarize
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
@@ -185,6 +185,48 @@ def test_logit_adjustment_uses_the_prior_of_the_training_labels(imbalanced):
         "logistic",
         "logistic + logit_adjustment",
     }
+
+
+def test_logit_adjustment_of_what_is_balanced_already(imbalanced):
+    X, y = imbalanced
+    plain = GranularClassifier(max_epochs=3, prior="train")
+    estimators = {
+        "balanced": GranularClassifier(max_epochs=3),
+        "plain": make_pipeline(StandardScaler(), plain),
+        "weighted": LogisticRegression(class_weight="balanced"),
+    }
+    for baseline in estimators:
+        options = {"baseline": baseline, "controls": ["logit_adjustment"]}
+        results = compare(estimators, X, y, cv=SPLIT, **options)
+        adjusted = results[results["estimator"] == f"{baseline} + logit_adjustment"]
+        # Without its training prior "plain" is what "balanced" is, but for the scaling of X.
+        same = results[results["estimator"] == baseline.replace("plain", "balanced")]
+        np.testing.assert_allclose(adjusted["value"], same["value"], rtol=1e-4)
+
+
+def test_logit_adjustment_of_a_classifier_trained_with_weights(imbalanced):
+    X, y = imbalanced
+    weight = np.where(y[TRAIN] == "head", 0.2, 1.0)
+    options = {"controls": ["logit_adjustment"], "metrics": ["log_loss"]}
+    fit_params = {"lr": {"logisticregression__sample_weight": weight}}
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    results = compare({"lr": model}, X, y, cv=SPLIT, fit_params=fit_params, **options)
+    model.fit(X[TRAIN], y[TRAIN], **fit_params["lr"])
+    prior = [weight[y[TRAIN] == c].sum() for c in model.classes_]
+    proba = adjust_proba(model.predict_proba(X[TEST]), prior)
+    expected = log_loss(y[TEST], proba, labels=model.classes_)
+    assert value_of(results, "lr + logit_adjustment", "log_loss") == pytest.approx(expected)
+
+
+def test_probabilities_in_single_precision(imbalanced):
+    """Rows that sum to 1 in float32 only would make log_loss warn, which is an error here."""
+    X, y = imbalanced
+    model = GranularClassifier(max_epochs=3, random_state=0)
+    results = compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["log_loss"])
+    model.fit(X[TRAIN], y[TRAIN], X_val=X[VALIDATION], y_val=y[VALIDATION])
+    proba = model.predict_proba(X[TEST])
+    picked = proba[np.arange(len(TEST)), np.searchsorted(model.classes_, y[TEST])]
+    assert value_of(results, "a", "log_loss") == pytest.approx(-np.log(picked).mean())
 
 
 def test_references_are_fitted_on_the_training_rows(skewed):

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from ltlearn import metrics
-from ltlearn.calibration import RecalibrationMap, adjust_proba
+from ltlearn import GranularClassifier, metrics
+from ltlearn.calibration import LogitAdjuster, RecalibrationMap, adjust_proba
 from ltlearn.evaluation import tail_report
 from ltlearn.evaluation._bootstrap import (
     bootstrap,
@@ -191,6 +191,33 @@ def test_classification_values(imbalanced):
     assert "Few-shot accuracy +" in report.verdict
     assert "points" in report.verdict
     assert "calibration error" in repr(report)
+
+
+@pytest.mark.parametrize(
+    "balanced",
+    [
+        GranularClassifier(max_epochs=2, random_state=0),
+        LogisticRegression(class_weight="balanced"),
+        make_pipeline(StandardScaler(), LogitAdjuster(LogisticRegression())),
+    ],
+)
+def test_no_control_for_what_is_balanced_already(imbalanced, balanced):
+    report = tail_report(
+        clone(balanced).fit(imbalanced["X"], imbalanced["y"]), **imbalanced, baseline=balanced
+    )
+    assert report.models == ("estimator", "baseline")
+    assert "refer to balanced classes already" in repr(report)
+
+
+def test_the_control_divides_by_the_prior_of_the_baseline(imbalanced):
+    data = imbalanced
+    base = LogisticRegression(class_weight={"head": 0.5}).fit(data["X_train"], data["y_train"])
+    report = tail_report(base, **data, baseline=base)
+    weights = np.where(base.classes_ == "head", 0.5, 1.0)
+    prior = weights * [np.mean(data["y_train"] == c) for c in base.classes_]
+    proba = adjust_proba(base.predict_proba(data["X"]), prior)
+    expected = np.mean(base.classes_[proba.argmax(axis=1)] == data["y"])
+    assert row(report, "overall")["baseline + logit_adjustment"] == pytest.approx(expected)
 
 
 def test_no_control_without_probabilities(imbalanced):
