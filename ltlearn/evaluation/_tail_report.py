@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
+from ltlearn._whole import Whole
 from ltlearn.calibration._prior import prediction_prior
 from ltlearn.evaluation._bootstrap import bootstrap, class_mean_by_model, interval, mean_by_model
 from ltlearn.evaluation._fitting import fit, last_step
@@ -132,6 +133,9 @@ def tail_report(
     overall; better than the stretch control in both.
     """
     check_is_fitted(estimator)
+    X_val, y_val = (
+        values.values if isinstance(values, Whole) else values for values in (X_val, y_val)
+    )
     if len(y) < _MIN_ROWS:
         raise ValueError(f"A report needs at least {_MIN_ROWS} test rows, got {len(y)}.")
     bands = _training_bands(estimator, y_train, bin_centers)

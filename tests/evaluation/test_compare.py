@@ -6,6 +6,7 @@ import pytest
 import torch
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -15,6 +16,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, recall_score
 from sklearn.model_selection import KFold
@@ -23,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import has_fit_parameter
 
-from ltlearn import GranularClassifier, metrics
+from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import RecalibrationMap, adjust_proba
 from ltlearn.evaluation import compare, paired_differences, summarize
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
@@ -306,23 +308,71 @@ def test_every_random_state_gets_the_seed(skewed, calls):
     assert model[-1].random_state == 5
 
 
+@pytest.mark.parametrize("request_validation", [None, False, True])
 @pytest.mark.parametrize("make", [make_pipeline, make_imblearn_pipeline])
-def test_pipelines_transform_the_validation_rows(skewed, calls, make):
+def test_pipelines_transform_the_validation_rows(skewed, calls, make, request_validation):
     X, y = skewed
-    model = make(StandardScaler(), ValidationRecorder())
-    compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["mae"])
+    last = ValidationRecorder()
+    with config_context(enable_metadata_routing=request_validation is not None):
+        if request_validation is not None:
+            last.set_fit_request(X_val=request_validation, y_val=request_validation)
+        model = make(StandardScaler(), last)
+        compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["mae"])
     scaler = StandardScaler().fit(X[TRAIN])
     np.testing.assert_allclose(calls[0]["X"], scaler.transform(X[TRAIN]))
     np.testing.assert_allclose(calls[0]["X_val"], scaler.transform(X[VALIDATION]))
     np.testing.assert_array_equal(calls[0]["y_val"], y[VALIDATION])
 
 
-def test_samplers_leave_the_validation_rows_alone(imbalanced):
+def test_steps_before_the_last_are_fitted_alike_for_validation_rows(skewed, calls):
+    X, y = skewed
+    weight = np.linspace(0, 1, len(TRAIN))
+    model = make_pipeline(StandardScaler(), ValidationRecorder())
+    fit_params = {"a": {"standardscaler__sample_weight": weight}}
+    compare({"a": model}, X, y, cv=SPLIT, controls=False, fit_params=fit_params)
+    scaler = StandardScaler().fit(X[TRAIN], sample_weight=weight)
+    np.testing.assert_allclose(calls[0]["X"], scaler.transform(X[TRAIN]))
+    np.testing.assert_allclose(calls[0]["X_val"], scaler.transform(X[VALIDATION]))
+
+
+@pytest.mark.parametrize("routing", [True, False])
+def test_estimators_of_ltlearn_in_pipelines(imbalanced, routing):
+    """Validation rows may be as many as training rows, and more than one thing be routed."""
+    X, y = imbalanced
+    half = [(ROWS[:120], ROWS[120:240], ROWS[240:])]
+    auxiliary = {"X_aux": Whole(X[:40] + 1), "y_aux": Whole(np.repeat(["x", "y"], 20))}
+    direct = GranularClassifier(max_epochs=3, random_state=0)
+    with config_context(enable_metadata_routing=routing):
+        models = {"direct": direct, "scaled": make_pipeline(StandardScaler(), direct)}
+        fit_params = {"scaled": {}}
+        if routing:
+            last = clone(direct).set_fit_request(X_aux=True, y_aux=True)
+            models["scaled"] = make_pipeline(StandardScaler(), last, transform_input=["X_aux"])
+            fit_params["scaled"] = auxiliary
+        options = {"controls": False, "metrics": ["balanced_accuracy"], "fit_params": fit_params}
+        fit_params["direct"] = fit_params["scaled"]
+        results = compare(models, X, y, cv=half, **options)
+    # The network standardizes its inputs itself, so that scaling them changes nothing.
+    assert value_of(results, "scaled", "balanced_accuracy") == value_of(
+        results, "direct", "balanced_accuracy"
+    )
+
+
+def test_a_frozen_estimator_is_measured_as_it_is(imbalanced):
+    X, y = imbalanced
+    model = RandomForestClassifier(5, random_state=3).fit(X[TRAIN], y[TRAIN])
+    results = compare({"a": FrozenEstimator(model)}, X, y, cv=SPLIT, seeds=(1,), controls=False)
+    assert value_of(results, "a", "accuracy") == pytest.approx(model.score(X[TEST], y[TEST]))
+
+
+@pytest.mark.parametrize("routing", [True, False])
+def test_samplers_leave_the_validation_rows_alone(imbalanced, routing):
     X, y = imbalanced
     model = make_imblearn_pipeline(
         StandardScaler(), RandomOverSampler(), HistGradientBoostingClassifier(max_iter=20)
     )
-    results = compare({"a": model}, X, y, cv=SPLIT, controls=["logit_adjustment"])
+    with config_context(enable_metadata_routing=routing):
+        results = compare({"a": model}, X, y, cv=SPLIT, controls=["logit_adjustment"])
     scaler = StandardScaler().fit(X[TRAIN])
     resampled = RandomOverSampler(random_state=0).fit_resample(scaler.transform(X[TRAIN]), y[TRAIN])
     direct = HistGradientBoostingClassifier(max_iter=20, random_state=0)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from ltlearn import GranularClassifier, metrics
+from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import LogitAdjuster, RecalibrationMap, adjust_proba
 from ltlearn.evaluation import tail_report
 from ltlearn.evaluation._bootstrap import (
@@ -236,6 +236,23 @@ def test_classes_that_one_side_lacks(imbalanced):
         X, y = data["X"][rows], data["y"][rows]
         report = tail_report(model, X, y, baseline=model, y_train=data["y_train"][seen])
         assert row(report, "overall")["estimator"] == pytest.approx(np.mean(y == "head"))
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(StandardScaler(), m)])
+@pytest.mark.parametrize("whole", [lambda values: values, Whole])
+def test_as_many_validation_as_training_rows(imbalanced, wrap, whole):
+    """The network standardizes its inputs itself, so that scaling them changes nothing."""
+    data = imbalanced
+    network = GranularClassifier(max_epochs=2, random_state=0)
+    model = wrap(network).fit(data["X_train"], data["y_train"])
+    validation = {"X_val": data["X"][:300], "y_val": data["y"][:300]}
+    report = tail_report(
+        model, **data, **{name: whole(values) for name, values in validation.items()}
+    )
+    plain = network.without_enhancers()
+    validation = {name: Whole(values) for name, values in validation.items()}
+    plain.fit(data["X_train"], data["y_train"], **validation)
+    assert row(report, "overall")["baseline"] == plain.score(data["X"], data["y"])
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(StandardScaler(), m)])
