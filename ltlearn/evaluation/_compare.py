@@ -136,7 +136,8 @@ def compare(
     checkpoint : path-like, default=None
         File to which each finished run is appended, and from which it is read again if nothing
         about it (estimator, parameters, rows, seed, data, metrics) has changed. Delete the file
-        after changing the code of an estimator: code is not compared.
+        after changing the code of an estimator: code is compared of metrics and other functions,
+        not of classes nor of what they call.
     verbose : int, default=0
         Positive: show a progress bar.
 
