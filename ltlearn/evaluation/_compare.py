@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from itertools import product
 from numbers import Integral, Real
 
@@ -42,6 +43,7 @@ _COLUMNS = [
         "estimators": [dict],
         "controls": ["boolean", dict, list, tuple],
         "metrics": [dict, list, tuple, None],
+        "seeds": [Iterable],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "fit_params": [dict, None],
         "n_jobs": [Integral, None],
@@ -167,8 +169,8 @@ def compare(
     Raises
     ------
     ValueError
-        If names are unknown or repeated, a split is not valid, recalibration has no validation
-        rows, or every run failed.
+        If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
+        rows, a split is not valid, recalibration has no validation rows, or every run failed.
 
     See Also
     --------
@@ -200,6 +202,7 @@ def compare(
     measures = choose_measures(metrics, target)
     post_hoc, references = choose_controls(controls, X, estimators[baseline])
     candidates = _name_candidates(estimators, baseline, post_hoc, references)
+    _check_names(fit_params, candidates)
     splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification)
     _check_validation_rows(post_hoc, splits)
 
@@ -269,9 +272,23 @@ def _check_validation_rows(post_hoc, splits):
         )
 
 
+def _check_names(fit_params, candidates):
+    names = [candidate.name for candidate in candidates]
+    unknown = [name for name in fit_params or () if name not in names]
+    if unknown:
+        raise ValueError(f"fit_params names {unknown}, but what is fitted is {names}.")
+
+
 def _resolve(fit_params, name, split):
     params = (fit_params or {}).get(name, {})
-    return params(split) if callable(params) else params
+    params = params(split) if callable(params) else params
+    taken = [key for key in params if key.split("__")[-1] in ("X_val", "y_val")]
+    if taken:
+        raise ValueError(
+            f"fit_params of {name!r} hold {taken}, but validation rows are the same for all "
+            "estimators: give them in cv, as (train, validation, test)."
+        )
+    return params
 
 
 def _run_numbered(number, *args):

@@ -653,6 +653,11 @@ def test_paired_differences_of_a_comparison(skewed):
         ({"cv": [(TRAIN, [-1])]}, "from 0 to 299"),
         ({"cv": []}, "no split"),
         ({"seeds": ()}, "seeds"),
+        ({"seeds": 3}, "'seeds' .*Iterable.* Got 3"),
+        ({"metrics": {"x": "f1_macro"}}, r"'x' must be a function .y_true, y_pred., got 'f1_macro"),
+        ({"fit_params": {"A": {}}}, r"fit_params names .'A'., but what is fitted is .'a', 'mean"),
+        ({"fit_params": {"a": {"X_val": [0]}}}, "fit_params of 'a' hold .'X_val'.*in cv"),
+        ({"fit_params": {"a": lambda split: {"ridge__y_val": [0]}}}, "hold .'ridge__y_val'."),
     ],
 )
 def test_errors_say_what_to_do(skewed, options, message):
