@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
@@ -20,6 +21,7 @@ from ltlearn.evaluation._post_hoc import LOGIT_ADJUSTMENT, apply_post_hoc, recal
 from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
+from ltlearn.metrics._bands import check_same_kind
 from ltlearn.metrics._fitted import find_fitted
 from ltlearn.model_selection import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, validate_params
@@ -106,7 +108,8 @@ def tail_report(
     Raises
     ------
     ValueError
-        If there is no baseline or no bands, or fewer than ten test rows.
+        If there is no baseline or no bands, there are fewer than ten test rows, lengths differ, or
+        labels are strings in one place and numbers in another.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -136,6 +139,9 @@ def tail_report(
     X_val, y_val = (
         values.values if isinstance(values, Whole) else values for values in (X_val, y_val)
     )
+    check_consistent_length(X, y)
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val belong together; pass both or neither.")
     if len(y) < _MIN_ROWS:
         raise ValueError(f"A report needs at least {_MIN_ROWS} test rows, got {len(y)}.")
     bands = _training_bands(estimator, y_train, bin_centers)
@@ -176,7 +182,8 @@ def tail_report(
 
 def _target(y, bands, bin_centers):
     if isinstance(bands, ClassBands):
-        y = np.asarray(y)
+        y = column_or_1d(y, warn=True)
+        check_same_kind(y, bands.classes)
         return Target(y, classes=np.union1d(bands.classes, y))
     return Target(_as_scores(y, bin_centers))
 

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import mean_absolute_error, recall_score
 from sklearn.pipeline import make_pipeline
@@ -442,3 +442,21 @@ def test_what_is_asked_of_the_arguments(skewed, imbalanced):
 
     with pytest.raises(ValueError, match=r"classes that are not in the data.*alien"):
         tail_report(Stranger().fit(None, None), **imbalanced, baseline=Stranger())
+
+
+def test_labels_that_do_not_fit(skewed, imbalanced):
+    data = imbalanced
+    model = LogisticRegression().fit(data["X_train"], data["y_train"])
+    X, y, options = data["X"], data["y"], {"baseline": model, "y_train": data["y_train"]}
+    with pytest.raises(ValueError, match="must all be strings or all be numbers"):
+        tail_report(model, X, np.zeros(len(X), int), **options)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tail_report(model, X, y[1:], **options)
+    flat = tail_report(model, X, y, **options)
+    with pytest.warns(DataConversionWarning):
+        column = tail_report(model, X, y[:, None], **options)
+    assert repr(column) == repr(flat)
+    ridge = Ridge().fit(skewed["X_train"], skewed["y_train"])
+    unlabeled = {name: part for name, part in skewed.items() if name != "y_val"}
+    with pytest.raises(ValueError, match="X_val and y_val belong together"):
+        tail_report(ridge, **unlabeled, baseline=ridge)
