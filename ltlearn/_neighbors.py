@@ -80,16 +80,22 @@ def relation_from_dict(neighbors, classes, auxiliary_classes):
     rows = {name: row for row, name in enumerate(classes.tolist())}
     columns = {name: column for column, name in enumerate(auxiliary_classes.tolist())}
     relation = np.zeros((len(rows), len(columns)), dtype=bool)
+    check_lists(neighbors)
+    for target, names in neighbors.items():
+        _check_known([target], rows, "target classes (in y)")
+        _check_known(names, columns, "auxiliary classes (in y_aux)")
+        relation[rows[target], [columns[name] for name in names]] = True
+    return relation
+
+
+def check_lists(neighbors):
+    """Raise where a dict of neighbors has a single name in place of a list of names."""
     for target, names in neighbors.items():
         if isinstance(names, str) or not np.iterable(names):
             raise ValueError(
                 f"neighbors must map each target class to a list of auxiliary classes; it maps "
                 f"{target!r} to {names!r}."
             )
-        _check_known([target], rows, "target classes (in y)")
-        _check_known(names, columns, "auxiliary classes (in y_aux)")
-        relation[rows[target], [columns[name] for name in names]] = True
-    return relation
 
 
 def relation_to_dict(relation, classes, auxiliary_classes):
