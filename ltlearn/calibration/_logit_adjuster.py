@@ -15,6 +15,8 @@ from ltlearn.calibration._meta import check_training_data, route, take_feature_a
 from ltlearn.calibration._prior import class_totals, prediction_prior, weight_of_last_step
 from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
 
+_ROUNDING = 0.01  # what the sum of probabilities in half precision may be off by
+
 
 @validate_params(
     {
@@ -69,8 +71,8 @@ def adjust_proba(proba, prior, *, tau=1.0):
         )
     if not np.all(prior > 0):
         raise ValueError(f"Every class needs a positive prior, got {prior.tolist()}.")
-    if np.any(proba < 0) or not np.all(np.sum(proba, axis=1) > 0):
-        raise ValueError("Each row of proba must hold probabilities, not all of them 0.")
+    if np.any(proba < 0) or not np.allclose(np.sum(proba, axis=1), 1, atol=_ROUNDING):
+        raise ValueError("Each row of proba must hold probabilities: none negative, with sum 1.")
     with np.errstate(divide="ignore"):
         log_proba = np.log(proba)
     return softmax(log_proba - tau * np.log(prior), axis=1)
