@@ -203,6 +203,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         The relation used: every target class with the list of its auxiliary neighbors.
     temperature_ : float
         What the logits are divided by; 1.0 without ``calibrate_temperature``.
+    prediction_prior_ : ndarray of shape (n_classes,)
+        Class shares that probabilities refer to: those of ``prior``, times the class weights.
 
     See Also
     --------
@@ -413,6 +415,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
         self._log_balance = (self.logit_adjustment - 1) * self._log_share
+        self._trained_class_weights = self._class_weights()
 
         valid = None if valid is None else self._data(valid)
         net = self._train(
@@ -500,6 +503,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             label_smoothing=0.0,
             class_weight=None,
         )
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        class_weights = self._trained_class_weights[: len(self.classes_)]
+        shares = np.exp(self._log_prior()) * class_weights
+        return shares / shares.sum()
 
     def _adjusted_logits(self, X):
         logits = self._outputs(self._validate_X(X))[:, : len(self.classes_)]
@@ -677,7 +687,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             X = np.concatenate([X, auxiliary.X])
         weight = None
         if train.weight is not None or self.class_weight is not None:
-            weight = self._class_weights()[label]
+            weight = self._trained_class_weights[label]
             if train.weight is not None:
                 weight[: len(train.y)] *= train.weight
         data = self._data(Rows(X, label, weight), training=True)

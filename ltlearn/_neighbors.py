@@ -99,12 +99,8 @@ def relation_from_dict(neighbors, classes, auxiliary_classes):
     rows = {name: row for row, name in enumerate(classes.tolist())}
     columns = {name: column for column, name in enumerate(auxiliary_classes.tolist())}
     relation = np.zeros((len(rows), len(columns)), dtype=bool)
+    check_lists(neighbors)
     for target, names in neighbors.items():
-        if isinstance(names, str) or not np.iterable(names):
-            raise ValueError(
-                f"neighbors must map each target class to a list of auxiliary classes; it maps "
-                f"{target!r} to {names!r}."
-            )
         unknown = [name for name in names if not _is_in(name, columns)]
         if unknown:
             raise ValueError(
@@ -122,6 +118,16 @@ def relation_from_dict(neighbors, classes, auxiliary_classes):
             stacklevel=2,
         )
     return relation
+
+
+def check_lists(neighbors):
+    """Raise where a dict of neighbors has a single name in place of a list of names."""
+    for target, names in neighbors.items():
+        if isinstance(names, str) or not np.iterable(names):
+            raise ValueError(
+                f"neighbors must map each target class to a list of auxiliary classes; it maps "
+                f"{target!r} to {names!r}."
+            )
 
 
 def relation_to_dict(relation, classes, auxiliary_classes):

@@ -94,7 +94,9 @@ def fitted_estimators():
 
 @pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)
 def test_fitted_attributes_are_those_documented(estimator):
-    fitted = {name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")}
+    properties = [n for n, v in inspect.getmembers(type(estimator)) if isinstance(v, property)]
+    names = [*vars(estimator), *properties]
+    fitted = {name for name in names if name.endswith("_") and not name.startswith("_")}
     in_docstring = set(names_of(ClassDoc(type(estimator))["Attributes"]))
     conditional = {"feature_names_in_"}
     assert fitted - conditional == in_docstring - conditional

@@ -5,13 +5,17 @@ from numbers import Real
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, column_or_1d, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
+from ltlearn.calibration._prior import class_totals, prediction_prior, weight_of_last_step
 from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
+
+_ROUNDING = 0.01  # what the sum of probabilities in half precision may be off by
 
 
 @validate_params(
@@ -67,8 +71,8 @@ def adjust_proba(proba, prior, *, tau=1.0):
         )
     if not np.all(prior > 0):
         raise ValueError(f"Every class needs a positive prior, got {prior.tolist()}.")
-    if np.any(proba < 0) or not np.all(np.sum(proba, axis=1) > 0):
-        raise ValueError("Each row of proba must hold probabilities, not all of them 0.")
+    if np.any(proba < 0) or not np.allclose(np.sum(proba, axis=1), 1, atol=_ROUNDING):
+        raise ValueError("Each row of proba must hold probabilities: none negative, with sum 1.")
     with np.errstate(divide="ignore"):
         log_proba = np.log(proba)
     return softmax(log_proba - tau * np.log(prior), axis=1)
@@ -79,6 +83,9 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Dividing the predicted probabilities by the class prior [1]_ lifts rare classes after training,
     at no cost; what it gains is the least that a method for long-tailed classes has to gain.
+
+    The prior is that to which the probabilities refer, see ``class_prior_``. A classifier trained
+    to be balanced is therefore left as it is by ``tau=1``.
 
     Parameters
     ----------
@@ -97,7 +104,13 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     class_counts_ : ndarray of shape (n_classes,)
         Number of training samples of each class.
     class_prior_ : ndarray of shape (n_classes,)
-        Share of each class in the total sample weight.
+        Class shares that the probabilities of ``estimator_`` refer to: its own
+        ``prediction_prior_``, where it has one as :class:`~ltlearn.GranularClassifier` does; else
+        the share of each class in the total sample weight, times its ``class_weight`` (all equal
+        for ``"balanced"``). Of a pipeline the last step counts. That a resampler or any other
+        estimator balances classes cannot be seen: adjust inside the pipeline, after the resampler.
+    prediction_prior_ : ndarray of shape (n_classes,)
+        Class shares that the adjusted probabilities refer to.
     n_features_in_ : int
         Number of features, if ``estimator_`` has it.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -145,9 +158,11 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights for the classifier and the class prior: a classifier trained with
-            balancing weights has a flat prior to begin with.
+            balancing weights has a flat prior to begin with. For a ``FrozenEstimator``, those
+            that it was trained with.
         **fit_params : dict
-            Passed, or with metadata routing routed, to ``estimator.fit``.
+            Passed, or with metadata routing routed, to ``estimator.fit``. Weights that reach the
+            classifier at the end of a pipeline this way count in the class prior, too.
 
         Returns
         -------
@@ -167,18 +182,24 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
         self.classes_ = self.estimator_.classes_
-        seen, codes = np.unique(y, return_inverse=True)
-        counts = np.bincount(codes)
-        totals = counts if sample_weight is None else np.bincount(codes, weights=sample_weight)
+        if not isinstance(self.estimator, FrozenEstimator):
+            sample_weight = weight_of_last_step(self.estimator, routed.estimator.fit)
+        seen, counts = np.unique(y, return_counts=True)
+        totals = class_totals(y, seen, sample_weight)
         if not (np.array_equal(seen, self.classes_) and np.all(totals > 0)):
             raise ValueError(
                 "y needs samples of positive weight from exactly the classes that the classifier "
                 f"predicts, {self.classes_.tolist()}, so that each of them has a prior."
             )
         self.class_counts_ = counts
-        self.class_prior_ = totals / np.sum(totals)
+        self.class_prior_ = prediction_prior(self.estimator_, self.classes_, totals)
         take_feature_attributes(self)
         return self
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        return adjust_proba([self.class_prior_], self.class_prior_, tau=self.tau)[0]
 
     def predict_proba(self, X):
         """Adjusted class probabilities.

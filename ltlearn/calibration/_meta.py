@@ -1,5 +1,6 @@
 """What both meta-estimators share: checking, routing and handing on what ``fit`` is given."""
 
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch, check_array, column_or_1d, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import has_fit_parameter
@@ -26,7 +27,7 @@ def route(meta_estimator, sample_weight, fit_params):
     """Fit parameters of the wrapped estimator and, for a router with a splitter, of that."""
     if _routing_enabled():
         return process_routing(meta_estimator, "fit", sample_weight=sample_weight, **fit_params)
-    if sample_weight is not None:
+    if sample_weight is not None and not isinstance(meta_estimator.estimator, FrozenEstimator):
         if not has_fit_parameter(meta_estimator.estimator, "sample_weight"):
             raise TypeError(
                 f"{type(meta_estimator.estimator).__name__} does not take sample_weight in fit. "

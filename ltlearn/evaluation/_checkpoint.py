@@ -4,8 +4,10 @@ import hashlib
 import json
 from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType
 
 import joblib
+from sklearn.frozen import FrozenEstimator
 
 
 class Checkpoint:
@@ -54,30 +56,45 @@ class Checkpoint:
 def fingerprint(*parts):
     """Return a hash that is the same in every session for equal arguments.
 
-    Estimators count by class and parameters, torch modules by structure and weights, functions
-    by name, everything else by content.
+    Estimators count by class and parameters, frozen ones also by what they have learned, torch
+    modules by structure and weights, functions by name, code and what they enclose, everything
+    else by content.
     """
     return hashlib.sha256(repr([_describe(part) for part in parts]).encode()).hexdigest()
 
 
-def _describe(value):
+def _describe(value, fitted=False):
+    """Nested lists and tuples of strings; with ``fitted``, all attributes of estimators count."""
+    describe = partial(_describe, fitted=fitted)
     if value is None or isinstance(value, (str, bytes, int, float)):
         return repr(value)
     if isinstance(value, dict):
-        return sorted((repr(key), _describe(item)) for key, item in value.items())
+        return sorted((repr(key), describe(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return [_describe(item) for item in value]
+        return [describe(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(map(repr, value))
     if isinstance(value, partial):
-        return _describe((value.func, value.args, value.keywords))
+        return describe((value.func, value.args, value.keywords))
+    if isinstance(value, FunctionType):
+        enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
+        enclosed = [item for item in enclosed if item is not value]
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        return _name(value), describe([value.__code__, defaults, enclosed])
+    if isinstance(value, CodeType):
+        return describe([value.co_code, value.co_names, value.co_consts])
     if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
+        return _name(value)
+    name = _name(type(value))
     if hasattr(value, "get_params"):
-        return name, _describe(value.get_params(deep=False))
+        fitted = fitted or isinstance(value, FrozenEstimator)
+        return name, _describe(vars(value) if fitted else value.get_params(deep=False), fitted)
     if hasattr(value, "state_dict"):
-        return name, repr(value), _describe(dict(value.state_dict()))
+        return name, repr(value), describe(dict(value.state_dict()))
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     return name, joblib.hash(value)
+
+
+def _name(value):
+    return f"{value.__module__}.{value.__qualname__}"

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from itertools import product
 from numbers import Integral, Real
 
@@ -42,6 +43,7 @@ _COLUMNS = [
         "estimators": [dict],
         "controls": ["boolean", dict, list, tuple],
         "metrics": [dict, list, tuple, None],
+        "seeds": [Iterable],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "fit_params": [dict, None],
         "n_jobs": [Integral, None],
@@ -107,7 +109,9 @@ def compare(
         For classification
 
         - ``"logit_adjustment"``: the baseline's probabilities passed through
-          :func:`~ltlearn.calibration.adjust_proba`; no refit;
+          :func:`~ltlearn.calibration.adjust_proba` with the prior that they refer to, as
+          :class:`~ltlearn.calibration.LogitAdjuster` finds it; no refit. It equals a baseline that
+          is balanced already, such as a :class:`~ltlearn.GranularClassifier` by default;
         - ``"logistic"``, ``"logistic_balanced"``: standardized logistic regression, plain (also
           with logit adjustment) and with balanced class weights;
         - ``"nearest_mean"``: nearest class mean of standardized features;
@@ -134,7 +138,8 @@ def compare(
     checkpoint : path-like, default=None
         File to which each finished run is appended, and from which it is read again if nothing
         about it (estimator, parameters, rows, seed, data, metrics) has changed. Delete the file
-        after changing the code of an estimator: code is not compared.
+        after changing the code of an estimator: code is compared of metrics and other functions,
+        not of classes nor of what they call.
     verbose : int, default=0
         Positive: show a progress bar.
 
@@ -164,8 +169,8 @@ def compare(
     Raises
     ------
     ValueError
-        If names are unknown or repeated, a split is not valid, recalibration has no validation
-        rows, or every run failed.
+        If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
+        rows, a split is not valid, recalibration has no validation rows, or every run failed.
 
     See Also
     --------
@@ -197,6 +202,7 @@ def compare(
     measures = choose_measures(metrics, target)
     post_hoc, references = choose_controls(controls, X, estimators[baseline])
     candidates = _name_candidates(estimators, baseline, post_hoc, references)
+    _check_names(fit_params, candidates)
     splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification)
     _check_validation_rows(post_hoc, splits)
 
@@ -266,9 +272,23 @@ def _check_validation_rows(post_hoc, splits):
         )
 
 
+def _check_names(fit_params, candidates):
+    names = [candidate.name for candidate in candidates]
+    unknown = [name for name in fit_params or () if name not in names]
+    if unknown:
+        raise ValueError(f"fit_params names {unknown}, but what is fitted is {names}.")
+
+
 def _resolve(fit_params, name, split):
     params = (fit_params or {}).get(name, {})
-    return params(split) if callable(params) else params
+    params = params(split) if callable(params) else params
+    taken = [key for key in params if key.split("__")[-1] in ("X_val", "y_val")]
+    if taken:
+        raise ValueError(
+            f"fit_params of {name!r} hold {taken}, but validation rows are the same for all "
+            "estimators: give them in cv, as (train, validation, test)."
+        )
+    return params
 
 
 def _run_numbered(number, *args):

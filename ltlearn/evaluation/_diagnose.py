@@ -105,7 +105,8 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
         Training labels: classes, scores, or score distributions.
     task : {"regression", "classification"}, default=None
         None takes strings and booleans for classes, numbers with fractions for scores, and
-        whole numbers for classes if there are at least ten samples per distinct one.
+        whole numbers for classes if there are at least ten samples per distinct one. Score
+        distributions are always regression.
     validation_fraction : float, default=0.1
         Share of the samples that you would set aside for validation.
     bin_centers : array-like of shape (n_bins,), default=None
@@ -119,7 +120,7 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     Raises
     ------
     ValueError
-        If ``y`` is empty, not finite, or has a shape that fits no task.
+        If ``y`` is empty, not finite, or has a shape that fits no task, or not this one.
 
     See Also
     --------
@@ -140,6 +141,11 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     if len(y) == 0:
         raise ValueError("y is empty: at least one label is needed.")
     if y.ndim == 2 and y.shape[1] > 1:
+        if task == "classification":
+            raise ValueError(
+                f"y has {y.shape[1]} columns, which are score distributions: for classes pass one "
+                "label per sample, such as y.argmax(axis=1)."
+            )
         scores = expected_score(y, bin_centers=bin_centers)
         return _diagnose_scores(scores, validation_fraction, n_bins=y.shape[1])
     y = column_or_1d(y)
@@ -349,7 +355,10 @@ def _advise_classes(bands, classes):
         "sample_weight=class_weights(y)."
     )
     yield "Splits that keep rare classes in training: RareClassStratifiedKFold."
-    yield "Control to beat: LogitAdjuster(model), which changes predictions only."
+    yield (
+        "Control to beat: LogitAdjuster(model) around a classifier trained without class weights, "
+        "which changes predictions only."
+    )
 
 
 def _enumerate(items, limit):

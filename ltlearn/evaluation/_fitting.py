@@ -8,12 +8,16 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from ltlearn._whole import Whole
+from ltlearn.utils._compat import _routing_enabled
+
 
 def seeded_clone(estimator, seed):
     """Clone with every ``random_state``, nested ones included, set to ``seed``."""
     model = clone(estimator)
     names = (name for name in model.get_params() if name.split("__")[-1] == "random_state")
-    return model.set_params(**dict.fromkeys(names, seed))
+    model.set_params(**dict.fromkeys(names, seed))  # a FrozenEstimator's returns None
+    return model
 
 
 def last_step(estimator):
@@ -37,12 +41,13 @@ def fit(model, X, y, X_val, y_val, params):
     """Fit ``model``, handing it the validation rows if it can use any.
 
     In a pipeline the validation rows pass through the steps before the last one, fitted on
-    the training rows alone.
+    the training rows alone. (``transform_input`` could do that, but not behind a resampler.)
 
     Parameters
     ----------
     model : estimator
-        Fitted in place.
+        Fitted in place. With metadata routing its last step is made to request the validation
+        rows.
     X, y : array-like of n_samples rows
     X_val, y_val : array-like of n_validation rows, or None
     params : dict
@@ -54,13 +59,22 @@ def fit(model, X, y, X_val, y_val, params):
     """
     if X_val is None or not uses_validation(model):
         return model.fit(X, y, **params)
-    if not isinstance(model, Pipeline) or "X_val" in (
-        getattr(model, "transform_input", None) or ()
-    ):
-        return model.fit(X, y, X_val=X_val, y_val=y_val, **params)
-    name = model.steps[-1][0]
-    head = clone(model).set_params(**{name: "passthrough"}).fit(X, y)
-    validation = {f"{name}__X_val": head.transform(X_val), f"{name}__y_val": y_val}
+    prefix, last = "", last_step(model)
+    if isinstance(model, Pipeline):
+        name = model.steps[-1][0]
+        head = clone(model).set_params(**{name: "passthrough"})
+        if _routing_enabled():
+            of_head = head.get_metadata_routing().consumes("fit", params)
+            last.set_fit_request(X_val=True, y_val=True)
+            transformed = [name for name in model.transform_input or () if name != "X_val"]
+            model.set_params(transform_input=transformed)
+        else:
+            prefix = f"{name}__"
+            of_head = [name for name in params if not name.startswith(prefix)]
+        X_val = head.fit(X, y, **{name: params[name] for name in of_head}).transform(X_val)
+    validation = {f"{prefix}X_val": X_val, f"{prefix}y_val": y_val}
+    if any(parent.__module__.startswith("ltlearn.") for parent in type(last).__mro__):
+        validation = {name: Whole(values) for name, values in validation.items()}
     return model.fit(X, y, **validation, **params)
 
 

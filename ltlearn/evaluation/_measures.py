@@ -75,6 +75,11 @@ def choose_measures(names, target):
     if names is None:
         return available
     if isinstance(names, dict):
+        for name, function in names.items():
+            if not callable(function):
+                raise ValueError(
+                    f"The metric {name!r} must be a function (y_true, y_pred), got {function!r}."
+                )
         return {name: partial(_custom, function) for name, function in names.items()}
     unknown = [name for name in names if name not in available]
     if unknown:

@@ -119,7 +119,10 @@ def _predict_probabilities(model, X, classes):
     unknown = np.setdiff1d(model.classes_, classes)
     if len(unknown):
         raise ValueError(f"The model predicts classes that are not in the data: {list(unknown)}.")
-    known = model.predict_proba(X)
+    known = np.asarray(model.predict_proba(X))
+    if known.dtype == np.float32:  # whose rows do not quite sum to 1 in float64
+        known = known.astype(np.float64)
+        known /= known.sum(axis=1, keepdims=True)
     probabilities = np.zeros((len(known), len(classes)))
     probabilities[:, np.searchsorted(classes, model.classes_)] = known
     return probabilities

@@ -24,7 +24,7 @@ def apply_post_hoc(method, outcome, validation, prior):
         Validation predictions of the same estimator, on which recalibrations are fitted; that
         there may be too few is for the caller to say.
     prior : ndarray of shape (n_classes,)
-        Share of each class in the training labels, for logit adjustment.
+        Class shares that the probabilities refer to, for logit adjustment.
 
     Returns
     -------
@@ -43,14 +43,10 @@ def recalibrate(method, held_out_predictions, held_out_y, predictions):
         return RecalibrationMap(method).fit(held_out_predictions, held_out_y).predict(predictions)
 
 
-def class_prior(y, classes):
-    """Share of each of ``classes`` in the labels ``y``."""
-    return np.array([np.mean(y == label) for label in classes])
-
-
 def _adjust_logits(outcome, prior):
     seen = prior > 0
-    probabilities = np.zeros_like(outcome.probabilities)
-    probabilities[:, seen] = adjust_proba(outcome.probabilities[:, seen], prior[seen])
+    probabilities = np.where(seen, outcome.probabilities, 0.0)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    probabilities[:, seen] = adjust_proba(probabilities[:, seen], prior[seen])
     y_pred = outcome.classes[probabilities.argmax(axis=1)]
     return replace(outcome, y_pred=y_pred, probabilities=probabilities)

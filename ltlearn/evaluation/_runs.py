@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ltlearn.calibration._prior import class_totals, prediction_prior, weight_of_last_step
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict
-from ltlearn.evaluation._post_hoc import apply_post_hoc, class_prior
+from ltlearn.evaluation._post_hoc import apply_post_hoc
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
@@ -122,7 +123,11 @@ def _measure(job, X, target, measures):
     outcomes = [predict(model, X_test, target, split.test)]
     if candidate.post_hoc:
         validation = None if X_val is None else predict(model, X_val, target, split.validation)
-        prior = None if target.classes is None else class_prior(y_train, target.classes)
+        prior = None
+        if target.classes is not None:
+            weight = weight_of_last_step(model, params)
+            totals = class_totals(y_train, target.classes, weight)
+            prior = prediction_prior(model, target.classes, totals)
         outcomes += [
             apply_post_hoc(method, outcomes[0], validation, prior) for method in candidate.post_hoc
         ]

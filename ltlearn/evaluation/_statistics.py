@@ -122,13 +122,7 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
     """
     pd = import_optional_dependency("pandas", "evaluation")
     baseline = _resolve_baseline(results, baseline)
-    directions = GREATER_IS_BETTER | (greater_is_better or {})
-    unknown = sorted(set(results["metric"]) - set(directions))
-    if unknown:
-        raise ValueError(
-            f"Is a greater {', '.join(unknown)} better? Say so with greater_is_better="
-            f"{{{unknown[0]!r}: True}}, or False."
-        )
+    directions = _directions(results["metric"], greater_is_better)
     several_splits = results["split"].nunique() > 1
     rows = []
     for (metric, band), group in results.groupby(["metric", "band"], sort=False):
@@ -215,7 +209,7 @@ def holm(p_values):
     return adjusted
 
 
-def frontier(results, *, overall=None, tail=None):
+def frontier(results, *, overall=None, tail=None, greater_is_better=None):
     """Which estimators trade overall against tail error best.
 
     An estimator is on the frontier if no other is at least as good on both and better on one,
@@ -229,6 +223,8 @@ def frontier(results, *, overall=None, tail=None):
     overall, tail : str or tuple (metric, band), default=None
         The two quantities; a name alone means its ``"overall"`` (for ``tail``: its ``"few"``)
         band. By default MAE or, for classes, accuracy.
+    greater_is_better : dict of str to bool, default=None
+        Direction of metrics of your own.
 
     Returns
     -------
@@ -253,8 +249,10 @@ def frontier(results, *, overall=None, tail=None):
     1     mixup  estimator      1.1   3.0         True
     2   weights  estimator      1.2   3.5        False
     """
-    overall, overall_cost = _mean_and_cost(results, *as_quantity(results, overall, "overall"))
-    tail, tail_cost = _mean_and_cost(results, *as_quantity(results, tail, "few"))
+    overall = as_quantity(results, overall, "overall")
+    tail = as_quantity(results, tail, "few")
+    overall, overall_cost = _mean_and_cost(results, *overall, greater_is_better)
+    tail, tail_cost = _mean_and_cost(results, *tail, greater_is_better)
     names = overall.index.intersection(tail.index, sort=False)
     costs = np.column_stack([overall_cost[names], tail_cost[names]])
     kinds = results.drop_duplicates("estimator").set_index("estimator")["kind"]
@@ -270,25 +268,33 @@ def as_quantity(results, quantity, band):
     return (quantity, band) if isinstance(quantity, str) else tuple(quantity)
 
 
-def _mean_and_cost(results, metric, band):
+def _mean_and_cost(results, metric, band, greater_is_better):
     """Mean of a metric in a band by estimator, and the same as something to minimize."""
-    if metric not in GREATER_IS_BETTER:
-        raise ValueError(
-            f"It is not known whether a greater {metric} is better; choose one of "
-            f"{list(GREATER_IS_BETTER)}."
-        )
     rows = results[(results["metric"] == metric) & (results["band"] == band)]
     mean = rows.groupby("estimator", sort=False)["value"].mean().dropna()
     if mean.empty:
+        held = results[["metric", "band"]].drop_duplicates().itertuples(index=False, name=None)
         raise ValueError(
-            f"The results hold no {metric} in the band {band!r}; choose another band, such as "
-            "tail=('mae', '80-100')."
+            f"The results hold no {metric} in the band {band!r}: choose overall and tail among "
+            f"{list(held)}."
         )
-    return mean, _cost(mean, GREATER_IS_BETTER[metric])
+    return mean, _cost(mean, _directions([metric], greater_is_better)[metric])
 
 
 def _is_dominated(cost, costs):
     return bool(np.any(np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)))
+
+
+def _directions(metrics, greater_is_better):
+    """Whether a greater value is better, for the built-in metrics and all of ``metrics``."""
+    directions = GREATER_IS_BETTER | (greater_is_better or {})
+    unknown = sorted(set(metrics) - set(directions))
+    if unknown:
+        raise ValueError(
+            f"Is a greater {', '.join(unknown)} better? Say so with greater_is_better="
+            f"{{{unknown[0]!r}: True}}, or False."
+        )
+    return directions
 
 
 def _resolve_baseline(results, baseline):
@@ -296,7 +302,7 @@ def _resolve_baseline(results, baseline):
     if baseline is None:
         return names[0]
     if baseline not in names:
-        raise ValueError(f"No estimator is named {baseline!r}; there are {', '.join(names)}.")
+        raise ValueError(f"No estimator is named {baseline!r}; there are {names.tolist()}.")
     return baseline
 
 

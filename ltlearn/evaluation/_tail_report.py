@@ -8,9 +8,12 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
+from ltlearn._whole import Whole
+from ltlearn.calibration._prior import prediction_prior
 from ltlearn.evaluation._bootstrap import bootstrap, class_mean_by_model, interval, mean_by_model
 from ltlearn.evaluation._fitting import fit, last_step
 from ltlearn.evaluation._outcomes import Target, predict
@@ -18,11 +21,13 @@ from ltlearn.evaluation._post_hoc import LOGIT_ADJUSTMENT, apply_post_hoc, recal
 from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
+from ltlearn.metrics._bands import check_same_kind
 from ltlearn.metrics._fitted import find_fitted
 from ltlearn.model_selection import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, validate_params
 
 _MIN_ROWS = 10
+_BALANCED = 1e-6  # difference of class shares
 _CROSS_FITTING_FOLDS = 5
 _ENOUGH_TO_RECALIBRATE = 200
 
@@ -59,10 +64,11 @@ def tail_report(
 
     The control shows what costs nothing: the baseline's predictions stretched about their mean
     (:class:`~ltlearn.calibration.RecalibrationMap`), or its probabilities adjusted for the class
-    prior (:func:`~ltlearn.calibration.adjust_proba`). The stretch is fitted to the validation
-    rows. Without those it is cross-fitted: the predictions of each fifth of the test rows are
-    stretched by a map fitted to the other four fifths, so that no row is scored by a map that has
-    seen it. The map then still knows the test distribution, which favors the control: an
+    prior that they refer to (:class:`~ltlearn.calibration.LogitAdjuster`), unless that is balanced
+    already, as for a :class:`~ltlearn.GranularClassifier` by default. The stretch is fitted to the
+    validation rows. Without those it is cross-fitted: the predictions of each fifth of the test
+    rows are stretched by a map fitted to the other four fifths, so that no row is scored by a map
+    that has seen it. The map then still knows the test distribution, which favors the control: an
     estimator that beats it has done so against the odds.
 
     Intervals are percentile bootstrap intervals over test rows, all models on the same resampled
@@ -102,7 +108,8 @@ def tail_report(
     Raises
     ------
     ValueError
-        If there is no baseline or no bands, or fewer than ten test rows.
+        If there is no baseline or no bands, there are fewer than ten test rows, lengths differ, or
+        labels are strings in one place and numbers in another.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -129,6 +136,12 @@ def tail_report(
     overall; better than the stretch control in both.
     """
     check_is_fitted(estimator)
+    X_val, y_val = (
+        values.values if isinstance(values, Whole) else values for values in (X_val, y_val)
+    )
+    check_consistent_length(X, y)
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val belong together; pass both or neither.")
     if len(y) < _MIN_ROWS:
         raise ValueError(f"A report needs at least {_MIN_ROWS} test rows, got {len(y)}.")
     bands = _training_bands(estimator, y_train, bin_centers)
@@ -147,9 +160,16 @@ def tail_report(
         notes.append(note)
     elif outcomes["baseline"].probabilities is not None:
         counts = dict(zip(bands.classes, bands.class_counts, strict=True))
-        prior = np.array([counts.get(label, 0) for label in target.classes]) / sum(counts.values())
-        adjusted = apply_post_hoc(LOGIT_ADJUSTMENT, outcomes["baseline"], None, prior)
-        outcomes[f"baseline + {LOGIT_ADJUSTMENT}"] = adjusted
+        totals = np.array([counts.get(label, 0) for label in target.classes])
+        prior = prediction_prior(baseline, target.classes, totals)
+        if np.ptp(prior[prior > 0]) < _BALANCED:
+            notes.append(
+                "The baseline's probabilities refer to balanced classes already, so logit "
+                "adjustment is no control."
+            )
+        else:
+            adjusted = apply_post_hoc(LOGIT_ADJUSTMENT, outcomes["baseline"], None, prior)
+            outcomes[f"baseline + {LOGIT_ADJUSTMENT}"] = adjusted
     rng = np.random.default_rng(random_state)
     metric = "mae" if target.classes is None else "accuracy"
     results = tuple(
@@ -162,7 +182,8 @@ def tail_report(
 
 def _target(y, bands, bin_centers):
     if isinstance(bands, ClassBands):
-        y = np.asarray(y)
+        y = column_or_1d(y, warn=True)
+        check_same_kind(y, bands.classes)
         return Target(y, classes=np.union1d(bands.classes, y))
     return Target(_as_scores(y, bin_centers))
 

@@ -361,13 +361,29 @@ class ClassBands:
         -------
         codes : ndarray of shape (n_samples,)
             Index into ``names``.
+
+        Raises
+        ------
+        ValueError
+            When labels are strings and classes numbers, or the other way round.
         """
         y = column_or_1d(y)
+        check_same_kind(y, self.classes)
         position = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         return np.where(self.classes[position] == y, self._codes[position], _FEW)
 
     def __repr__(self):
         return f"{type(self).__name__}(counts={self.counts})"
+
+
+def check_same_kind(y, classes):
+    """Raise where some labels are strings and others numbers, which are never equal."""
+    labels, classes = y.tolist(), classes.tolist()
+    if len({isinstance(label, str) for label in (*labels, *classes)}) > 1:
+        raise ValueError(
+            "Labels and classes must all be strings or all be numbers: got labels such as "
+            f"{labels[0]!r} for classes such as {classes[0]!r}."
+        )
 
 
 def warn_about_empty_bands(names, stacklevel):

@@ -8,7 +8,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
-from ltlearn.metrics._bands import ClassBands, warn_about_empty_bands
+from ltlearn.metrics._bands import ClassBands, check_same_kind, warn_about_empty_bands
 from ltlearn.metrics._scores import check_weights
 from ltlearn.utils._compat import Interval, validate_params
 
@@ -177,7 +177,8 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
     Raises
     ------
     ValueError
-        When the number of labels and of columns differ, or a probability is outside [0, 1].
+        When the number of labels and of columns differ, a probability is outside [0, 1], or
+        labels are strings in one place and numbers in the other.
 
     References
     ----------
@@ -191,6 +192,15 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
     >>> expected_calibration_error([0, 0, 1, 1], y_proba)
     0.25
     """
+    confidence, correct, bins = binned_confidence(y_true, y_proba, n_bins, labels)
+    weights = check_weights(sample_weight, confidence)
+    # (n_b / n) |accuracy_b - confidence_b| = |sum over bin b of (correct - confidence)| / n
+    gaps = np.bincount(bins, weights=weights * (correct - confidence))
+    return float(np.sum(np.abs(gaps)) / np.sum(weights))
+
+
+def binned_confidence(y_true, y_proba, n_bins, labels):
+    """Largest probability of each sample, whether its class is the true one, and its bin."""
     y_true = column_or_1d(y_true)
     proba = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
     check_consistent_length(y_true, proba)
@@ -204,10 +214,8 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
             f"y_proba has {proba.shape[1]} columns for {len(labels)} classes; pass labels= with "
             "the class of each column."
         )
-    weights = check_weights(sample_weight, proba)
+    check_same_kind(y_true, labels)
     confidence = np.max(proba, axis=1)
     correct = labels[np.argmax(proba, axis=1)] == y_true
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
-    # (n_b / n) |accuracy_b - confidence_b| = |sum over bin b of (correct - confidence)| / n
-    gaps = np.bincount(bins, weights=weights * (correct - confidence))
-    return float(np.sum(np.abs(gaps)) / np.sum(weights))
+    return confidence, correct, bins

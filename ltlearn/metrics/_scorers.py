@@ -136,7 +136,7 @@ def make_band_scorer(metric, band="few", *, bands=None):
     metric : {"mae", "mse", "gmean_error", "accuracy"}
         As in :func:`shot_errors` and :func:`shot_accuracy`. Errors are negated.
     band : str, default="few"
-        Name of the band.
+        Name of the band; without ``bands``, ``"many"``, ``"medium"`` or ``"few"``.
     bands : LabelBands or ClassBands, default=None
         Bands of the training labels. None takes those of the fitted estimator.
 
@@ -151,7 +151,7 @@ def make_band_scorer(metric, band="few", *, bands=None):
     Raises
     ------
     ValueError
-        When ``bands`` has no such band or is of the wrong kind for ``metric``.
+        When there is no such band or ``bands`` is of the wrong kind for ``metric``.
 
     Notes
     -----
@@ -180,8 +180,9 @@ def make_band_scorer(metric, band="few", *, bands=None):
         expected = ClassBands if metric == "accuracy" else LabelBands
         if not isinstance(bands, expected):
             raise ValueError(f"{metric} needs {expected.__name__}, got {type(bands).__name__}.")
-        if band not in bands.names:
-            raise ValueError(f"There is no band {band!r} among {bands.names}.")
+    names = SHOT_NAMES if bands is None else bands.names
+    if band not in names:
+        raise ValueError(f"There is no band {band!r} among {names}.")
     return _BandScorer(metric, band, bands)
 
 

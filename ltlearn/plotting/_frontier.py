@@ -50,7 +50,16 @@ class FrontierDisplay:
         self.tail_name = tail_name
 
     @classmethod
-    def from_results(cls, results, *, overall=None, tail=None, exclude=("mean", "median"), ax=None):
+    def from_results(
+        cls,
+        results,
+        *,
+        overall=None,
+        tail=None,
+        greater_is_better=None,
+        exclude=("mean", "median"),
+        ax=None,
+    ):
         """Plot the results of a comparison.
 
         Parameters
@@ -59,6 +68,8 @@ class FrontierDisplay:
             What :func:`~ltlearn.evaluation.compare` returns.
         overall, tail : str or tuple (metric, band), default=None
             As in :func:`~ltlearn.evaluation.frontier`.
+        greater_is_better : dict of str to bool, default=None
+            Direction of metrics of your own.
         exclude : sequence of str, default=("mean", "median")
             Estimators and controls to leave out; constant predictions are so far off that they
             would squeeze all others into a corner.
@@ -72,8 +83,9 @@ class FrontierDisplay:
         results = results[~results["estimator"].isin(exclude)]
         overall = as_quantity(results, overall, "overall")
         tail = as_quantity(results, tail, "few")
+        options = {"overall": overall, "tail": tail, "greater_is_better": greater_is_better}
         return cls(
-            table=frontier(results, overall=overall, tail=tail),
+            table=frontier(results, **options),
             overall_name=" ".join(overall),
             tail_name=" ".join(tail),
         ).plot(ax=ax)

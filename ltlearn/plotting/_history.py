@@ -60,7 +60,7 @@ class TrainingHistoryDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no ``history_``.
+            If the estimator has no ``history_``, or that lacks one of the terms.
         """
         fitted = find_fitted(estimator, "history_")
         if fitted is None:
@@ -83,11 +83,19 @@ class TrainingHistoryDisplay:
         Returns
         -------
         TrainingHistoryDisplay
+
+        Raises
+        ------
+        ValueError
+            If the history lacks one of the terms.
         """
         history = list(history)
+        names = dict.fromkeys(name for row in history for name in row)
         if terms is None:
-            names = dict.fromkeys(name for row in history for name in row)
             terms = [name for name in names if _is_loss(name)]
+        unknown = [name for name in terms if name not in names]
+        if unknown:
+            raise ValueError(f"The history has no {unknown}; there are {list(names)}.")
         stages = []
         for row in history:
             stage = row.get("stage", "fit")

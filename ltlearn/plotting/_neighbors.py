@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ltlearn._neighbors import check_lists
 from ltlearn.metrics._fitted import find_fitted
 from ltlearn.plotting._style import new_axes
 
@@ -55,7 +56,7 @@ class NeighborDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no ``neighbors_``.
+            If the estimator has no ``neighbors_``, or was fitted without auxiliary classes.
         """
         fitted = find_fitted(estimator, "neighbors_", "classes_", "auxiliary_classes_")
         if fitted is None:
@@ -74,7 +75,8 @@ class NeighborDisplay:
         Parameters
         ----------
         neighbors : dict or array-like of shape (n_targets, n_auxiliary)
-            Target class to list of auxiliary classes; or a boolean matrix, or similarities.
+            Target class to list of auxiliary classes; or a boolean matrix, or similarities. The
+            rows and columns of a DataFrame name the classes.
         targets : sequence, default=None
             Target classes in the order to draw them; by default those in ``neighbors``.
         auxiliary : sequence, default=None
@@ -90,9 +92,11 @@ class NeighborDisplay:
         Raises
         ------
         ValueError
-            If ``neighbors`` holds a target that ``targets`` lacks.
+            If ``neighbors`` holds a target that ``targets`` lacks, or a single name where a list
+            of names is needed; or if there is no target or no auxiliary class to draw.
         """
         if isinstance(neighbors, dict):
+            check_lists(neighbors)
             targets = list(neighbors if targets is None else targets)
             missing = [target for target in neighbors if target not in targets]
             if missing:
@@ -104,8 +108,16 @@ class NeighborDisplay:
             )
         else:
             matrix = np.asarray(neighbors)
-            targets = range(matrix.shape[0]) if targets is None else targets
-            auxiliary = range(matrix.shape[1]) if auxiliary is None else auxiliary
+            rows, columns = map(range, matrix.shape)
+            if hasattr(neighbors, "columns"):
+                rows, columns = neighbors.index, neighbors.columns
+            targets = rows if targets is None else targets
+            auxiliary = columns if auxiliary is None else auxiliary
+        if not matrix.size:
+            raise ValueError(
+                f"There is nothing to plot: {len(targets)} target classes and {len(auxiliary)} "
+                "auxiliary classes."
+            )
         return cls(
             matrix=matrix,
             target_names=[str(name) for name in targets],

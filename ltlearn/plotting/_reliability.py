@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ltlearn.metrics._classification import binned_confidence
 from ltlearn.plotting._bands import class_bands
 from ltlearn.plotting._style import line_style, new_axes
 
@@ -85,8 +86,8 @@ class ReliabilityDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
             True classes.
-        y_proba : array-like of shape (n_samples, n_classes)
-            Probability of each class.
+        y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+            Probability of each class, or of the second of two classes.
         classes : array-like of shape (n_classes,)
             Class of each column.
         bands : ClassBands
@@ -100,12 +101,9 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
         """
-        y_true, y_proba = np.asarray(y_true), np.asarray(y_proba)
-        confidence = y_proba.max(axis=1)
-        correct = np.asarray(classes)[y_proba.argmax(axis=1)] == y_true
-        bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+        confidence, correct, bins = binned_confidence(y_true, y_proba, n_bins, classes)
         codes = bands.assign(y_true)
-        members = {"overall": np.full(len(y_true), True)}
+        members = {"overall": np.full(len(codes), True)}
         members |= {name: codes == code for code, name in enumerate(bands.names)}
         curves = {}
         for name, inside in members.items():

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import shot_accuracy
@@ -67,7 +68,8 @@ class ShotAccuracyDisplay:
         Raises
         ------
         ValueError
-            If the estimator does not keep its class counts and no bands are given.
+            If the estimator does not keep its class counts and no bands are given, or ``name`` is
+            ``"baseline"`` beside a baseline.
         """
         return cls.from_predictions(
             y,
@@ -98,15 +100,22 @@ class ShotAccuracyDisplay:
         Returns
         -------
         ShotAccuracyDisplay
+
+        Raises
+        ------
+        ValueError
+            If ``name`` is ``"baseline"`` beside a baseline.
         """
-        predictions = {name: y_pred}
+        y_true, predictions = column_or_1d(y_true), {name: column_or_1d(y_pred)}
         if baseline_pred is not None:
-            predictions = {"baseline": baseline_pred, **predictions}
+            if name == "baseline":
+                raise ValueError('"baseline" names the bars of the baseline: pass another name.')
+            predictions = {"baseline": column_or_1d(baseline_pred), **predictions}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EmptyBandWarning)  # the plot shows that it is empty
             accuracies = {
                 name: {
-                    "overall": float(np.mean(np.asarray(y_true) == np.asarray(predicted))),
+                    "overall": float(np.mean(y_true == predicted)),
                     **shot_accuracy(y_true, predicted, bands=bands),
                 }
                 for name, predicted in predictions.items()

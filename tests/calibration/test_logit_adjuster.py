@@ -73,6 +73,14 @@ def test_adjustment_of_extreme_probabilities(tau):
     assert adjusted[1, 2] == 0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_adjustment_of_rounded_probabilities(dtype):
+    proba = RNG.dirichlet(np.ones(100), size=50)
+    prior = RNG.dirichlet(np.ones(100))
+    rounded = adjust_proba(proba.astype(dtype), prior)
+    np.testing.assert_allclose(rounded, adjust_proba(proba, prior), rtol=0.01, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("proba", "prior", "message"),
     [
@@ -80,6 +88,8 @@ def test_adjustment_of_extreme_probabilities(tau):
         ([[0.5, 0.5]], [1.0], "2 columns"),
         ([[0.5, -0.5]], [0.5, 0.5], "probabilities"),
         ([[0.0, 0.0]], [0.5, 0.5], "probabilities"),
+        ([[5.0, 3.0]], [0.9, 0.1], "probabilities: none negative, with sum 1"),
+        ([[0.5, 0.5], [0.4, 0.4]], [0.9, 0.1], "with sum 1"),
         ([[np.nan, 0.0]], [0.5, 0.5], "NaN"),
     ],
 )

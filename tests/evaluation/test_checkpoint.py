@@ -1,5 +1,6 @@
 import copy
 import os
+import pickle
 import subprocess
 import sys
 from functools import partial
@@ -10,12 +11,14 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from ltlearn import Whole
+from ltlearn import ELTARegressor, Whole
+from ltlearn.calibration import Recalibrator
 from ltlearn.evaluation import _checkpoint
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
 
@@ -59,7 +62,14 @@ def square(x):
     return x**2
 
 
+def power(exponent):
+    return lambda x: x**exponent
+
+
 X = np.arange(12.0).reshape(6, 2)
+FITTED = make_pipeline(StandardScaler(), Ridge()).fit(X, X[:, 0])
+REFITTED = make_pipeline(StandardScaler(), Ridge()).fit(X, X[::-1, 0])
+NETWORKS = [ELTARegressor(max_epochs=1, random_state=seed).fit(X, X[:, 0]) for seed in (0, 1)]
 DIFFERENT = [
     Ridge(),
     Ridge(alpha=2),
@@ -91,6 +101,22 @@ DIFFERENT = [
     KFold(4),
     partial(square, 1),
     partial(square, 2),
+    lambda x: np.mean(x),
+    lambda x: np.median(x),
+    lambda x: np.mean(x) + 1,
+    lambda x, scale=1: np.mean(x),
+    lambda x, scale=2: np.mean(x),
+    lambda x, *, scale=1: np.mean(x),
+    lambda x, *, scale=2: np.mean(x),
+    lambda x: [i for i in x if i > 1],
+    lambda x: [i for i in x if i > 2],
+    power(1),
+    power(2),
+    FrozenEstimator(FITTED),
+    FrozenEstimator(REFITTED),
+    Recalibrator(FrozenEstimator(FITTED)),
+    Recalibrator(FrozenEstimator(REFITTED)),
+    *map(FrozenEstimator, NETWORKS),
     Whole(X),
     Whole(X + 1),
     ["a.png", "b.png"],
@@ -106,6 +132,12 @@ def test_different_things_have_different_fingerprints():
 def test_equal_things_have_equal_fingerprints():
     assert fingerprint(Ridge(), X) == fingerprint(Ridge(alpha=1.0), X.copy())
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(FITTED) == fingerprint(REFITTED)
+    assert fingerprint(power(2)) == fingerprint(power(2))
+    for model in (FITTED, *NETWORKS):
+        loaded = FrozenEstimator(pickle.loads(pickle.dumps(model)))
+        again = FrozenEstimator(pickle.loads(pickle.dumps(loaded.estimator)))
+        assert fingerprint(loaded) == fingerprint(again)
 
 
 def test_fingerprints_are_the_same_in_another_process():

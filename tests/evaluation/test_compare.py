@@ -6,6 +6,7 @@ import pytest
 import torch
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -15,15 +16,16 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, mean_absolute_error, recall_score
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, recall_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import has_fit_parameter
 
-from ltlearn import metrics
+from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import RecalibrationMap, adjust_proba
 from ltlearn.evaluation import compare, paired_differences, summarize
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
@@ -187,6 +189,48 @@ def test_logit_adjustment_uses_the_prior_of_the_training_labels(imbalanced):
     }
 
 
+def test_logit_adjustment_of_what_is_balanced_already(imbalanced):
+    X, y = imbalanced
+    plain = GranularClassifier(max_epochs=3, prior="train")
+    estimators = {
+        "balanced": GranularClassifier(max_epochs=3),
+        "plain": make_pipeline(StandardScaler(), plain),
+        "weighted": LogisticRegression(class_weight="balanced"),
+    }
+    for baseline in estimators:
+        options = {"baseline": baseline, "controls": ["logit_adjustment"]}
+        results = compare(estimators, X, y, cv=SPLIT, **options)
+        adjusted = results[results["estimator"] == f"{baseline} + logit_adjustment"]
+        # Without its training prior "plain" is what "balanced" is, but for the scaling of X.
+        same = results[results["estimator"] == baseline.replace("plain", "balanced")]
+        np.testing.assert_allclose(adjusted["value"], same["value"], rtol=1e-4)
+
+
+def test_logit_adjustment_of_a_classifier_trained_with_weights(imbalanced):
+    X, y = imbalanced
+    weight = np.where(y[TRAIN] == "head", 0.2, 1.0)
+    options = {"controls": ["logit_adjustment"], "metrics": ["log_loss"]}
+    fit_params = {"lr": {"logisticregression__sample_weight": weight}}
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    results = compare({"lr": model}, X, y, cv=SPLIT, fit_params=fit_params, **options)
+    model.fit(X[TRAIN], y[TRAIN], **fit_params["lr"])
+    prior = [weight[y[TRAIN] == c].sum() for c in model.classes_]
+    proba = adjust_proba(model.predict_proba(X[TEST]), prior)
+    expected = log_loss(y[TEST], proba, labels=model.classes_)
+    assert value_of(results, "lr + logit_adjustment", "log_loss") == pytest.approx(expected)
+
+
+def test_probabilities_in_single_precision(imbalanced):
+    """Rows that sum to 1 in float32 only would make log_loss warn, which is an error here."""
+    X, y = imbalanced
+    model = GranularClassifier(max_epochs=3, random_state=0)
+    results = compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["log_loss"])
+    model.fit(X[TRAIN], y[TRAIN], X_val=X[VALIDATION], y_val=y[VALIDATION])
+    proba = model.predict_proba(X[TEST])
+    picked = proba[np.arange(len(TEST)), np.searchsorted(model.classes_, y[TEST])]
+    assert value_of(results, "a", "log_loss") == pytest.approx(-np.log(picked).mean())
+
+
 def test_references_are_fitted_on_the_training_rows(skewed):
     X, y = skewed
     results = compare({"a": Ridge()}, X, y, cv=SPLIT, metrics=["mae"])
@@ -264,23 +308,71 @@ def test_every_random_state_gets_the_seed(skewed, calls):
     assert model[-1].random_state == 5
 
 
+@pytest.mark.parametrize("request_validation", [None, False, True])
 @pytest.mark.parametrize("make", [make_pipeline, make_imblearn_pipeline])
-def test_pipelines_transform_the_validation_rows(skewed, calls, make):
+def test_pipelines_transform_the_validation_rows(skewed, calls, make, request_validation):
     X, y = skewed
-    model = make(StandardScaler(), ValidationRecorder())
-    compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["mae"])
+    last = ValidationRecorder()
+    with config_context(enable_metadata_routing=request_validation is not None):
+        if request_validation is not None:
+            last.set_fit_request(X_val=request_validation, y_val=request_validation)
+        model = make(StandardScaler(), last)
+        compare({"a": model}, X, y, cv=SPLIT, controls=False, metrics=["mae"])
     scaler = StandardScaler().fit(X[TRAIN])
     np.testing.assert_allclose(calls[0]["X"], scaler.transform(X[TRAIN]))
     np.testing.assert_allclose(calls[0]["X_val"], scaler.transform(X[VALIDATION]))
     np.testing.assert_array_equal(calls[0]["y_val"], y[VALIDATION])
 
 
-def test_samplers_leave_the_validation_rows_alone(imbalanced):
+def test_steps_before_the_last_are_fitted_alike_for_validation_rows(skewed, calls):
+    X, y = skewed
+    weight = np.linspace(0, 1, len(TRAIN))
+    model = make_pipeline(StandardScaler(), ValidationRecorder())
+    fit_params = {"a": {"standardscaler__sample_weight": weight}}
+    compare({"a": model}, X, y, cv=SPLIT, controls=False, fit_params=fit_params)
+    scaler = StandardScaler().fit(X[TRAIN], sample_weight=weight)
+    np.testing.assert_allclose(calls[0]["X"], scaler.transform(X[TRAIN]))
+    np.testing.assert_allclose(calls[0]["X_val"], scaler.transform(X[VALIDATION]))
+
+
+@pytest.mark.parametrize("routing", [True, False])
+def test_estimators_of_ltlearn_in_pipelines(imbalanced, routing):
+    """Validation rows may be as many as training rows, and more than one thing be routed."""
+    X, y = imbalanced
+    half = [(ROWS[:120], ROWS[120:240], ROWS[240:])]
+    auxiliary = {"X_aux": Whole(X[:40] + 1), "y_aux": Whole(np.repeat(["x", "y"], 20))}
+    direct = GranularClassifier(max_epochs=3, random_state=0)
+    with config_context(enable_metadata_routing=routing):
+        models = {"direct": direct, "scaled": make_pipeline(StandardScaler(), direct)}
+        fit_params = {"scaled": {}}
+        if routing:
+            last = clone(direct).set_fit_request(X_aux=True, y_aux=True)
+            models["scaled"] = make_pipeline(StandardScaler(), last, transform_input=["X_aux"])
+            fit_params["scaled"] = auxiliary
+        options = {"controls": False, "metrics": ["balanced_accuracy"], "fit_params": fit_params}
+        fit_params["direct"] = fit_params["scaled"]
+        results = compare(models, X, y, cv=half, **options)
+    # The network standardizes its inputs itself, so that scaling them changes nothing.
+    assert value_of(results, "scaled", "balanced_accuracy") == value_of(
+        results, "direct", "balanced_accuracy"
+    )
+
+
+def test_a_frozen_estimator_is_measured_as_it_is(imbalanced):
+    X, y = imbalanced
+    model = RandomForestClassifier(5, random_state=3).fit(X[TRAIN], y[TRAIN])
+    results = compare({"a": FrozenEstimator(model)}, X, y, cv=SPLIT, seeds=(1,), controls=False)
+    assert value_of(results, "a", "accuracy") == pytest.approx(model.score(X[TEST], y[TEST]))
+
+
+@pytest.mark.parametrize("routing", [True, False])
+def test_samplers_leave_the_validation_rows_alone(imbalanced, routing):
     X, y = imbalanced
     model = make_imblearn_pipeline(
         StandardScaler(), RandomOverSampler(), HistGradientBoostingClassifier(max_iter=20)
     )
-    results = compare({"a": model}, X, y, cv=SPLIT, controls=["logit_adjustment"])
+    with config_context(enable_metadata_routing=routing):
+        results = compare({"a": model}, X, y, cv=SPLIT, controls=["logit_adjustment"])
     scaler = StandardScaler().fit(X[TRAIN])
     resampled = RandomOverSampler(random_state=0).fit_resample(scaler.transform(X[TRAIN]), y[TRAIN])
     direct = HistGradientBoostingClassifier(max_iter=20, random_state=0)
@@ -561,6 +653,11 @@ def test_paired_differences_of_a_comparison(skewed):
         ({"cv": [(TRAIN, [-1])]}, "from 0 to 299"),
         ({"cv": []}, "no split"),
         ({"seeds": ()}, "seeds"),
+        ({"seeds": 3}, "'seeds' .*Iterable.* Got 3"),
+        ({"metrics": {"x": "f1_macro"}}, r"'x' must be a function .y_true, y_pred., got 'f1_macro"),
+        ({"fit_params": {"A": {}}}, r"fit_params names .'A'., but what is fitted is .'a', 'mean"),
+        ({"fit_params": {"a": {"X_val": [0]}}}, "fit_params of 'a' hold .'X_val'.*in cv"),
+        ({"fit_params": {"a": lambda split: {"ridge__y_val": [0]}}}, "hold .'ridge__y_val'."),
     ],
 )
 def test_errors_say_what_to_do(skewed, options, message):

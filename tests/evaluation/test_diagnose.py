@@ -144,3 +144,10 @@ def test_html_shows_the_same_and_escapes():
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         diagnose(y)
+
+
+def test_distributions_are_no_classes():
+    votes = np.eye(3)[np.repeat([0, 1, 2], 20)]
+    with pytest.raises(ValueError, match="3 columns, which are score distributions"):
+        diagnose(votes, task="classification")
+    assert diagnose(votes, task="regression").task == "distribution"

@@ -165,6 +165,8 @@ def test_only_a_baseline_gives_an_empty_table():
 def test_unknown_baseline_is_named():
     with pytest.raises(ValueError, match="No estimator is named 'c'"):
         paired_differences(tidy({"a": [1.0], "b": [2.0]}), baseline="c")
+    with pytest.raises(ValueError, match=r"No estimator is named 'c'; there are \[1, 2\]"):
+        paired_differences(tidy({1: [1.0], 2: [2.0]}), baseline="c")
 
 
 def test_frontier_against_a_plain_loop():
@@ -212,7 +214,17 @@ def test_frontier_keeps_ties_and_skips_what_has_no_tail():
 
 def test_frontier_says_what_is_missing():
     results = tidy({"a": [1.0]})
-    with pytest.raises(ValueError, match="no mae in the band 'few'"):
+    with pytest.raises(ValueError, match=r"no mae in the band 'few': .*\('mae', 'overall'\)"):
         frontier(results)
     with pytest.raises(ValueError, match="profit"):
         frontier(results, overall="profit")
+
+
+def test_frontier_of_own_metrics():
+    results = tidy({"a": [3.0], "b": [2.0], "c": [1.0]}, metric="profit")
+    options = {"overall": "profit", "tail": ("profit", "overall")}
+    for greater, best in ((True, ["a"]), (False, ["c"])):
+        table = frontier(results, **options, greater_is_better={"profit": greater})
+        assert list(table.loc[table["on_frontier"], "estimator"]) == best
+    with pytest.raises(ValueError, match="Is a greater profit better"):
+        frontier(results, **options)

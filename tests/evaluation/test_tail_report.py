@@ -7,15 +7,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import mean_absolute_error, recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from ltlearn import metrics
-from ltlearn.calibration import RecalibrationMap, adjust_proba
+from ltlearn import GranularClassifier, Whole, metrics
+from ltlearn.calibration import LogitAdjuster, RecalibrationMap, adjust_proba
 from ltlearn.evaluation import tail_report
 from ltlearn.evaluation._bootstrap import (
     bootstrap,
@@ -193,6 +193,33 @@ def test_classification_values(imbalanced):
     assert "calibration error" in repr(report)
 
 
+@pytest.mark.parametrize(
+    "balanced",
+    [
+        GranularClassifier(max_epochs=2, random_state=0),
+        LogisticRegression(class_weight="balanced"),
+        make_pipeline(StandardScaler(), LogitAdjuster(LogisticRegression())),
+    ],
+)
+def test_no_control_for_what_is_balanced_already(imbalanced, balanced):
+    report = tail_report(
+        clone(balanced).fit(imbalanced["X"], imbalanced["y"]), **imbalanced, baseline=balanced
+    )
+    assert report.models == ("estimator", "baseline")
+    assert "refer to balanced classes already" in repr(report)
+
+
+def test_the_control_divides_by_the_prior_of_the_baseline(imbalanced):
+    data = imbalanced
+    base = LogisticRegression(class_weight={"head": 0.5}).fit(data["X_train"], data["y_train"])
+    report = tail_report(base, **data, baseline=base)
+    weights = np.where(base.classes_ == "head", 0.5, 1.0)
+    prior = weights * [np.mean(data["y_train"] == c) for c in base.classes_]
+    proba = adjust_proba(base.predict_proba(data["X"]), prior)
+    expected = np.mean(base.classes_[proba.argmax(axis=1)] == data["y"])
+    assert row(report, "overall")["baseline + logit_adjustment"] == pytest.approx(expected)
+
+
 def test_no_control_without_probabilities(imbalanced):
     data = imbalanced
     base = LinearSVC().fit(data["X_train"], data["y_train"])
@@ -209,6 +236,23 @@ def test_classes_that_one_side_lacks(imbalanced):
         X, y = data["X"][rows], data["y"][rows]
         report = tail_report(model, X, y, baseline=model, y_train=data["y_train"][seen])
         assert row(report, "overall")["estimator"] == pytest.approx(np.mean(y == "head"))
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(StandardScaler(), m)])
+@pytest.mark.parametrize("whole", [lambda values: values, Whole])
+def test_as_many_validation_as_training_rows(imbalanced, wrap, whole):
+    """The network standardizes its inputs itself, so that scaling them changes nothing."""
+    data = imbalanced
+    network = GranularClassifier(max_epochs=2, random_state=0)
+    model = wrap(network).fit(data["X_train"], data["y_train"])
+    validation = {"X_val": data["X"][:300], "y_val": data["y"][:300]}
+    report = tail_report(
+        model, **data, **{name: whole(values) for name, values in validation.items()}
+    )
+    plain = network.without_enhancers()
+    validation = {name: Whole(values) for name, values in validation.items()}
+    plain.fit(data["X_train"], data["y_train"], **validation)
+    assert row(report, "overall")["baseline"] == plain.score(data["X"], data["y"])
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(StandardScaler(), m)])
@@ -398,3 +442,21 @@ def test_what_is_asked_of_the_arguments(skewed, imbalanced):
 
     with pytest.raises(ValueError, match=r"classes that are not in the data.*alien"):
         tail_report(Stranger().fit(None, None), **imbalanced, baseline=Stranger())
+
+
+def test_labels_that_do_not_fit(skewed, imbalanced):
+    data = imbalanced
+    model = LogisticRegression().fit(data["X_train"], data["y_train"])
+    X, y, options = data["X"], data["y"], {"baseline": model, "y_train": data["y_train"]}
+    with pytest.raises(ValueError, match="must all be strings or all be numbers"):
+        tail_report(model, X, np.zeros(len(X), int), **options)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tail_report(model, X, y[1:], **options)
+    flat = tail_report(model, X, y, **options)
+    with pytest.warns(DataConversionWarning):
+        column = tail_report(model, X, y[:, None], **options)
+    assert repr(column) == repr(flat)
+    ridge = Ridge().fit(skewed["X_train"], skewed["y_train"])
+    unlabeled = {name: part for name, part in skewed.items() if name != "y_val"}
+    with pytest.raises(ValueError, match="X_val and y_val belong together"):
+        tail_report(ridge, **unlabeled, baseline=ridge)

@@ -188,3 +188,20 @@ def test_class_bands_from_labels_are_those_from_counts():
 def test_class_bands_need_one_count_per_class(classes, counts):
     with pytest.raises(ValueError, match="one count for each"):
         ClassBands(classes, counts)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [([1, 2, 10], ["1", "2", "10"]), (["1", "2"], [1, 2]), (["a"], np.array(["a", 1], object))],
+)
+def test_classes_are_not_of_another_kind_than_labels(classes, labels):
+    bands = ClassBands(classes, np.full(len(classes), 500))
+    with pytest.raises(ValueError, match="must all be strings or all be numbers"):
+        bands.assign(labels)
+    np.testing.assert_array_equal(bands.assign(np.array(classes, object)), 0)
+
+
+def test_classes_of_several_numeric_types():
+    bands = ClassBands([0, 1], [500, 5])
+    np.testing.assert_array_equal(bands.assign([0.0, 1.0]), [0, 2])
+    np.testing.assert_array_equal(bands.assign([False, True]), [0, 2])

@@ -170,3 +170,12 @@ def test_invalid_labels(metric):
         metric([0, 1], [0])
     with pytest.raises(ValueError, match="zero"):
         metric([0, 1], [0, 1], sample_weight=[0, 0])
+
+
+def test_labels_are_not_of_another_kind_than_classes():
+    proba = [[0.9, 0.1], [0.1, 0.9]]
+    with pytest.raises(ValueError, match="such as 'a' for classes such as 0"):
+        expected_calibration_error(["a", "b"], proba, labels=[0, 1])
+    bands = ClassBands([1, 2, 10], [500, 50, 5])
+    with pytest.raises(ValueError, match="must all be strings or all be numbers"):
+        shot_accuracy(["1", "2", "10"], ["1", "2", "10"], bands=bands)

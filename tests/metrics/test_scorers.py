@@ -257,6 +257,7 @@ def test_an_empty_band_is_an_error():
         ({"metric": "accuracy", "bands": BANDS}, "needs ClassBands"),
         ({"metric": "mae", "bands": CLASS_BANDS}, "needs LabelBands"),
         ({"metric": "mae", "band": "tail", "bands": BANDS}, "no band 'tail'"),
+        ({"metric": "accuracy", "band": "fw"}, "no band 'fw' among .'many', 'medium', 'few'"),
         ({"metric": "r2"}, "'metric' parameter of make_band_scorer"),
         ({"metric": "mae", "bands": Y}, "'bands' parameter of make_band_scorer"),
     ],

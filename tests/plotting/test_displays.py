@@ -156,6 +156,34 @@ def test_shot_accuracy_beside_a_baseline():
     assert [bar.get_height() for bar in display.bars_["baseline"]][1:] == [1, 0, 0]
 
 
+def test_labels_and_predictions_may_be_columns():
+    """An array (n, 1) compared with one of shape (n,) would be n x n comparisons."""
+    flat = ShotAccuracyDisplay.from_estimator(CLASSIFIER, XC, YC, bands=BANDS)
+    column = ShotAccuracyDisplay.from_predictions(
+        YC[:, None], CLASSIFIER.predict(XC)[:, None], bands=BANDS
+    )
+    assert column.accuracies["model"] == flat.accuracies["LogisticRegression"]
+    flat = ReliabilityDisplay.from_estimator(CLASSIFIER, XC, YC, bands=BANDS)
+    column = ReliabilityDisplay.from_estimator(CLASSIFIER, XC, YC[:, None], bands=BANDS)
+    assert repr(column.curves) == repr(flat.curves)
+
+
+def test_a_name_of_its_own_for_the_baseline():
+    options = {"baseline": CLASSIFIER, "bands": BANDS, "name": "baseline"}
+    with pytest.raises(ValueError, match="pass another name"):
+        ShotAccuracyDisplay.from_estimator(CLASSIFIER, XC, YC, **options)
+
+
+def test_reliability_of_two_classes():
+    true, proba = np.array(["a", "b"] * 20), RNG.uniform(size=40)
+    options = {"classes": ["a", "b"], "bands": ClassBands(["a", "b"], [500, 5])}
+    one = ReliabilityDisplay.from_predictions(true, proba, **options)
+    two = ReliabilityDisplay.from_predictions(true, np.stack([1 - proba, proba], 1), **options)
+    assert repr(one.curves) == repr(two.curves)
+    with pytest.raises(ValueError, match="3 columns for 2 classes"):
+        ReliabilityDisplay.from_predictions(true, np.ones((40, 3)) / 3, **options)
+
+
 def test_shot_accuracy_shows_an_empty_band():
     rows = YC != "tail"
     display = ShotAccuracyDisplay.from_predictions(YC[rows], YC[rows], bands=BANDS)
@@ -214,6 +242,14 @@ def test_frontier_line_and_names():
     assert len(FrontierDisplay.from_results(RESULTS, exclude=()).texts_) == 4
 
 
+def test_frontier_of_own_metrics():
+    results = RESULTS.replace({"metric": {"mae": "cost"}})
+    options = {"overall": "cost", "tail": "cost", "greater_is_better": {"cost": False}}
+    display = FrontierDisplay.from_results(results, **options)
+    expected = FrontierDisplay.from_results(RESULTS)
+    np.testing.assert_array_equal(display.line_.get_xydata(), expected.line_.get_xydata())
+
+
 @pytest.mark.parametrize("n", [1, 2, 10, 18, 40])
 def test_names_do_not_overlap(n):
     for heights in (np.full(n, 0.05), np.full(n, 0.95), np.sort(RNG.uniform(size=n))):
@@ -234,6 +270,17 @@ def test_neighbors_from_dict_and_matrix():
     display = NeighborDisplay.from_neighbors(similarity, targets=["a", "b"])
     np.testing.assert_array_equal(display.im_.get_array(), similarity)
     assert len(display.figure_.axes) == 2  # with its color bar
+    assert display.auxiliary_names == ["0", "1", "2"]
+    frame = pd.DataFrame(similarity, index=["cat", "dog"], columns=["lynx", "puma", "wolf"])
+    display = NeighborDisplay.from_neighbors(frame)
+    assert display.target_names == ["cat", "dog"]
+    assert display.auxiliary_names == ["lynx", "puma", "wolf"]
+    assert NeighborDisplay.from_neighbors([[True, False]]).auxiliary_names == ["0", "1"]
+    for empty in ({}, {"cat": []}, np.empty((2, 0))):
+        with pytest.raises(ValueError, match=r"nothing to plot: \d target classes and 0 aux"):
+            NeighborDisplay.from_neighbors(empty)
+    with pytest.raises(ValueError, match="maps 'a' to 'xy'"):
+        NeighborDisplay.from_neighbors({"a": "xy"})
     with pytest.raises(ValueError, match=r"bird.*not among targets"):
         NeighborDisplay.from_neighbors({"bird": ["x"]}, targets=["cat"])
     with pytest.raises(ValueError, match="has no neighbors_"):
@@ -249,6 +296,9 @@ def test_neighbors_of_a_fitted_classifier():
     display = NeighborDisplay.from_estimator(model.fit(X, y, X_aux=X_aux, y_aux=y_aux))
     (image,) = display.ax_.images
     np.testing.assert_array_equal(np.asarray(image.get_array(), dtype=bool), [[1, 0], [1, 1]])
+    alone = GranularClassifier(max_epochs=1, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="2 target classes and 0 auxiliary classes"):
+        NeighborDisplay.from_estimator(alone)
 
 
 def test_history_of_stages():
@@ -258,6 +308,8 @@ def test_history_of_stages():
     assert np.isnan(display.lines_["train_task"].get_ydata()[2])
     assert display.stages == [("fit", 2), ("head retraining", 1)]
     assert [text.get_text() for text in display.ax_.texts] == ["fit", "head retraining"]
+    with pytest.raises(ValueError, match=r"history has no .'nope'.; there are .*'train_task'"):
+        TrainingHistoryDisplay.from_history(HISTORY, terms=["train_loss", "nope"])
     only = TrainingHistoryDisplay.from_history(HISTORY, terms=["valid_loss"])
     assert list(only.lines_) == ["valid_loss"]
 

@@ -1,0 +1,68 @@
+"""Which class shares the probabilities of a fitted classifier refer to."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import process_routing
+
+from ltlearn.metrics._fitted import find_fitted
+from ltlearn.utils._compat import _check_sample_weight, _routing_enabled
+
+
+def prediction_prior(estimator, classes, totals):
+    """Class shares that the probabilities of a fitted classifier refer to.
+
+    Those that it states as ``prediction_prior_``; else, the classes being weighted by its
+    parameter ``class_weight``, their shares in the training data. Both are also found at the end
+    of a pipeline, frozen, and inside searches and meta-estimators.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    classes : ndarray of shape (n_classes,)
+        Sorted; all that the classifier predicts are among them.
+    totals : ndarray of shape (n_classes,)
+        Number, or total sample weight, of the training samples of each class.
+
+    Returns
+    -------
+    prior : ndarray of shape (n_classes,)
+        Sums to 1.
+    """
+    fitted = find_fitted(estimator, "prediction_prior_", "classes_", resampled=True)
+    if fitted is not None:
+        prior = np.zeros(len(classes))
+        prior[np.searchsorted(classes, fitted.classes_)] = fitted.prediction_prior_
+        return prior
+    weighted = find_fitted(estimator, "class_weight", resampled=True)
+    class_weight = getattr(weighted, "class_weight", None)
+    if isinstance(class_weight, str):  # "balanced", or forests' "balanced_subsample"
+        totals = totals > 0
+    elif isinstance(class_weight, dict):
+        totals = totals * [class_weight.get(label, 1.0) for label in classes.tolist()]
+    return totals / np.sum(totals)
+
+
+def class_totals(y, classes, sample_weight=None):
+    """Total weight of the samples of each of ``classes``; their number where none is given."""
+    weight = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
+    return np.array([np.sum(weight[y == label]) for label in classes])
+
+
+def weight_of_last_step(estimator, fit_params):
+    """The ``sample_weight`` that ``estimator.fit(X, y, **fit_params)`` trains its classifier with.
+
+    In a pipeline that is what the last step is given, or None.
+    """
+    while isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        if _routing_enabled():
+            fit_params = process_routing(estimator, "fit", **fit_params)[name].fit
+        else:
+            prefix = f"{name}__"
+            fit_params = {
+                key.removeprefix(prefix): value
+                for key, value in fit_params.items()
+                if key.startswith(prefix)
+            }
+        estimator = last
+    return fit_params.get("sample_weight")
