@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from ltlearn.curation._files import checksum, now
-from ltlearn.curation._names import same_name
+from ltlearn.curation._names import matching_names
 from ltlearn.curation._types import Candidate
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
@@ -59,7 +59,7 @@ class FolderSource:
         Parameters
         ----------
         names : sequence of str
-            Matched with the classes of the bank in any case, spelling and plural.
+            Matched with the classes of the bank: exactly, or else in any case, spelling and plural.
         folder : ignored
             Nothing has to be kept.
 
@@ -69,9 +69,7 @@ class FolderSource:
         """
         files = self.files()
         for name in names:
-            matching = [
-                entry for label in files if same_name(label, name) for entry in files[label]
-            ]
+            matching = [entry for label in matching_names(name, files) for entry in files[label]]
             for path, rights in matching[: self.max_per_class]:
                 yield _candidate(name, path, rights)
 

@@ -291,6 +291,19 @@ def test_labelled_rows(rows_problem, tmp_path):
         load_curated(tmp_path)
 
 
+def test_no_target_class_is_its_own_neighbor(rows_problem, tmp_path):
+    """Labels of the targets are floats, those of the pool integers."""
+    X, y, pool, group = rows_problem
+    pool[::3] = np.eye(6)[0]
+    codes = np.where(y == "head", 1.0, 2.0)
+    labels = np.where(np.arange(len(pool)) % 3 == 0, 1, group + 1)
+    filter = FeatureFilter("passthrough", anchor_similarity=0.5)
+    source = RowPool(pool, labels)
+    data = curate(X, codes, source=source, folder=tmp_path, filter=filter, progress=False)
+    assert data.neighbors == {1.0: ["5"], 2.0: ["3"]}
+    assert "1" not in {row.name for row in data.rows}
+
+
 def test_unlabelled_rows(rows_problem, tmp_path):
     X, y, pool, group = rows_problem
     source = RowPool(pool, n_clusters=3, random_state=0)
