@@ -1,9 +1,8 @@
 """A local bank of images as a source of candidates."""
 
-import csv
 from pathlib import Path
 
-from ltlearn.curation._files import checksum, now
+from ltlearn.curation._files import checksum, now, read_table
 from ltlearn.curation._names import matching_names
 from ltlearn.curation._types import Candidate
 from ltlearn.exceptions import BadImageError
@@ -86,7 +85,7 @@ class FolderSource:
         FileNotFoundError
             When the bank does not exist.
         ValueError
-            When a CSV file lacks a column.
+            When a CSV file lacks a column, a path or a class.
         """
         root = Path(self.path)
         if root.is_dir():
@@ -100,14 +99,14 @@ class FolderSource:
                 if folder.is_dir() and not folder.name.startswith(".")
             }
         files = {}
-        with open(root, newline="", encoding="utf-8") as table:
-            rows = csv.DictReader(table)
-            missing = {"path", "class"}.difference(rows.fieldnames or ())
-            if missing:
-                raise ValueError(f"{root} lacks the column {' and '.join(sorted(missing))}.")
-            for row in rows:
-                rights = {column: row[column] for column in RIGHTS if row.get(column)}
-                files.setdefault(row["class"], []).append((root.parent / row["path"], rights))
+        for row in read_table(root, ("path", "class")):
+            if not (row["path"] and row["class"]):
+                raise ValueError(
+                    f"{root} has a row with the path {row['path']!r} and the class "
+                    f"{row['class']!r}; it needs both."
+                )
+            rights = {column: row[column] for column in RIGHTS if row.get(column)}
+            files.setdefault(row["class"], []).append((root.parent / row["path"], rights))
         return files
 
 

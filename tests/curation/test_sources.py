@@ -76,6 +76,16 @@ def test_bad_banks(tmp_path):
         FolderSource(tmp_path / "bank.csv").class_names()
     with pytest.raises(FileNotFoundError):
         FolderSource(tmp_path / "nowhere").class_names()
+    for row in (",mink", "x.png", "x.png,"):
+        (tmp_path / "bank.csv").write_text(f"path,class\n{row}\n")
+        with pytest.raises(ValueError, match=r"bank\.csv has a row with .*needs both"):
+            FolderSource(tmp_path / "bank.csv").class_names()
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_column(bank, tmp_path):
+    (bank / "bank.csv").write_text("path,class\nmink/0.png,mink\n", encoding="utf-8-sig")
+    [candidate] = FolderSource(bank / "bank.csv").fetch(["mink"], tmp_path)
+    assert not candidate.problem
 
 
 def test_a_copied_bank_gives_the_same_order(bank, tmp_path):
