@@ -40,6 +40,8 @@ class FolderSource:
     """
 
     def __init__(self, path, *, max_per_class=None):
+        if max_per_class is not None and max_per_class < 1:
+            raise ValueError(f"max_per_class must be at least 1, or None; got {max_per_class}.")
         self.path = path
         self.max_per_class = max_per_class
 

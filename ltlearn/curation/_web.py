@@ -54,6 +54,11 @@ class WebSource:
         query="{name}",
         rules=DEFAULT_RULES,
     ):
+        if min(images_per_class, results_per_class) < 1:
+            raise ValueError(
+                "images_per_class and results_per_class must be at least 1; got "
+                f"{images_per_class} and {results_per_class}."
+            )
         self.search = search
         self.images_per_class = images_per_class
         self.results_per_class = results_per_class

@@ -53,6 +53,12 @@ def test_folder_takes_the_first_of_each_class(bank, tmp_path):
     assert [Path(c.item).name for c in candidates] == ["0.png", "1.png"]
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_the_number_of_a_class_is_positive(bank, number):
+    with pytest.raises(ValueError, match="max_per_class"):
+        FolderSource(bank, max_per_class=number)
+
+
 def test_table_of_images(bank, tmp_path):
     table = bank / "bank.csv"
     table.write_text(

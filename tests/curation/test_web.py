@@ -99,6 +99,13 @@ def test_number_of_images_and_results(bank, tmp_path):
     assert len(list(source.fetch(["a"], tmp_path / "other"))) == 2
 
 
+@pytest.mark.parametrize("option", ["images_per_class", "results_per_class"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_numbers_are_positive(option, number):
+    with pytest.raises(ValueError, match=option):
+        WebSource(ListSearch([]), **{option: number})
+
+
 def test_an_address_found_twice_is_one_candidate(bank, tmp_path):
     server, _ = bank
     candidates = list(source_of(server, ["/1.png", "/2.png", "/1.png"]).fetch(["a"], tmp_path))
