@@ -25,8 +25,8 @@ DESCRIPTION = """\
 Find, fetch and filter auxiliary images for long-tailed classes, with provenance.
 
 Training images lie in one sub-folder per class, protected images anywhere in their folder. Without
---names, --wordnet or --llm, all classes of the bank are tried for every target class. An interrupted
-command continues when run again; decisions edited in manifest.csv hold."""
+--names, --wordnet or --llm, all classes of the bank are tried for every target class. An
+interrupted command continues when run again; decisions edited in manifest.csv hold."""
 
 
 def main(arguments=None):

@@ -62,6 +62,11 @@ def read_table(path, columns):
         raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
 
 
+def plain_text(value):
+    """What an answer from the network holds as text, such that any file can hold it."""
+    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def checksum(data):
     """SHA-256 of bytes or text, in hexadecimal."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
