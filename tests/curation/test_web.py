@@ -460,7 +460,18 @@ def test_openverse_without_results(serve):
     assert list(search.search("nothing", 10)) == []
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"oops", b'{"page_count": 1, "results": [{}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"oops",
+        b'{"page_count": 1, "results": [{}]}',
+        b'{"page_count": 1e400, "results": []}',
+        b"[" * 100_000,
+    ],
+    ids=range(6),
+)
 def test_openverse_in_another_format(serve, body):
     server = serve()
     server.routes["/"] = server.fixed(body, "application/json")
