@@ -191,7 +191,7 @@ def _read_classes(root):
 
 
 def _find_images(root):
-    """Paths of all images in a folder, at any depth; a line about files of other kinds."""
+    """Paths of all images in a folder, at any depth, hidden ones apart; tells of other files."""
     images, others = [], []
     for folder, folders, files in os.walk(root, onerror=_raise, followlinks=True):
         folders[:] = sorted(name for name in folders if not _is_hidden(name))

@@ -269,8 +269,8 @@ def read_metadata(folder):
         return {**metadata, "by_hand": [ManifestRow(**row) for row in metadata["by_hand"]]}
     except (ValueError, KeyError, TypeError) as error:
         raise CurationError(
-            f"{path} is damaged: {error!r}. Restore it, or remove it: decisions made by hand about "
-            "candidates that manifest.csv lacks are forgotten then."
+            f"{path} is damaged: {error!r}. Restore it; or remove it and run the curation again, "
+            "which forgets decisions made by hand about candidates that manifest.csv lacks."
         ) from error
 
 
