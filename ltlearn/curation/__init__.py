@@ -17,7 +17,8 @@ The output folder
     A row per candidate: class, anchor, similarity, decision and reason, file and checksum, source,
     license, time, proposer and hash of the prompt. Edit its column ``decision`` to overrule.
 ``manifest.json``
-    The steps and their settings, target classes, names proposed and dropped, neighbors.
+    The steps and their settings, target classes, names proposed and dropped, neighbors, decisions
+    made by hand.
 ``contact_sheet.html``
     Thumbnails of what was kept and rejected, for review.
 ``images/``, ``journal.jsonl``

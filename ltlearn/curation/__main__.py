@@ -1,6 +1,8 @@
 """Curation from the command line: ``python -m ltlearn.curation --help``."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from ltlearn.curation import (
@@ -17,13 +19,14 @@ from ltlearn.curation import (
     screen,
 )
 from ltlearn.curation._curate import DINOV2
+from ltlearn.exceptions import LTLearnError
 
 DESCRIPTION = """\
 Find, fetch and filter auxiliary images for long-tailed classes, with provenance.
 
-Training images lie in one sub-folder per class. Without --names, --wordnet or --llm, all classes
-of the bank are tried for every target class. An interrupted command continues when run again;
-decisions edited in manifest.csv hold."""
+Training images lie in one sub-folder per class, protected images anywhere in their folder. Without
+--names, --wordnet or --llm, all classes of the bank are tried for every target class. An
+interrupted command continues when run again; decisions edited in manifest.csv hold."""
 
 
 def main(arguments=None):
@@ -36,7 +39,17 @@ def main(arguments=None):
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    images, labels = _read_folder(options.train)
+    try:
+        _run(parser, options)
+    except (LTLearnError, ImportError, OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
+def _run(parser, options):
+    images, labels = _read_classes(options.train)
+    protected = {}
+    for name, root in options.protect:
+        protected[name] = protected.get(name, []) + _find_images(root)
     targets = list(class_targets(labels, n_names=options.n_names).values())
     rules = FetchRules(**({"user_agent": options.user_agent} if options.user_agent else {}))
     if options.bank is not None:
@@ -61,7 +74,7 @@ def main(arguments=None):
             anchor_similarity=options.anchor_similarity,
             duplicate_similarity=options.duplicate_similarity,
         ),
-        protected={name: _read_folder(path)[0] for name, path in options.protect},
+        protected=protected,
         n_names=options.n_names,
     )
     print(data)
@@ -73,7 +86,7 @@ def _parser():
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--train", required=True, type=Path, help="folder of training images")
+    parser.add_argument("--train", required=True, type=_existing, help="folder of training images")
     parser.add_argument("--out", required=True, type=Path, help="output folder")
     parser.add_argument(
         "--protect",
@@ -81,11 +94,13 @@ def _parser():
         default=[],
         type=_named_path,
         metavar="NAME=FOLDER",
-        help="validation or test images (class folders) that must not be collected; repeatable",
+        help="validation or test images that must not be collected; repeatable",
     )
 
     names = parser.add_argument_group("names").add_mutually_exclusive_group()
-    names.add_argument("--names", type=Path, metavar="CSV", help="list with columns anchor, name")
+    names.add_argument(
+        "--names", type=_existing, metavar="CSV", help="list with columns anchor, name"
+    )
     names.add_argument(
         "--wordnet",
         nargs="?",
@@ -105,7 +120,9 @@ def _parser():
     )
 
     sources = parser.add_argument_group("images").add_mutually_exclusive_group(required=True)
-    sources.add_argument("--bank", type=Path, help="local image bank: class folders, or a CSV file")
+    sources.add_argument(
+        "--bank", type=_existing, help="local image bank: class folders, or a CSV file"
+    )
     sources.add_argument("--openverse", action="store_true", help="openly licensed images")
     parser.add_argument("--license", default="", help="for --openverse, e.g. cc0,pdm,by")
     parser.add_argument("--user-agent", help="for --openverse: who you are, how to contact you")
@@ -157,18 +174,71 @@ def _dry_run(proposer, source, targets, folder):
         print(f"{proposal.anchor}: {proposal.name} (dropped: {reason})")
 
 
-def _read_folder(root):
+def _read_classes(root):
     """Paths and labels of images in class folders."""
-    classes = FolderSource(root).files()
-    labels = [name for name, files in classes.items() for _ in files]
-    return [str(path) for files in classes.values() for path, _ in files], labels
+    images = _find_images(root)
+    labels = []
+    for image in images:
+        parts = Path(image).relative_to(root).parts
+        if len(parts) != 2:
+            raise ValueError(f"{image} is not directly in a class folder of {root}.")
+        labels.append(parts[0])
+    folders = {path.name for path in root.iterdir() if path.is_dir() and not _is_hidden(path.name)}
+    empty = sorted(folders.difference(labels))
+    if empty:
+        raise ValueError(f"There are no images in the class folders {', '.join(empty)} of {root}.")
+    return images, labels
+
+
+def _find_images(root):
+    """Paths of all images in a folder, at any depth, hidden ones apart; tells of other files."""
+    images, others = [], []
+    for folder, folders, files in os.walk(root, onerror=_raise, followlinks=True):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in sorted(files):
+            if not _is_hidden(name):
+                path = os.path.join(folder, name)
+                (images if _is_image(path) else others).append(path)
+    if others:
+        print(f"{root}: {len(others)} files that are no images, e.g. {others[0]}", file=sys.stderr)
+    if not images:
+        raise ValueError(f"There are no images in {root}.")
+    return images
+
+
+def _is_image(path):
+    """Whether a file has the name or the content of an image; a damaged one has its name."""
+    from PIL import Image
+
+    Image.init()
+    if Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN:
+        return True
+    try:
+        with Image.open(path):
+            return True
+    except Exception:  # each of Pillow's formats fails in its own way
+        return False
+
+
+def _is_hidden(name):
+    return name.startswith(".")
+
+
+def _raise(error):
+    raise error
+
+
+def _existing(text):
+    if not os.path.exists(text):
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return Path(text)
 
 
 def _named_path(text):
     name, equals, path = text.partition("=")
     if not (name and equals and path):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FOLDER")
-    return name, Path(path)
+    return name, _existing(path)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The four steps of curation, one after the other, in one output folder."""
 
 import contextlib
-import json
 import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
 from tqdm import tqdm
 
 from ltlearn._version import __version__
@@ -19,7 +19,9 @@ from ltlearn.curation._manifest import (
     apply_edits,
     make_rows,
     neighbors_of,
+    read_earlier,
     read_manifest,
+    read_metadata,
     write_manifest,
 )
 from ltlearn.curation._names import class_targets, screen
@@ -28,6 +30,8 @@ from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
 
 DINOV2 = "vit_small_patch14_dinov2.lvd142m"
+
+NO_PATHS = np.empty(0, dtype=str)
 
 
 @dataclass
@@ -98,13 +102,15 @@ def curate(
 
     1. ``proposer`` names auxiliary classes near each target class, more for tail classes;
     2. ``source`` fetches candidates for every name;
-    3. ``filter`` keeps what is near its anchor class, and drops duplicates, above all of protected
-       data;
+    3. ``filter``, fitted before anything is proposed, keeps what is near its anchor class, and
+       drops duplicates, above all of protected data;
     4. what is kept is assembled, and recorded in the output folder.
 
     An interrupted run is continued by running it again: answers of paid endpoints, searches and
     downloads are never repeated. So is one whose decisions were edited in ``manifest.csv``: edits
-    hold. The manifest is replaced at the end, as a whole.
+    hold, for a candidate that is missing from a run as soon as it is back. Set a decision back to
+    what the column ``automatic`` says to withdraw it. The manifest is replaced at the end, as a
+    whole.
 
     Parameters
     ----------
@@ -112,7 +118,7 @@ def curate(
         Training data of the target classes: images or paths for a source of images, feature rows
         (n_samples, n_features) for a :class:`~ltlearn.curation.RowPool`.
     y : array-like of shape (n_samples,)
-        Their labels.
+        Their labels: text, numbers or booleans.
     source : object with ``fetch(names, folder)``
         E.g. :class:`~ltlearn.curation.FolderSource`, :class:`~ltlearn.curation.WebSource`,
         :class:`~ltlearn.curation.RowPool`; see :class:`~ltlearn.curation.protocols.Source`.
@@ -150,6 +156,9 @@ def curate(
     CurationError
         When no usable name is proposed, another run uses the folder, or a manifest was edited
         into something unreadable.
+    ValueError
+        When X and y do not fit each other, labels are of another kind, or the filter refuses the
+        data or its settings.
 
     Examples
     --------
@@ -172,35 +181,36 @@ def curate(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
     targets = class_targets(y, class_names=class_names, n_names=n_names)
+    _check_labels(targets)
     with _only_run(folder):
-        read_manifest(folder)  # an unreadable edit is an error before the work, not after it
+        read_earlier(folder)  # an unreadable edit is an error before the work, not after it
+        names = [targets[label].name for label in y.tolist()]
+        judge = _default_filter(X, folder, progress) if filter is None else filter
+        judge = judge.fit(X, names, protected=protected)
         proposals, dropped = _propose(proposer, source, list(targets.values()), folder, progress)
         anchors = {}
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
         fetched = source.fetch(list(anchors), folder)
-        candidates = list(tqdm(fetched, desc="Fetch", unit=" candidates", disable=not progress))
-        judge = _default_filter(X, folder, progress) if filter is None else filter
-        names = [targets[label].name for label in np.asarray(y).tolist()]
-        verdicts = judge.fit(X, names, protected=protected).decide(candidates, anchors)
+        fetched = tqdm(fetched, desc="Fetch", unit=" candidates", disable=not progress)
+        candidates = {}
+        for candidate in fetched:
+            candidates.setdefault((candidate.name, candidate.source), candidate)
+        verdicts = judge.decide(list(candidates.values()), anchors)
 
-        rows = make_rows(candidates, verdicts, proposals, folder)
-        _apply_edits(rows, folder)
+        rows = make_rows(candidates.values(), verdicts, proposals, folder)
+        waiting = _apply_edits(rows, folder)
         steps = {"proposer": proposer, "source": source, "filter": judge}
-        metadata = _metadata(steps, targets, proposals, dropped, rows)
+        metadata = _metadata(steps, targets, proposals, dropped, rows, waiting)
         write_manifest(folder, rows, metadata)
-        if not metadata["neighbors"]:
-            warnings.warn(
-                f"None of {len(rows)} candidates was kept; the reasons are in "
-                f"{folder / 'manifest.csv'}.",
-                CurationWarning,
-                stacklevel=2,
-            )
         if contact_sheet and any(row.file for row in rows):
             write_contact_sheet(folder, rows)
-    items = {(candidate.name, candidate.source): candidate.item for candidate in candidates}
-    return _assemble(rows, items, metadata, folder)
+    items = {key: candidate.item for key, candidate in candidates.items()}
+    nothing = np.asarray(X)[:0] if are_rows(X) else NO_PATHS
+    return _assemble(rows, items, metadata, folder, nothing)
 
 
 def load_curated(folder):
@@ -231,7 +241,7 @@ def load_curated(folder):
     >>> data.X_aux, data.y_aux, data.neighbors  # doctest: +SKIP
     """
     folder = Path(folder)
-    metadata = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    metadata = read_metadata(folder)
     rows = read_manifest(folder)
     without_file = [row for row in rows if row.kept and not row.file]
     if without_file:
@@ -241,7 +251,14 @@ def load_curated(folder):
             f"the first being {first.source} of class {first.name!r}."
         )
     items = {row.key: str(folder / row.file) for row in rows}
-    return _assemble(rows, items, metadata, folder)
+    return _assemble(rows, items, metadata, folder, NO_PATHS)
+
+
+def _check_labels(targets):
+    """Labels must be such that ``manifest.json`` can hold them."""
+    for label in targets:
+        if not isinstance(label, (str, bool, int, float)) or label != label:
+            raise ValueError(f"Labels must be text, numbers or booleans; got {label!r}.")
 
 
 def _propose(proposer, source, targets, folder, progress):
@@ -264,7 +281,7 @@ def _propose(proposer, source, targets, folder, progress):
     return proposals, dropped
 
 
-def _metadata(steps, targets, proposals, dropped, rows):
+def _metadata(steps, targets, proposals, dropped, rows, waiting):
     """What ``manifest.json`` holds."""
     return {
         "ltlearn": __version__,
@@ -275,6 +292,7 @@ def _metadata(steps, targets, proposals, dropped, rows):
         "dropped_names": [{**asdict(each), "reason": reason} for each, reason in dropped],
         "neighbors": neighbors_of(rows),
         "decisions": Counter(row.decision for row in rows),
+        "by_hand": [asdict(row) for row in (*rows, *waiting) if row.by_hand],
     }
 
 
@@ -288,23 +306,42 @@ def _default_filter(X, folder, progress):
 
 
 def _apply_edits(rows, folder):
-    ignored = apply_edits(rows, read_manifest(folder))
-    if ignored:
+    """Let decisions made by hand hold; those that wait for their candidate."""
+    decided, edited = read_earlier(folder)
+    waiting = apply_edits(rows, [*decided, *edited])
+    new = [row for row in waiting if row in edited]
+    if new:
         warnings.warn(
-            f"{len(ignored)} candidates kept by hand cannot be used or are no longer there, the "
-            f"first being {ignored[0].source} of class {ignored[0].name!r}.",
+            f"{len(new)} decisions made by hand wait in {folder / 'manifest.json'}: their "
+            "candidates cannot be used, have other content or are no longer there, the first being "
+            f"{new[0].source} of class {new[0].name!r}.",
             CurationWarning,
             stacklevel=3,
         )
+    return waiting
 
 
-def _assemble(rows, items, metadata, folder):
+def _assemble(rows, items, metadata, folder, nothing):
     label_of = {target["name"]: target["label"] for target in metadata["targets"]}
     kept = [row for row in rows if row.kept]
+    neighbors = neighbors_of(kept)
+    unknown = sorted(neighbors.keys() - label_of.keys())
+    if unknown:
+        raise CurationError(
+            f"{folder / 'manifest.csv'} says that candidates are near {', '.join(unknown)}, which "
+            "are no target classes."
+        )
+    if not kept:
+        warnings.warn(
+            f"None of {len(rows)} candidates was kept; the reasons are in "
+            f"{folder / 'manifest.csv'}.",
+            CurationWarning,
+            stacklevel=3,
+        )
     return CuratedData(
-        X_aux=np.array([items[row.key] for row in kept]),
+        X_aux=np.array([items[row.key] for row in kept]) if kept else nothing,
         y_aux=np.array([row.name for row in kept], dtype=str),
-        neighbors={label_of[anchor]: names for anchor, names in neighbors_of(rows).items()},
+        neighbors={label_of[anchor]: names for anchor, names in neighbors.items()},
         folder=folder,
         rows=rows,
     )

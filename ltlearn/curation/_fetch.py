@@ -112,7 +112,7 @@ class Fetcher:
                     url, "", self.rules.delay, ROBOTS_BYTES, truncate=True
                 )
                 if status not in REDIRECTS:
-                    return protego.Protego.parse(content.decode("utf-8", "replace"))
+                    return protego.Protego.parse(content.decode("utf-8-sig", "replace"))
                 url = _checked_url(headers.get("location", ""), base=url)
         except FetchError as error:
             # RFC 9309, 2.3.1: what the server says is not there forbids nothing; what cannot be
@@ -171,9 +171,9 @@ class Fetcher:
         if 200 <= status < 300:
             return
         temporary = status == 429 or status >= 500
-        wait = headers.get("retry-after", "")
-        if temporary and wait.isdigit():
-            self._next_start[host] = time.monotonic() + int(wait)
+        wait = _number(headers.get("retry-after", ""))
+        if temporary and wait is not None:
+            self._next_start[host] = time.monotonic() + wait
         raise _StatusError(f"status {status}", permanent=not temporary)
 
 
@@ -280,9 +280,10 @@ def is_public(ip):
 def _checked_url(address, base=None):
     try:
         url = httpx.URL(address) if base is None else base.join(address)
-    except (httpx.InvalidURL, TypeError) as error:
+        port = url.port or 1
+    except (httpx.InvalidURL, TypeError, ValueError) as error:
         raise FetchError(f"not a URL: {error}", permanent=True) from error
-    if url.scheme not in ("http", "https") or not url.host or (url.port or 1) > 65535:
+    if url.scheme not in ("http", "https") or not url.host or not 1 <= port <= 65535:
         raise FetchError("not an http or https URL", permanent=True)
     if url.userinfo:
         raise FetchError("the URL holds credentials", permanent=True)
@@ -295,6 +296,11 @@ def _check_headers(headers, accept, max_bytes):
         raise FetchError(f"content type {content_type[:50]!r}, not {accept}*", permanent=True)
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise FetchError("compressed transfer, which was not asked for", permanent=True)
-    length = headers.get("content-length", "")
-    if max_bytes is not None and length.isdigit() and int(length) > max_bytes:
-        raise FetchError(f"{length} bytes, more than {max_bytes}", permanent=True)
+    length = _number(headers.get("content-length", ""))
+    if max_bytes is not None and length is not None and length > max_bytes:
+        raise FetchError(f"{length:.0f} bytes, more than {max_bytes}", permanent=True)
+
+
+def _number(text):
+    """Whole number that a server sent, of any length; None where it is none."""
+    return float(text) if text.isascii() and text.isdigit() else None

@@ -1,5 +1,6 @@
 """Files that survive an interruption: whole or absent, and a journal that can only grow."""
 
+import csv
 import hashlib
 import json
 import os
@@ -30,6 +31,40 @@ def write_atomically(path, data):
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_table(path, columns):
+    """Rows of a CSV file, as dictionaries; empty where a cell is missing.
+
+    Parameters
+    ----------
+    path : path-like
+    columns : iterable of str
+        Those that it must have.
+
+    Returns
+    -------
+    rows : list of dict
+
+    Raises
+    ------
+    ValueError
+        When the file is not CSV in UTF-8, or lacks a column.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file, restval="")
+            missing = set(columns).difference(table.fieldnames or ())
+            if missing:
+                raise ValueError(f"{path} lacks the column {' and '.join(sorted(missing))}.")
+            return list(table)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
+
+
+def plain_text(value):
+    """What an answer from the network holds as text, such that any file can hold it."""
+    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def checksum(data):

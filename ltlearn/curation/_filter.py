@@ -8,14 +8,18 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.curation._types import Verdict
 from ltlearn.images import FileSource, as_image_source
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
 
-# No similarity threshold of duplicates is above this: identical images embed identically only up
-# to rounding.
+# No duplicate threshold that is read off the data is above this: identical images embed identically
+# only up to rounding, which may differ from batch to batch.
 IDENTICAL = 0.9999
+
+# Cosines of identical vectors are this near to 1.
+ROUNDING = 1e-6
 
 # Side of the thumbnails in which copies are looked for.
 THUMBNAIL = 8
@@ -147,12 +151,16 @@ class FeatureFilter(BaseEstimator):
         Raises
         ------
         ValueError
-            When there are fewer than two target classes.
+            When there are fewer than two target classes, or protected data is empty.
         """
         y = np.asarray(y)
         names, codes = np.unique(y, return_inverse=True)
         if len(names) < 2:
             raise ValueError(f"There must be at least two target classes; got {len(names)}.")
+        protected = protected or {}
+        empty = [name for name, block in protected.items() if len(block) == 0]
+        if empty:
+            raise ValueError(f"There is nothing to protect in {', '.join(empty)}: leave it out.")
         if self.features != "passthrough":
             self.features_ = clone(self.features).fit(X)
         training = self._embed(X)
@@ -162,14 +170,16 @@ class FeatureFilter(BaseEstimator):
         self.prototypes_ = normalize(sums)
         self.anchor_thresholds_ = self._anchor_thresholds(training, codes)
         self.duplicate_threshold_ = self._duplicate_threshold(training)
-        data = {"training": X, **(protected or {})}
+        blocks = [X, *protected.values()]
         self._protected_labels = [
-            f"{name}[{row}]" for name, block in data.items() for row in range(len(block))
+            f"{name}[{row}]"
+            for name, block in zip(["training", *protected], blocks, strict=True)
+            for row in range(len(block))
         ]
-        embedded = [training, *(self._embed(block) for block in (protected or {}).values())]
-        self._guards = [_Guard("cosine", self.duplicate_threshold_, np.concatenate(embedded))]
+        embedded = np.concatenate([training, *map(self._embed, protected.values())])
+        self._guards = [_Guard("cosine", self.duplicate_threshold_, embedded)]
         if self.pixel_similarity is not None and not are_rows(X):
-            pixels = np.concatenate([thumbnails(block) for block in data.values()])
+            pixels = np.concatenate([thumbnails(block) for block in blocks])
             self._guards.append(_Guard("pixels", self.pixel_similarity, pixels))
         return self
 
@@ -187,7 +197,19 @@ class FeatureFilter(BaseEstimator):
         -------
         verdicts : list of Verdict
             In the order of the candidates.
+
+        Raises
+        ------
+        ValueError
+            When a class has no anchors, or one that is not a target class.
         """
+        check_is_fitted(self)
+        for name, targets in anchors.items():
+            if not targets or not set(targets) <= set(self.target_names_):
+                raise ValueError(
+                    f"The anchors of {name!r} are {list(targets)}; they must be one or more of the "
+                    f"target classes {', '.join(self.target_names_)}."
+                )
         verdicts = [Verdict(False, candidate.problem) for candidate in candidates]
         usable = [i for i, candidate in enumerate(candidates) if not candidate.problem]
         if not usable:
@@ -290,7 +312,7 @@ class _Guard:
     def find_leaks(self, vectors):
         """Yield (row, nearest protected row, similarity) of near-duplicates of protected data."""
         nearest, distances = pairwise_distances_argmin_min(vectors, self.protected, metric="cosine")
-        for row in np.flatnonzero(1 - distances >= self.threshold).tolist():
+        for row in np.flatnonzero(1 - distances >= self.threshold - ROUNDING).tolist():
             yield row, nearest[row], 1 - distances[row]
 
     def drop_repeats(self, verdicts, vectors):
@@ -298,7 +320,8 @@ class _Guard:
         kept = [row for row, verdict in enumerate(verdicts) if verdict.keep]
         if len(kept) < 2:
             return
-        search = NearestNeighbors(radius=1 - self.threshold, metric="cosine").fit(vectors[kept])
+        radius = 1 - self.threshold + ROUNDING
+        search = NearestNeighbors(radius=radius, metric="cosine").fit(vectors[kept])
         distances, neighbors = search.radius_neighbors()
         for i, row in enumerate(kept):
             if not verdicts[row].keep:

@@ -1,10 +1,9 @@
 """A local bank of images as a source of candidates."""
 
-import csv
 from pathlib import Path
 
-from ltlearn.curation._files import checksum, now
-from ltlearn.curation._names import same_name
+from ltlearn.curation._files import checksum, now, read_table
+from ltlearn.curation._names import matching_names
 from ltlearn.curation._types import Candidate
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
@@ -41,6 +40,8 @@ class FolderSource:
     """
 
     def __init__(self, path, *, max_per_class=None):
+        if max_per_class is not None and max_per_class < 1:
+            raise ValueError(f"max_per_class must be at least 1, or None; got {max_per_class}.")
         self.path = path
         self.max_per_class = max_per_class
 
@@ -59,7 +60,7 @@ class FolderSource:
         Parameters
         ----------
         names : sequence of str
-            Matched with the classes of the bank in any case, spelling and plural.
+            Matched with the classes of the bank: exactly, or else in any case, spelling and plural.
         folder : ignored
             Nothing has to be kept.
 
@@ -69,9 +70,7 @@ class FolderSource:
         """
         files = self.files()
         for name in names:
-            matching = [
-                entry for label in files if same_name(label, name) for entry in files[label]
-            ]
+            matching = [entry for label in matching_names(name, files) for entry in files[label]]
             for path, rights in matching[: self.max_per_class]:
                 yield _candidate(name, path, rights)
 
@@ -88,7 +87,7 @@ class FolderSource:
         FileNotFoundError
             When the bank does not exist.
         ValueError
-            When a CSV file lacks a column.
+            When a CSV file lacks a column, a path or a class.
         """
         root = Path(self.path)
         if root.is_dir():
@@ -102,14 +101,14 @@ class FolderSource:
                 if folder.is_dir() and not folder.name.startswith(".")
             }
         files = {}
-        with open(root, newline="", encoding="utf-8") as table:
-            rows = csv.DictReader(table)
-            missing = {"path", "class"}.difference(rows.fieldnames or ())
-            if missing:
-                raise ValueError(f"{root} lacks the column {' and '.join(sorted(missing))}.")
-            for row in rows:
-                rights = {column: row[column] for column in RIGHTS if row.get(column)}
-                files.setdefault(row["class"], []).append((root.parent / row["path"], rights))
+        for row in read_table(root, ("path", "class")):
+            if not (row["path"] and row["class"]):
+                raise ValueError(
+                    f"{root} has a row with the path {row['path']!r} and the class "
+                    f"{row['class']!r}; it needs both."
+                )
+            rights = {column: row[column] for column in RIGHTS if row.get(column)}
+            files.setdefault(row["class"], []).append((root.parent / row["path"], rights))
         return files
 
 

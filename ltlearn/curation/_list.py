@@ -1,8 +1,8 @@
 """Names that a person listed."""
 
-import csv
 import os
 
+from ltlearn.curation._files import read_table
 from ltlearn.curation._types import Proposal
 
 
@@ -50,18 +50,23 @@ class ListProposer:
         Raises
         ------
         ValueError
-            When a CSV file lacks a column.
+            When a CSV file lacks a column or a name, or a dictionary has no list of names.
         """
         for anchor, name in self._read() if self._is_file() else self._pairs():
             yield Proposal(anchor, name, "list")
 
     def _pairs(self):
+        for anchor, names in self.names.items():
+            if isinstance(names, str):
+                raise ValueError(f"The names of {anchor!r} are not a list but the text {names!r}.")
         return [(anchor, name) for anchor, names in self.names.items() for name in names]
 
     def _read(self):
-        with open(self.names, newline="", encoding="utf-8") as table:
-            rows = csv.DictReader(table)
-            missing = {"anchor", "name"}.difference(rows.fieldnames or ())
-            if missing:
-                raise ValueError(f"{self.names} lacks the column {' and '.join(sorted(missing))}.")
-            return [(row["anchor"], row["name"]) for row in rows]
+        pairs = [(row["anchor"], row["name"]) for row in read_table(self.names, ("anchor", "name"))]
+        for anchor, name in pairs:
+            if not (anchor and name):
+                raise ValueError(
+                    f"{self.names} has a row with the anchor {anchor!r} and the name {name!r}; it "
+                    "needs both."
+                )
+        return pairs

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltlearn.curation._files import checksum, now, write_atomically
+from ltlearn.curation._files import checksum, now, plain_text, write_atomically
 from ltlearn.curation._types import Proposal
 from ltlearn.exceptions import BudgetExceededError, CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
@@ -50,6 +51,9 @@ SCHEMA = {
 
 # Times that a target class is asked for before an answer that cannot be used is given up.
 ATTEMPTS = 2
+
+# Models that know no structured outputs like to wrap JSON in Markdown.
+FENCED = re.compile(r"\s*```\w*\n(.*)```\s*", re.DOTALL)
 
 # English text has about four characters to a token; used where the endpoint reports no usage.
 CHARACTERS_PER_TOKEN = 4
@@ -109,7 +113,8 @@ class LLMProposer:
         Budget of tokens of one :meth:`propose`. It is compared with the tokens used so far plus an
         estimate of the next prompt, so one answer may exceed it.
     timeout : float, default=60
-        Seconds that one request may take.
+        Seconds that the endpoint may be silent, while connecting or between two parts of an
+        answer, before a request is given up.
     max_retries : int, default=4
         Times that a request is repeated, with growing pauses, after a time-out, a broken
         connection, a rate limit or an error of the server.
@@ -316,8 +321,8 @@ class LLMProposer:
                 f"The endpoint did not answer: {error}. Answers so far are cached: run again to "
                 "continue."
             ) from error
-        usage = getattr(completion, "usage", None)
-        self.usage_.tokens += usage.total_tokens if usage else _estimate_tokens(request)
+        tokens = getattr(getattr(completion, "usage", None), "total_tokens", None)
+        self.usage_.tokens += tokens if isinstance(tokens, int) else _estimate_tokens(request)
         return completion
 
     def _count_call(self, request):
@@ -338,25 +343,32 @@ def _parse(completion):
     try:
         choice = completion.choices[0]
         content, refusal = choice.message.content, choice.message.refusal
-    except (AttributeError, IndexError, TypeError) as error:
+        filtered = choice.finish_reason == "content_filter"
+    except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not of the protocol: {error}") from error
-    if choice.finish_reason == "content_filter":
-        refusal = refusal or "stopped by the content filter"
-    if refusal:
-        return {"categories": [], "refusal": refusal}
+    if refusal or filtered:
+        return {"categories": [], "refusal": plain_text(refusal or "stopped by the content filter")}
     try:
-        answer = json.loads(content or "")
-    except ValueError as error:
+        fenced = FENCED.fullmatch(content or "")
+        answer = json.loads(fenced.group(1) if fenced else content or "")
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     try:
         jsonschema.validate(answer, SCHEMA)
     except jsonschema.ValidationError as error:
         raise ValueError(f"not of the schema: {error.message}") from error
+    if any(plain_text(name) != name for name in answer["categories"]):
+        raise ValueError("not text that can be written as UTF-8")
     return {"categories": answer["categories"], "refusal": ""}
 
 
 def _read_answer(file):
-    return json.loads(file.read_text(encoding="utf-8"))["answer"] if file.exists() else None
+    """The cached answer; None where there is none, or none that can be read."""
+    try:
+        answer = json.loads(file.read_text(encoding="utf-8"))["answer"]
+        return {"categories": list(answer["categories"]), "refusal": answer["refusal"]}
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _digest(request):

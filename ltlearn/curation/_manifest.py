@@ -1,10 +1,13 @@
 """The record of what was curated: a table to read and edit, and its metadata.
 
 ``manifest.csv`` has a row per candidate. Its column ``decision`` (keep or reject) may be edited by
-hand: where it differs from ``automatic``, it is a person's decision and outlives every later run.
-``manifest.json`` holds what concerns all of them.
+hand: where it differs from ``automatic``, it is a person's decision and outlives every later run,
+until it is set back to ``automatic``. It is about the content that the person saw: where a run does
+not meet that content, the decision waits in ``manifest.json``, which repeats all of them, beside
+what concerns the whole.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -12,7 +15,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ltlearn.curation._files import write_atomically
+from ltlearn.curation._files import read_table, write_atomically
 from ltlearn.exceptions import CurationError
 
 KEEP, REJECT = "keep", "reject"
@@ -85,8 +88,13 @@ class ManifestRow:
 
     @property
     def key(self):
-        """What identifies the candidate between runs."""
+        """What identifies the candidate in a run."""
         return self.name, self.source
+
+    @property
+    def content(self):
+        """What a decision is about."""
+        return self.name, self.source, self.checksum
 
     @property
     def kept(self):
@@ -94,7 +102,7 @@ class ManifestRow:
 
     @property
     def by_hand(self):
-        return self.decision != self.automatic or self.reason.startswith(BY_HAND)
+        return self.decision != self.automatic or self.reason.startswith(_by_hand(self.decision))
 
 
 COLUMNS = [field.name for field in fields(ManifestRow)]
@@ -152,25 +160,26 @@ def apply_edits(rows, earlier):
     rows : list of ManifestRow
         Changed in place.
     earlier : list of ManifestRow
+        Where two are about the same content, the later one counts.
 
     Returns
     -------
-    ignored : list of ManifestRow
-        Earlier rows kept by hand whose candidate cannot be used, or is no longer there.
+    waiting : list of ManifestRow
+        Earlier rows decided by hand whose candidate is no longer there, has other content, or
+        cannot be used although it is to be kept.
     """
-    current = {row.key: row for row in rows}
-    ignored = []
-    for edit in earlier:
+    current = {row.content: row for row in rows}
+    waiting = []
+    for edit in {row.content: row for row in earlier}.values():
         if not edit.by_hand:
             continue
-        row = current.get(edit.key)
-        usable = row is not None and row.anchor
-        if edit.kept and not usable:
-            ignored.append(edit)
-        elif row is not None:
+        row = current.get(edit.content)
+        if row is None or (edit.kept and not row.anchor):
+            waiting.append(edit)
+        else:
             row.decision = edit.decision
-            row.reason = f"{BY_HAND}; without: {row.reason}"
-    return ignored
+            row.reason = f"{_by_hand(edit.decision)}; without: {row.reason}"
+    return waiting
 
 
 def neighbors_of(rows):
@@ -197,7 +206,10 @@ def neighbors_of(rows):
 
 
 def write_manifest(folder, rows, metadata):
-    """Write ``manifest.csv`` and ``manifest.json``, each as a whole."""
+    """Write ``manifest.json`` and ``manifest.csv``, each as a whole.
+
+    The table comes last: by then, every decision made by hand is in the other file.
+    """
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS)
     writer.writeheader()
@@ -208,22 +220,22 @@ def write_manifest(folder, rows, metadata):
 
 
 def read_manifest(folder):
-    """Rows of ``manifest.csv``, edited or not; none where there is no manifest.
+    """Rows of ``manifest.csv``, edited or not.
 
     Raises
     ------
+    FileNotFoundError
+        When there is no manifest.
     CurationError
-        When a column is missing or a decision is neither keep nor reject.
+        When it cannot be read, a column is missing, a decision is neither keep nor reject, or
+        another cell is not of its kind.
     """
     path = Path(folder) / "manifest.csv"
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8-sig") as table:
-        reader = csv.DictReader(table)
-        missing = set(COLUMNS).difference(reader.fieldnames or ())
-        if missing:
-            raise CurationError(f"{path} lacks the column {', '.join(sorted(missing))}.")
-        rows = [ManifestRow(**{k: _unquote(row[k] or "") for k in COLUMNS}) for row in reader]
+    try:
+        table = read_table(path, COLUMNS)
+    except ValueError as error:
+        raise CurationError(str(error)) from error
+    rows = [ManifestRow(**{k: _unquote(row[k]) for k in COLUMNS}) for row in table]
     for line, row in enumerate(rows, start=2):
         row.decision = row.decision.strip().lower()
         if row.decision not in (KEEP, REJECT):
@@ -231,7 +243,49 @@ def read_manifest(folder):
                 f"{path}, row {line}: the decision is {row.decision!r}; it must be {KEEP!r} or "
                 f"{REJECT!r}."
             )
+        try:
+            float(row.similarity or 0)
+            names = json.loads(row.near)
+        except ValueError as error:
+            raise CurationError(f"{path}, row {line}: {error}. Edit decisions only.") from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CurationError(f"{path}, row {line}: near is {row.near}, not a list of names.")
     return rows
+
+
+def read_metadata(folder):
+    """What ``manifest.json`` has.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    CurationError
+        When it cannot be read.
+    """
+    path = Path(folder) / "manifest.json"
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        return {**metadata, "by_hand": [ManifestRow(**row) for row in metadata["by_hand"]]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CurationError(
+            f"{path} is damaged: {error!r}. Restore it; or remove it and run the curation again, "
+            "which forgets decisions made by hand about candidates that manifest.csv lacks."
+        ) from error
+
+
+def read_earlier(folder):
+    """What an earlier run left, if there was one: rows decided by hand before it, and its rows."""
+    decided, rows = [], []
+    with contextlib.suppress(FileNotFoundError):
+        decided = read_metadata(folder)["by_hand"]
+    with contextlib.suppress(FileNotFoundError):
+        rows = read_manifest(folder)
+    return decided, rows
+
+
+def _by_hand(decision):
+    return f"{BY_HAND}: {decision}"
 
 
 def _relative(item, folder):

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,17 @@ IRREGULAR_PLURALS = {
     "women": "woman",
 }
 
+# What only separates words. Kept are signs ("A-", "-1"), and whatever stands between two digits
+# ("1.5" is not "15"). Underscores are spaces by then.
+SPACES = r"\s,;:!?'\"‘’“”()\[\]{}/"
+SEPARATORS = re.compile(
+    rf"(?<![\d{SPACES}])[{SPACES}]+|[{SPACES}]+(?![\d{SPACES}])"
+    r"|(?<=\w)[.-](?=[^\W\d])|(?<=[^\W\d])[.-](?=\w)|\.(?!\d)|(?<!\S)-(?!\S)"
+)
+
+# An English plural ends in "es" after these.
+SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
+
 
 def class_targets(y, *, class_names=None, n_names=(3, 10)):
     """Target classes of a label vector, with the number of auxiliary names wanted for each.
@@ -36,7 +48,7 @@ def class_targets(y, *, class_names=None, n_names=(3, 10)):
         Labels of the training data.
     class_names : dict, default=None
         Maps labels to names as a person would write them. Labels that it lacks, or all, are named
-        ``str(label)``.
+        ``str(label)``, floats without a fraction as integers.
     n_names : tuple of two int, default=(3, 10)
         Number of names (low, high) for the largest and for the smallest class.
 
@@ -48,7 +60,8 @@ def class_targets(y, *, class_names=None, n_names=(3, 10)):
     Raises
     ------
     ValueError
-        When two labels get the same name, or ``n_names`` is not an increasing pair.
+        When two labels get the same name, ``class_names`` is about other labels, or ``n_names`` is
+        not an increasing pair.
 
     Examples
     --------
@@ -63,7 +76,17 @@ def class_targets(y, *, class_names=None, n_names=(3, 10)):
     if not 0 < low <= high:
         raise ValueError(f"n_names must be a pair 0 < low <= high; got {n_names}.")
     labels, counts = np.unique(np.asarray(y), return_counts=True)
-    names = [str((class_names or {}).get(label, label)) for label in labels.tolist()]
+    class_names = class_names or {}
+    if not isinstance(class_names, Mapping):
+        raise ValueError(
+            f"class_names must map labels to names; got a {type(class_names).__name__}."
+        )
+    if class_names and not any(label in class_names for label in labels.tolist()):
+        raise ValueError(
+            f"class_names names none of the labels, the first of which is {labels.tolist()[0]!r}; "
+            f"its first key is {next(iter(class_names))!r}."
+        )
+    names = [str(class_names.get(label, label_name(label))) for label in labels.tolist()]
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise ValueError(f"Several labels have the same class name: {', '.join(repeated)}.")
@@ -81,11 +104,12 @@ def screen(proposals, targets):
     """Separate usable proposals from the rest.
 
     Comparison ignores case, punctuation, underscores, spaces and English plurals: ``"Sea_Lions"``
-    is ``"sea lion"`` and ``"sealion"``. Names without letters are compared as they are. Dropped
-    are names that are empty, equal a target class,
-    contain one as whole words (``"Siamese cat"`` for the class ``"cat"``, but not ``"catfish"``),
-    are repeated for the same anchor, or exceed the number wanted. A name proposed for several
-    anchors is one auxiliary class with several anchors, in the spelling met first.
+    is ``"sea lion"`` and ``"sealion"``. It does not ignore symbols, signs and what stands between
+    digits: ``"C++"`` is not ``"C"``, and ``"grade 1.5"`` is not ``"grade 15"``. Dropped are names
+    that are empty, equal a target class, contain one as whole words (``"Siamese cat"`` for the
+    class ``"cat"``, but not ``"catfish"``), are repeated for the same anchor, or exceed the number
+    wanted. A name proposed for several anchors is one auxiliary class with several anchors, in the
+    spelling met first.
 
     Parameters
     ----------
@@ -118,8 +142,7 @@ def screen(proposals, targets):
     Lynxes -> repeats a name of the same anchor
     """
     wanted = {target.name: target.n_names for target in targets}
-    target_of = {form: target.name for target in targets for form in _forms(target.name)}
-    spelling_of = {}
+    known_targets, known_names = _Names(wanted), _Names()
     accepted, dropped = [], []
     names_of = defaultdict(set)
     for proposal in proposals:
@@ -128,10 +151,10 @@ def screen(proposals, targets):
                 f"{proposal.name!r} was proposed for {proposal.anchor!r}, which is not a target "
                 f"class. The target classes are {', '.join(wanted)}."
             )
-        forms = _forms(proposal.name)
-        name = next((spelling_of[form] for form in forms if form in spelling_of), proposal.name)
+        name = known_names.find(proposal.name)
+        name = proposal.name if name is None else name
         reason = (
-            _clash(proposal.name, target_of)
+            _clash(proposal.name, known_targets)
             or (name in names_of[proposal.anchor] and "repeats a name of the same anchor")
             or (
                 len(names_of[proposal.anchor]) >= wanted[proposal.anchor]
@@ -141,62 +164,96 @@ def screen(proposals, targets):
         if reason:
             dropped.append((proposal, reason))
             continue
-        spelling_of.update(dict.fromkeys(forms, name))
+        known_names.add(name)
         names_of[proposal.anchor].add(name)
         accepted.append(replace(proposal, name=name))
     return accepted, dropped
 
 
+def label_name(label):
+    """Label as text: the same for 1 and 1.0."""
+    whole = isinstance(label, float) and label.is_integer()
+    return str(int(label) if whole else label)
+
+
 def same_name(first, second):
     """Whether two names differ in no more than case, punctuation, spaces or an English plural."""
-    return not _forms(first).isdisjoint(_forms(second))
+    return _Names([first]).find(second) is not None
 
 
-def clash_with_targets(name, targets):
+def matching_names(name, names):
+    """The name itself where it is among others; otherwise those that are the same name."""
+    return [name] if name in names else [other for other in names if same_name(other, name)]
+
+
+class _Names:
+    """Names to find others among. Two plurals of one word are not the same name.
+
+    Parameters
+    ----------
+    names : iterable of str, default=()
+    """
+
+    def __init__(self, names=()):
+        self._by_word, self._by_singular = {}, {}
+        for name in names:
+            self.add(name)
+
+    def add(self, name):
+        """Add a name; the first of several that are the same stays."""
+        word = "".join(_words(name))
+        self._by_word.setdefault(word, name)
+        for singular in _singulars(word):
+            self._by_singular.setdefault(singular, name)
+
+    def find(self, name):
+        """The name added that is the same; None if there is none."""
+        return self.find_word("".join(_words(name)))
+
+    def find_word(self, word):
+        """The same for words put together already."""
+        for form in (word, *_singulars(word)):
+            if form in self._by_word:
+                return self._by_word[form]
+        return self._by_singular.get(word)
+
+
+def _clash(name, targets):
     """Why a name cannot be an auxiliary class beside the targets; empty if it can."""
-    return _clash(name, {form: target.name for target in targets for form in _forms(target.name)})
-
-
-def _clash(name, target_of):
     words = _words(name)
     if not words:
         return "is empty"
-    for form in _forms(name):
-        if form in target_of:
-            return f"equals the target class {target_of[form]!r}"
+    target = targets.find(name)
+    if target is not None:
+        return f"equals the target class {target!r}"
     for start in range(len(words)):
         for stop in range(start + 1, len(words) + 1):
-            for form in _singulars("".join(words[start:stop])):
-                if form in target_of and _has_letters(form):
-                    return f"contains the target class {target_of[form]!r}"
+            part = "".join(words[start:stop])
+            target = targets.find_word(part)
+            if target is not None and any(character.isalpha() for character in part):
+                return f"contains the target class {target!r}"
     return ""
 
 
 def _words(name):
-    name = unicodedata.normalize("NFKC", str(name)).casefold()
-    return re.findall(r"[^\W_]+", name) if _has_letters(name) else name.split()
-
-
-def _has_letters(name):
-    return any(character.isalpha() for character in name)
-
-
-def _forms(name):
-    return _singulars("".join(_words(name)))
+    name = unicodedata.normalize("NFKC", str(name)).casefold().replace("_", " ")
+    return [word for word in SEPARATORS.split(" ".join(name.split())) if word] or name.split()
 
 
 def _singulars(word):
-    """The word itself, and whatever it may be the English plural of."""
-    forms = {word}
+    """Whatever a word may be the English plural of."""
+    forms = []
     if word.endswith("s") and not word.endswith("ss"):
-        forms.add(word[:-1])
-    if word.endswith("es"):
-        forms.add(word[:-2])
+        forms.append(word[:-1])
+    if word.endswith("es") and word[:-2].endswith(SIBILANTS):
+        forms.append(word[:-2])
     if word.endswith("ies"):
-        forms.add(word[:-3] + "y")
+        forms.append(word[:-3] + "y")
     if word.endswith("ves"):
-        forms |= {word[:-3] + "f", word[:-3] + "fe"}
+        forms.append(word[:-3] + "f")
+    if word.endswith("ives"):
+        forms.append(word[:-3] + "fe")
     for plural, singular in IRREGULAR_PLURALS.items():
         if word.endswith(plural):
-            forms.add(word.removesuffix(plural) + singular)
+            forms.append(word.removesuffix(plural) + singular)
     return forms

@@ -84,7 +84,7 @@ class OpenverseSearch:
                 answer = json.loads(content)
                 last_page = int(answer["page_count"])
                 results = [_result(item) for item in answer["results"]]
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except Exception as error:  # an answer may be odd in any way
                 message = f"{self.base_url} answered in an unknown format: {error!r}"
                 raise FetchError(message, permanent=False) from error
             yield from results[: n - found]

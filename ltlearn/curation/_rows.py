@@ -5,7 +5,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 
 from ltlearn.curation._files import checksum
-from ltlearn.curation._names import same_name
+from ltlearn.curation._names import label_name, matching_names
 from ltlearn.curation._types import Candidate
 
 
@@ -20,7 +20,7 @@ class RowPool:
     ----------
     X : array-like of shape (n_rows, n_features)
     y : array-like of shape (n_rows,), default=None
-        Labels; converted to strings.
+        Labels; converted to strings, floats without a fraction as integers.
     n_clusters : int, default=20
         Number of clusters for rows without labels.
     random_state : int, RandomState instance or None, default=None
@@ -41,7 +41,7 @@ class RowPool:
             clustering = KMeans(n_clusters, n_init=1, random_state=random_state).fit(self.X)
             self.labels = np.array([f"cluster {cluster}" for cluster in clustering.labels_])
         else:
-            self.labels = np.array([str(label) for label in np.asarray(y).tolist()])
+            self.labels = np.array([label_name(label) for label in np.asarray(y).tolist()])
         if len(self.labels) != len(self.X):
             raise ValueError(f"The pool has {len(self.X)} rows and {len(self.labels)} labels.")
 
@@ -59,6 +59,7 @@ class RowPool:
         Parameters
         ----------
         names : sequence of str
+            Matched with the labels: exactly, or else in any case, spelling and plural.
         folder : ignored
             Nothing has to be kept.
 
@@ -68,7 +69,7 @@ class RowPool:
         """
         present = self.class_names()
         for name in names:
-            matching = [label for label in present if same_name(label, name)]
+            matching = matching_names(name, present)
             for row in np.flatnonzero(np.isin(self.labels, matching)).tolist():
                 values = self.X[row]
                 yield Candidate(name, f"row {row}", values, checksum=checksum(values.tobytes()))

@@ -1,8 +1,18 @@
 """The rules that anything fetched from the network has to keep."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from ltlearn._version import __version__
+
+LEAST = {
+    "max_bytes": 1,
+    "max_pixels": 1,
+    "max_redirects": 0,
+    "attempts": 1,
+    "delay": 0,
+    "max_delay": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,13 @@ class FetchRules:
     robots : bool, default=True
         Whether images are fetched only where the host's ``robots.txt`` (RFC 9309) allows it.
     user_agent : str
-        Sent with every request, and its first word is matched with ``robots.txt``. Add a way to
-        contact you: many hosts ask for one.
+        Sent with every request, and its first word is matched with ``robots.txt``: ASCII. Add a
+        way to contact you: many hosts ask for one.
+
+    Raises
+    ------
+    ValueError
+        When a limit is out of range, a network is none, or the user agent cannot be sent.
 
     Examples
     --------
@@ -57,6 +72,28 @@ class FetchRules:
     max_delay: float = 60.0
     robots: bool = True
     user_agent: str = f"ltlearn/{__version__}"
+
+    def __post_init__(self):
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if not self.timeout > 0:
+            raise ValueError(f"timeout must be positive; got {self.timeout}.")
+        if isinstance(self.allow_networks, str):
+            raise ValueError(
+                f"allow_networks must be a sequence of networks; got the text "
+                f"{self.allow_networks!r}."
+            )
+        for network in self.allow_networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"allow_networks holds {network!r}: {error}.") from error
+        agent = self.user_agent
+        if not (agent.isascii() and agent.isprintable() and agent == agent.strip() != ""):
+            raise ValueError(
+                f"user_agent must be printable ASCII text without spaces around it; got {agent!r}."
+            )
 
 
 DEFAULT_RULES = FetchRules()

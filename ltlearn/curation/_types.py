@@ -73,7 +73,7 @@ class Candidate:
     problem : str, default=""
         Why it cannot be used; empty if it can.
     checksum : str, default=""
-        SHA-256 of the content, in hexadecimal.
+        SHA-256 of the content, in hexadecimal: a decision made by hand holds for this content.
     license, license_url, creator, landing_page : str, default=""
         What the source says about the rights, where it says anything.
     retrieved : str, default=""

@@ -4,13 +4,16 @@ import io
 import warnings
 from pathlib import Path
 
-from ltlearn.curation._files import Journal, checksum, now, write_atomically
+from ltlearn.curation._files import Journal, checksum, now, plain_text, write_atomically
 from ltlearn.curation._rules import DEFAULT_RULES
 from ltlearn.curation._types import Candidate, SearchResult
 from ltlearn.exceptions import BadImageError, FetchError
 from ltlearn.images._decode import decode_image
 
-EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+
+# Pillow finds MPO, several JPEG images in one file as phones write them, where it opens a JPEG.
+EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 
 
 class WebSource:
@@ -54,6 +57,11 @@ class WebSource:
         query="{name}",
         rules=DEFAULT_RULES,
     ):
+        if min(images_per_class, results_per_class) < 1:
+            raise ValueError(
+                "images_per_class and results_per_class must be at least 1; got "
+                f"{images_per_class} and {results_per_class}."
+            )
         self.search = search
         self.images_per_class = images_per_class
         self.results_per_class = results_per_class
@@ -116,7 +124,9 @@ class WebSource:
         key = _search_key(entry)
         if key not in searches:
             found = self.search.search(entry["query"], entry["n"])
-            searches[key] = [vars(result) for result in {r.url: r for r in found}.values()]
+            results = [{k: plain_text(v) for k, v in vars(result).items()} for result in found]
+            by_url = {result["url"]: result for result in results if result["url"]}
+            searches[key] = list(by_url.values())
             journal.append(**entry, results=searches[key], time=now())
         return [SearchResult(**result) for result in searches[key]]
 
@@ -128,6 +138,9 @@ class WebSource:
         except FetchError as error:
             event = "refused" if error.permanent else "failed"
             return {"event": event, "url": url, "reason": str(error), "time": now()}
+        except Exception as error:  # no server may end the run
+            reason = plain_text(f"{type(error).__name__}: {error}")
+            return {"event": "failed", "url": url, "reason": reason, "time": now()}
         digest = checksum(data)
         file = Path("images", digest[:2], digest + extension)
         write_atomically(folder / file, data)
@@ -164,7 +177,7 @@ def check_image(data, max_pixels):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=tuple(EXTENSIONS)) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 pixels = image.width * image.height
                 extension = EXTENSIONS[image.format]
         if pixels > max_pixels:

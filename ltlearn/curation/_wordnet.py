@@ -83,6 +83,8 @@ class WordNetProposer:
         ------
         FileNotFoundError
             When the folder holds no WordNet database.
+        ValueError
+            When ``senses`` names a synset that WordNet does not have.
         """
         with _open_wordnet(Path(self.folder)) as wordnet:
             senses = {target.name: self._senses(wordnet, target.name) for target in targets}
@@ -103,7 +105,13 @@ class WordNetProposer:
 
     def _senses(self, wordnet, name):
         if name in (self.senses or {}):
-            return [wordnet.synset(self.senses[name])]
+            try:
+                return [wordnet.synset(self.senses[name])]
+            except Exception as error:  # NLTK raises whatever its parsing meets
+                raise ValueError(
+                    f"senses: WordNet has no synset {self.senses[name]!r}, given for {name!r}; "
+                    "synsets are named like 'seal.n.09'."
+                ) from error
         return wordnet.synsets(name.strip().replace(" ", "_"), pos="n")  # most frequent first
 
     def _relatives(self, senses):

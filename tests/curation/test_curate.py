@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import warnings
 
 import filelock
 import numpy as np
@@ -187,9 +188,98 @@ def test_keeping_a_damaged_file_warns(run, tmp_path):
     edit(tmp_path / "out", orange_damaged_png="keep")
     with pytest.raises(CurationError, match=r"1 candidates that have no file.*damaged\.png"):
         load_curated(tmp_path / "out")
-    with pytest.warns(CurationWarning, match=r"1 candidates kept by hand.*damaged\.png"):
+    with pytest.warns(CurationWarning, match=r"1 decisions made by hand wait.*damaged\.png"):
         data = run()
     assert len(data.y_aux) == 16
+
+
+def test_edits_outlive_runs_without_the_candidate(run, bank, tmp_path):
+    """A class folder is moved away, and back; the runs between warn once."""
+    automatic = run()
+    edit(tmp_path / "out", orange_3_png="reject", orange_leak_png="keep")
+    by_hand = run()
+    assert by_hand.X_aux.tolist() != automatic.X_aux.tolist()
+    (bank / "orange").rename(tmp_path / "away")
+    with pytest.warns(CurationWarning, match="2 decisions made by hand wait"):
+        run()
+    assert run().neighbors == {0: ["violet"]}
+    (tmp_path / "away").rename(bank / "orange")
+    again = run()
+    assert again.X_aux.tolist() == by_hand.X_aux.tolist()
+    edit(tmp_path / "out", orange_3_png="keep", orange_leak_png="reject")
+    assert run().X_aux.tolist() == automatic.X_aux.tolist()
+    assert not any("by hand" in row.reason for row in run().rows)
+
+
+def test_an_edit_is_about_the_content_that_was_seen(run, bank, tmp_path, problem):
+    """A file kept by hand is overwritten with a copy of a training image."""
+    run()
+    edit(tmp_path / "out", green_5_png="keep")
+    assert "green" in run().y_aux
+    seen = (bank / "green" / "5.png").read_bytes()
+    Image.fromarray(problem[0][0]).save(bank / "green" / "5.png")
+    with pytest.warns(CurationWarning, match=r"1 decisions made by hand wait.*5\.png"):
+        data = run()
+    assert "green" not in data.y_aux
+    (bank / "green" / "5.png").write_bytes(seen)
+    assert "green" in run().y_aux
+
+
+def test_a_candidate_listed_twice_is_one(run, bank, tmp_path):
+    rows = ["path,class", *[f"orange/{i}.png,orange" for i in (0, 1, 2, 3, 1, 2)]]
+    (bank / "bank.csv").write_text("\n".join(rows))
+    options = {"source": FolderSource(bank / "bank.csv"), "protected": None}
+    assert len(run(**options).rows) == 4
+    edit(tmp_path / "out", orange_1_png="reject")
+    assert len(run(**options).X_aux) == 3
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_edits_outlive_a_kill_between_the_two_files(run, bank, tmp_path, monkeypatch, step):
+    """Killed before the first, or between the first and the second file is replaced."""
+    run()
+    edit(tmp_path / "out", orange_3_png="reject", violet_4_png="reject")
+    by_hand = run()
+
+    def killed_run():
+        done, replace = [], os.replace
+
+        def dying(*args):
+            done.append(args)
+            if len(done) == step:
+                raise KeyboardInterrupt
+            replace(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", dying)
+            with pytest.raises(KeyboardInterrupt):
+                run()
+
+    (bank / "orange").rename(tmp_path / "away")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CurationWarning)
+        killed_run()
+        run()
+    (tmp_path / "away").rename(bank / "orange")
+    killed_run()
+    assert run().X_aux.tolist() == by_hand.X_aux.tolist()
+
+
+def test_an_unfinished_manifest_is_not_loaded(run, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_curated(tmp_path)
+    run()
+    (tmp_path / "out" / "manifest.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"manifest\.csv"):
+        load_curated(tmp_path / "out")
+
+
+def test_a_neighbor_that_is_no_target_class(run, tmp_path):
+    run()
+    path = tmp_path / "out" / "manifest.csv"
+    path.write_text(path.read_text().replace('""red""', '""read""'))
+    with pytest.raises(CurationError, match="near read, which are no target classes"):
+        load_curated(tmp_path / "out")
 
 
 def test_an_unreadable_edit_is_an_error_before_any_work(run, tmp_path):
@@ -291,6 +381,19 @@ def test_labelled_rows(rows_problem, tmp_path):
         load_curated(tmp_path)
 
 
+def test_no_target_class_is_its_own_neighbor(rows_problem, tmp_path):
+    """Labels of the targets are floats, those of the pool integers."""
+    X, y, pool, group = rows_problem
+    pool[::3] = np.eye(6)[0]
+    codes = np.where(y == "head", 1.0, 2.0)
+    labels = np.where(np.arange(len(pool)) % 3 == 0, 1, group + 1)
+    filter = FeatureFilter("passthrough", anchor_similarity=0.5)
+    source = RowPool(pool, labels)
+    data = curate(X, codes, source=source, folder=tmp_path, filter=filter, progress=False)
+    assert data.neighbors == {1.0: ["5"], 2.0: ["3"]}
+    assert "1" not in {row.name for row in data.rows}
+
+
 def test_unlabelled_rows(rows_problem, tmp_path):
     X, y, pool, group = rows_problem
     source = RowPool(pool, n_clusters=3, random_state=0)
@@ -312,7 +415,54 @@ def test_nothing_near_warns(rows_problem, tmp_path):
             progress=False,
         )
     assert data.neighbors == {}
-    assert len(data.X_aux) == len(data.y_aux) == 0
+    assert data.X_aux.shape == (0, 6)
+    assert data.y_aux.shape == (0,)
+
+
+def test_no_image_kept(run, tmp_path, mean_color):
+    with pytest.warns(CurationWarning, match="None of 28 candidates was kept"):
+        data = run(filter=FeatureFilter(mean_color, anchor_similarity=1.0))
+    with pytest.warns(CurationWarning, match="None of 28 candidates was kept"):
+        loaded = load_curated(tmp_path / "out")
+    for each in (data, loaded):
+        assert each.X_aux.shape == each.y_aux.shape == (0,)
+        assert each.X_aux.dtype.kind == each.y_aux.dtype.kind == "U"
+
+
+class Untouched:
+    """Proposer and source that must not be asked."""
+
+    def propose(self, targets, folder):
+        raise AssertionError
+
+    def fetch(self, names, folder):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"y": ["red"] * 14}, "inconsistent numbers of samples"),
+        ({"y": ["red"] * 15}, "at least two target classes"),
+        ({"y": [b"red"] * 14 + [b"blue"]}, "text, numbers or booleans; got b'blue'"),
+        ({"y": [1.0] * 14 + [np.nan]}, "text, numbers or booleans; got nan"),
+        ({"X": ["no_such_photo.jpg"] * 15}, r"no_such_photo\.jpg"),
+        ({"protected": {"test": ["no_such_photo.jpg"]}}, r"no_such_photo\.jpg"),
+        ({"anchor_similarity": 7}, "anchor_similarity"),
+    ],
+)
+def test_bad_arguments_are_errors_before_any_work(problem, tmp_path, mean_color, options, message):
+    X, y, _ = problem
+    threshold = {"anchor_similarity": options.pop("anchor_similarity", 0.7)}
+    settings = {"X": X, "y": y, "filter": FeatureFilter(mean_color, **threshold), **options}
+    with pytest.raises((ValueError, OSError), match=message):
+        curate(
+            **settings,
+            source=Untouched(),
+            proposer=Untouched(),
+            folder=tmp_path,
+            progress=False,
+        )
 
 
 def test_no_usable_name_is_an_error(run):
@@ -334,7 +484,7 @@ def test_one_run_at_a_time(run, tmp_path):
         run()
 
 
-def test_from_the_web_with_an_interruption(run, serve, pictures, tmp_path):
+def test_from_the_web_with_an_interruption(run, serve, pictures, tmp_path, mean_color):
     """Interrupted between fetching and assembling; the second run fetches nothing again."""
     server = serve()
     found = {"orange": [], "violet": [], "green": []}
@@ -353,11 +503,11 @@ def test_from_the_web_with_an_interruption(run, serve, pictures, tmp_path):
     source = WebSource(Search(), rules=rules)
 
     class Interrupted(FeatureFilter):
-        def fit(self, X, y, *, protected=None):
+        def decide(self, candidates, anchors):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(source=source, filter=Interrupted("passthrough"))
+        run(source=source, filter=Interrupted(mean_color))
     folder = tmp_path / "out"
     assert not (folder / "manifest.csv").exists()
     hits = list(server.hits)

@@ -130,6 +130,9 @@ def test_redirect_within_the_rules(serve):
         "gopher://127.0.0.1/x",
         "http://user:password@127.0.0.1/",
         "http://127.0.0.1:99999/",
+        "http://a:-1/",
+        "http://a:0x50/",
+        "http://[::1/",
         "data:image/png;base64,AAAA",
     ],
 )
@@ -391,8 +394,41 @@ def test_a_host_that_asks_for_too_long_a_wait_is_left_out(serve, clock):
     assert sum(clock.slept) < 60
 
 
+@pytest.mark.parametrize("wait", ["9" * 400, "9" * 5000])
+@pytest.mark.parametrize("path", ["/", "/robots.txt"])
+def test_a_host_that_asks_for_an_endless_wait(serve, clock, wait, path):
+    server = serve()
+    server.routes[path] = server.fixed(b"", status=429, headers={"Retry-After": wait})
+    assert "asks for inf seconds" in failure(f"{server.url}/", robots=True)
+    assert server.hits.count(path) == 1
+
+
+@pytest.mark.parametrize(
+    "wait", ["²", "٣", "-1", "soon", "", "1e9", "Wed, 21 Oct 2065 07:28:00 GMT"]
+)
+def test_a_wait_that_is_no_number_is_not_waited_for(serve, wait):
+    server = serve()
+
+    def route(handler):
+        handler.send_response(503)
+        handler.wfile.write(b"".join(handler._headers_buffer))
+        handler._headers_buffer = []
+        handler.wfile.write(f"Retry-After: {wait}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    server.routes["/"] = route
+    assert "status 503" in failure(f"{server.url}/", attempts=2)
+    assert len(server.hits) == 2
+
+
 def robots(server, text, **options):
     server.routes["/robots.txt"] = server.fixed(text.encode(), "text/plain", **options)
+
+
+def test_a_byte_order_mark_hides_no_rule(serve):
+    server = serve()
+    robots(server, "\ufeffUser-agent: *\nDisallow: /")
+    server.routes["/"] = server.fixed(b"data")
+    assert "forbids" in refusal(f"{server.url}/", robots=True)
 
 
 def test_robots_forbids(serve):
@@ -476,3 +512,23 @@ def test_robots_can_be_turned_off_by_the_rules(serve):
     client = Fetcher(FetchRules(allow_networks=ALLOWED, robots=False, delay=0))
     assert client.get(f"{server.url}/", accept="image/", robots=True)[0] == b"data"
     assert server.hits == ["/"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attempts": 0}, "attempts must be at least 1; got 0"),
+        ({"max_redirects": -1}, "max_redirects must be at least 0"),
+        ({"max_bytes": 0}, "max_bytes must be at least 1"),
+        ({"delay": float("nan")}, "delay must be at least 0; got nan"),
+        ({"timeout": 0}, "timeout must be positive"),
+        ({"user_agent": "josé/1"}, "user_agent must be printable ASCII"),
+        ({"user_agent": "me/1\nX: y"}, "user_agent must be printable ASCII"),
+        ({"user_agent": ""}, "user_agent must be printable ASCII"),
+        ({"allow_networks": "127.0.0.0/8"}, "sequence of networks; got the text '127.0.0.0/8'"),
+        ({"allow_networks": ["127.0.0.1/8"]}, "'127.0.0.1/8': .*host bits"),
+    ],
+)
+def test_invalid_rules(options, message):
+    with pytest.raises(ValueError, match=message):
+        FetchRules(**options)

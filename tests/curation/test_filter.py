@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 
 from ltlearn.curation import Candidate, FeatureFilter
 from ltlearn.curation._filter import thumbnails
@@ -124,6 +125,46 @@ def test_exact_copies_are_found_whatever_the_quantile(problem, scale):
     assert all("near-duplicate of training" in verdict.reason for verdict in verdicts)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_copies_are_found_at_a_threshold_of_one(dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(0, 1, (200, 384)).astype(dtype)
+    y = np.repeat(["a", "b"], 100)
+    judge = FeatureFilter(
+        "passthrough", anchor_similarity=-1.0, duplicate_similarity=1.0, min_share=0.0
+    )
+    judge.fit(X, y)
+    copies = [Candidate("aux", f"copy {i}", 3 * row) for i, row in enumerate(X)]
+    own = rng.normal(0, 1, (50, 384)).astype(dtype)
+    repeats = [Candidate("aux", f"{i}", row) for i, row in enumerate(np.vstack([own, own * 7]))]
+    reasons = [v.reason for v in judge.decide([*copies, *repeats], {"aux": ["a"]})]
+    leaks = [reason.startswith("near-duplicate of training") for reason in reasons]
+    assert leaks == [True] * 200 + [False] * 100
+    later = [reason.startswith("near-duplicate of an earlier") for reason in reasons[200:]]
+    assert later == [False] * 50 + [True] * 50
+
+
+def test_protected_data_may_have_any_name(problem, tmp_path, mean_color):
+    """Also that of the training data, which stays protected by features and by pixels."""
+    X, y = problem
+    options = {"anchor_similarity": -1.0, "duplicate_similarity": 0.999, "min_share": 0.0}
+    other = X[:3] + 5 * np.eye(5)[3]
+    judge = FeatureFilter("passthrough", **options).fit(X, y, protected={"training": other})
+    verdicts = judge.decide(candidates_of([X[30], other[2]]), {"aux": ["a"]})
+    assert [v.reason for v in verdicts] == [
+        f"near-duplicate of {label} (cosine 1.0000)" for label in ("training[30]", "training[2]")
+    ]
+
+    train = np.stack([scene(seed) for seed in range(8)])
+    protected = {"training": np.stack([scene(99)])}
+    judge = FeatureFilter(mean_color, **{**options, "duplicate_similarity": 1.0})
+    judge.fit(train, ["a", "b"] * 4, protected=protected)
+    Image.fromarray(train[5]).convert("L").save(tmp_path / "grey.png")
+    candidate = Candidate("aux", "grey.png", str(tmp_path / "grey.png"))
+    [verdict] = judge.decide([candidate], {"aux": ["a"]})
+    assert verdict.reason.startswith("near-duplicate of training[5] (pixels")
+
+
 def test_a_class_few_of_which_are_near_is_no_neighbor(problem):
     X, y = problem
     rows = np.tile([0.0, 0, 0, 1, 0], (10, 1))
@@ -184,6 +225,20 @@ def test_invalid_settings(problem):
         FeatureFilter("passthrough", anchor_quantile=1.5).fit(X, y)
     with pytest.raises(ValueError, match="features"):
         FeatureFilter("dinov2").fit(X, y)
+    with pytest.raises(ValueError, match="nothing to protect in test"):
+        FeatureFilter("passthrough").fit(X, y, protected={"validation": X, "test": []})
+
+
+@pytest.mark.parametrize("targets", [["a", "z"], []])
+def test_anchors_must_be_target_classes(problem, targets):
+    judge = FeatureFilter("passthrough").fit(*problem)
+    with pytest.raises(ValueError, match=r"anchors of 'aux'.*target classes a, b, c"):
+        judge.decide(candidates_of(np.eye(5)), {"aux": targets})
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        FeatureFilter("passthrough").decide([], {})
 
 
 def scene(seed, size=48):

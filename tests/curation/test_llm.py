@@ -111,6 +111,18 @@ def test_another_request_is_not_replayed(server, tmp_path):
     assert run(proposer(server), tmp_path, [Target("otter", 5, 4)]) == [("otter", "mink")]
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"answer": 1}', '{"answer": {"refusal": ""}}'])
+def test_an_unreadable_answer_in_the_cache_is_none(server, tmp_path, text):
+    script(server, categories("beaver"), categories("mink"))
+    run(proposer(server), tmp_path, TARGETS[:1])
+    [file] = (tmp_path / "llm-cache").iterdir()
+    file.write_text(text)
+    assert proposer(server).dry_run(TARGETS[:1], tmp_path, file=io.StringIO()).calls == 1
+    for _ in range(2):
+        assert run(proposer(server), tmp_path, TARGETS[:1]) == [("otter", "mink")]
+    assert len(server.hits) == 2
+
+
 def test_the_key_is_written_nowhere(server, tmp_path):
     script(server, categories("beaver"), categories("van"))
     llm = proposer(server)
@@ -137,6 +149,9 @@ def test_missing_key_names_the_variable(server, tmp_path, monkeypatch):
         ('{"categories": ["beaver", 3]}', "not of the schema"),
         ('{"categories": [""]}', "not of the schema"),
         ('["beaver"]', "not of the schema"),
+        ([{"type": "text", "text": '{"categories": ["beaver"]}'}], "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"categories": ["\\ud800"]}', "not text"),
     ],
 )
 def test_unusable_answers(server, tmp_path, content, problem):
@@ -156,8 +171,30 @@ def test_a_second_attempt_can_succeed(server, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        '```json\n{"categories": ["beaver"]}\n```',
+        '\n```\n{"categories":\n["beaver"]}```\n',
+        ' {"categories": ["beaver"]}\n',
+    ],
+)
+def test_fences_around_json(server, tmp_path, content):
+    script(server, completion(content))
+    for _ in range(2):
+        assert run(proposer(server), tmp_path, TARGETS[:1]) == [("otter", "beaver")]
+    assert len(server.hits) == 1
+
+
+@pytest.mark.parametrize(
     "body",
-    [{"object": "error"}, {"choices": []}, {"choices": [{}]}, {"choices": [{"message": {}}]}, [1]],
+    [
+        {"object": "error"},
+        {"choices": []},
+        {"choices": {"a": 1}},
+        {"choices": [{}]},
+        {"choices": [{"message": {}}]},
+        [1],
+    ],
 )
 def test_answers_outside_the_protocol(server, tmp_path, body):
     script(server, body, body)
@@ -180,6 +217,8 @@ def test_not_an_endpoint_at_all(server, tmp_path, content_type):
     "refused",
     [
         completion(None, refusal="I cannot help with otters."),
+        completion(None, refusal="\ud800"),
+        completion(None, refusal=["no"]),
         completion('{"categories": []}', finish_reason="content_filter"),
     ],
 )
@@ -259,12 +298,13 @@ def test_budget_of_tokens(server, tmp_path):
     assert len(server.hits) == 1
 
 
-def test_missing_usage_is_estimated(server, tmp_path):
-    without = categories("beaver")
-    del without["usage"]
-    script(server, without)
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"prompt_tokens": 5}, {"total_tokens": None}, {"total_tokens": "9"}, "9", 9]
+)
+def test_missing_usage_is_estimated(server, tmp_path, usage):
+    script(server, {**categories("beaver"), "usage": usage})
     llm = proposer(server)
-    run(llm, tmp_path, TARGETS[:1])
+    assert run(llm, tmp_path, TARGETS[:1]) == [("otter", "beaver")]
     characters = sum(len(m["content"]) for m in json.loads(server.bodies[0])["messages"])
     assert llm.usage_.tokens == characters // 4
 

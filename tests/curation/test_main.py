@@ -1,6 +1,8 @@
 import itertools
 import runpy
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -70,7 +72,7 @@ def test_dry_run_shows_names_and_does_nothing(folders, capsys):
     ("more", "message"),
     [
         (["--protect", "x"], "not of the form NAME=FOLDER"),
-        (["--names", "a.csv", "--llm", "b"], "not allowed with"),
+        (["--wordnet", "--llm", "b"], "not allowed with"),
         (["--openverse"], "not allowed with"),
     ],
 )
@@ -78,6 +80,112 @@ def test_bad_arguments(folders, capsys, more, message):
     with pytest.raises(SystemExit):
         main(arguments(folders, *more))
     assert message in capsys.readouterr().err
+
+
+def leaks(folder):
+    """Names of bank images that were dropped as copies of protected ones."""
+    rows = load_curated(folder / "out").rows
+    return {Path(row.source).name for row in rows if "near-duplicate of te" in row.reason}
+
+
+@pytest.mark.parametrize(
+    "where", ["x.png", "red/deep/deeper/x.png", "link/x.png", "red/x", "red/X.PNG"]
+)
+def test_protected_images_may_lie_anywhere(folders, pictures, where):
+    root = folders / "other"
+    (folders / "elsewhere").mkdir()
+    root.mkdir()
+    (root / "link").symlink_to(folders / "elsewhere", target_is_directory=True)
+    (root / where).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pictures.make(COLORS["orange"], seed=50)).save(root / where, "PNG")
+    shutil.copy(root / where, folders / "bank" / "orange" / "planted.png")
+    thresholds = ["--anchor-similarity", "0.7", "--duplicate-similarity", "1.0"]
+    main(arguments(folders, "--protect", f"test={root}", *thresholds))
+    assert leaks(folders) == {"planted.png"}
+
+
+def test_every_folder_of_a_repeated_name_is_protected(folders, pictures):
+    protect = []
+    for i in range(3):
+        root = folders / f"t{i}"
+        root.mkdir()
+        Image.fromarray(pictures.make(COLORS["orange"], seed=50 + i)).save(root / "a.png")
+        shutil.copy(root / "a.png", folders / "bank" / "orange" / f"planted{i}.png")
+        protect += ["--protect", f"{'other' if i == 1 else 'test'}={root}"]
+    thresholds = ["--anchor-similarity", "0.7", "--duplicate-similarity", "1.0"]
+    main(arguments(folders, *protect, *thresholds))
+    rows = load_curated(folders / "out").rows
+    found = {Path(row.source).name: row.reason.split()[2] for row in rows if not row.kept}
+    assert found == {
+        "planted0.png": "test[0]",
+        "planted1.png": "other[0]",
+        "planted2.png": "test[1]",
+    }
+
+
+def test_files_of_other_kinds_are_counted(folders, capsys):
+    for part in ("train", "test"):
+        (folders / part / "red" / "Thumbs.db").write_bytes(b"db")
+        (folders / part / "labels.csv").write_text("path,label")
+        (folders / part / "red" / ".hidden.png").write_bytes(b"")
+    main(arguments(folders, "--protect", f"test={folders / 'test'}", "--anchor-similarity", "0.7"))
+    lines = capsys.readouterr().err
+    for part in ("train", "test"):
+        assert f"{part}: 2 files that are no images, e.g. " in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.png", "x.png is not directly in a class folder"),
+        ("green/deep/x.png", "x.png is not directly in a class folder"),
+        ("green/Thumbs.db", "no images in the class folders green"),
+    ],
+)
+def test_training_images_must_lie_in_class_folders(folders, capsys, name, message):
+    path = folders / "train" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = folders / "train" / "red" / "0.png"
+    path.write_bytes(image.read_bytes() if name.endswith("png") else b"db")
+    assert message in failure(capsys, arguments(folders))
+
+
+def failure(capsys, argv):
+    """The last line of the error."""
+    with pytest.raises(SystemExit) as exit_status:
+        main(argv)
+    assert exit_status.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m ltlearn.curation: error: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--train", "nope"], "--train: nope does not exist"),
+        (["--bank", "nope"], "--bank: nope does not exist"),
+        (["--names", "nope"], "--names: nope does not exist"),
+        (["--protect", "test=nope"], "--protect: nope does not exist"),
+        (["--n-names", "5", "2"], "n_names must be a pair"),
+        (["--anchor-similarity", "7"], "'anchor_similarity' parameter"),
+        (["--images-per-class", "-1"], "max_per_class must be at least 1"),
+        (["--images-per-class", "0"], "max_per_class must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_line(folders, capsys, more, message):
+    assert message in failure(capsys, arguments(folders, *more))
+
+
+def test_mistakes_in_files_are_one_line(folders, capsys):
+    names = ["--names", str(folders / "names.csv")]
+    (folders / "names.csv").write_text("anchor,name\ngreen,lime\n")
+    for more in ([], ["--dry-run"]):
+        assert "'green', which is not a target class" in failure(
+            capsys, arguments(folders, *names, *more)
+        )
+    (folders / "train" / "red" / "0.png").write_bytes(b"damaged")
+    assert "0.png is in no image format" in failure(capsys, arguments(folders))
 
 
 def test_the_web_needs_names(folders, capsys):

@@ -1,5 +1,5 @@
 import csv
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -8,7 +8,9 @@ from ltlearn.curation._manifest import (
     apply_edits,
     make_rows,
     neighbors_of,
+    read_earlier,
     read_manifest,
+    read_metadata,
     write_manifest,
 )
 from ltlearn.exceptions import CurationError
@@ -45,9 +47,12 @@ def test_rows(rows):
 
 
 def test_round_trip(rows, tmp_path):
-    write_manifest(tmp_path, rows, {"a": "é"})
+    decided = replace(rows[2], decision="keep")
+    write_manifest(tmp_path, rows, {"a": "é", "by_hand": [asdict(decided)]})
     assert read_manifest(tmp_path) == rows
-    assert read_manifest(tmp_path / "nowhere") == []
+    assert read_metadata(tmp_path) == {"a": "é", "by_hand": [decided]}
+    assert read_earlier(tmp_path) == ([decided], rows)
+    assert read_earlier(tmp_path / "nowhere") == ([], [])
 
 
 def test_no_cell_is_a_formula(rows, tmp_path):
@@ -72,7 +77,7 @@ def test_edits_hold_and_outlive_a_changed_filter(rows):
     assert apply_edits(fresh, edited) == []
     assert [row.decision for row in fresh] == ["reject", "keep", "reject", "keep"]
     assert [row.automatic for row in fresh] == ["keep", "reject", "reject", "keep"]
-    assert fresh[0].reason == "decided by hand; without: near otter, seal"
+    assert fresh[0].reason == "decided by hand: reject; without: near otter, seal"
 
     # The filter comes to agree, then to disagree again: the decision stays a person's.
     agreeing = [
@@ -93,14 +98,26 @@ def test_an_edit_can_be_taken_back(rows):
     held[0].decision = "keep"
     again = [replace(row) for row in rows]
     apply_edits(again, held)
-    assert [row.decision for row in again] == [row.decision for row in rows]
+    assert again == rows
 
 
 def test_edits_that_cannot_hold_are_reported(rows):
     undecodable = replace(rows[2], decision="keep")
     gone = replace(rows[0], source="gone", automatic="reject")
+    rejected = replace(rows[0], source="gone too", decision="reject")
+    changed = replace(rows[0], checksum="other", decision="reject")
+    edits = [undecodable, gone, rejected, changed]
     fresh = [replace(row) for row in rows]
-    assert apply_edits(fresh, [undecodable, gone]) == [undecodable, gone]
+    assert apply_edits(fresh, edits) == edits
+    assert fresh == rows
+    # Their candidates come back.
+    assert apply_edits([*edits, replace(rows[2], anchor="otter")], edits) == []
+
+
+def test_the_later_of_two_edits_counts(rows):
+    edits = [replace(rows[0], decision="reject"), replace(rows[0])]
+    fresh = [replace(row) for row in rows]
+    assert apply_edits(fresh, edits) == []
     assert fresh == rows
 
 
@@ -117,6 +134,24 @@ def test_unreadable_edits_are_errors(rows, tmp_path):
     (tmp_path / "manifest.csv").write_text("name,source\na,b\n")
     with pytest.raises(CurationError, match="lacks the column"):
         read_manifest(tmp_path)
+    (tmp_path / "manifest.csv").write_bytes("é".encode("latin-1"))
+    with pytest.raises(CurationError, match="not a CSV file in UTF-8"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("cell", [{"near": ""}, {"near": "[1]"}, {"near": "{}"}, {"near": "otter"}])
+@pytest.mark.parametrize("similarity", ["0.5", "high"])
+def test_other_cells_must_be_of_their_kind(rows, tmp_path, cell, similarity):
+    write_manifest(tmp_path, [rows[0], replace(rows[1], similarity=similarity, **cell)], {})
+    with pytest.raises(CurationError, match=r"manifest\.csv, row 3: "):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"by_hand": 1}', '{"by_hand": [{"a": 1}]}'])
+def test_damaged_metadata(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(CurationError, match=r"manifest\.json is damaged"):
+        read_earlier(tmp_path)
 
 
 def test_a_spreadsheets_byte_order_mark_is_no_column(rows, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ltlearn.curation import Proposal, Target, class_targets, screen
-from ltlearn.curation._names import same_name
+from ltlearn.curation._names import matching_names, same_name
 
 
 def targets(*names, n_names=10):
@@ -37,12 +37,54 @@ def test_names_equal_to_a_target_are_dropped(name):
         ("buses", "bus"),
         ("dormice", "dormouse"),
         ("cafe", "ｃafe"),
+        ("Covid-19", "covid 19"),
+        ("St. Bernard", "st bernard"),
+        ("fold_1_5", "Fold 1 5"),
+        ("x > 5", "x>5"),
+        ("[1]", "1"),
     ],
 )
 def test_spelling_and_number_do_not_matter(name, target):
     assert same_name(name, target)
     assert reason_for(name, target).startswith("equals")
     assert reason_for(target, name).startswith("equals")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("A+", "A-"),
+        ("A", "A-"),
+        ("C", "C++"),
+        ("C", "C#"),
+        ("x>5", "x<5"),
+        ("grade 1.5", "grade 15"),
+        ("fold_1_5", "fold_15"),
+        ("ages 2-5", "ages 25"),
+        ("1/2 inch", "12 inch"),
+        ("cluster -1", "cluster 1"),
+        ("?", "!"),
+        ("caps", "capes"),
+        ("tubes", "tubs"),
+        ("pins", "pines"),
+        ("caves", "cafe"),
+    ],
+)
+def test_names_that_only_look_alike(first, second):
+    for name, other in ((first, second), (second, first)):
+        assert not same_name(name, other)
+        assert matching_names(name, [other]) == []
+        assert "equals" not in (reason_for(name, other) or "")
+        proposals = [Proposal("otter", each, "test") for each in (name, other)]
+        accepted, _ = screen(proposals, targets("otter"))
+        assert [proposal.name for proposal in accepted] == [name, other]
+
+
+def test_the_name_itself_comes_before_names_like_it():
+    names = ["Sea Lion", "sea_lions", "seal"]
+    assert matching_names("Sea Lion", names) == ["Sea Lion"]
+    assert matching_names("sea-lion", names) == ["Sea Lion", "sea_lions"]
+    assert matching_names("sea", names) == []
 
 
 @pytest.mark.parametrize("name", ["Siamese cat", "cat, wild", "house-cats", "wild cats of Asia"])
@@ -121,6 +163,23 @@ def test_class_names_are_used_and_must_differ():
     assert {label: target.name for label, target in found.items()} == {3: "otter", 7: "7"}
     with pytest.raises(ValueError, match="same class name: otter"):
         class_targets([3, 7], class_names={3: "otter", 7: "otter"})
+
+
+@pytest.mark.parametrize(
+    ("class_names", "message"),
+    [
+        (["otter", "seal"], "must map labels to names; got a list"),
+        ({"3": "otter"}, "none of the labels, the first of which is 3; its first key is '3'"),
+    ],
+)
+def test_class_names_about_something_else(class_names, message):
+    with pytest.raises(ValueError, match=message):
+        class_targets([3, 7], class_names=class_names)
+
+
+def test_whole_floats_are_named_like_integers():
+    found = class_targets([1.0, 2.0, 2.5])
+    assert {label: target.name for label, target in found.items()} == {1: "1", 2: "2", 2.5: "2.5"}
 
 
 @pytest.mark.parametrize("n_names", [(0, 3), (5, 2)])

@@ -53,6 +53,12 @@ def test_folder_takes_the_first_of_each_class(bank, tmp_path):
     assert [Path(c.item).name for c in candidates] == ["0.png", "1.png"]
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_the_number_of_a_class_is_positive(bank, number):
+    with pytest.raises(ValueError, match="max_per_class"):
+        FolderSource(bank, max_per_class=number)
+
+
 def test_table_of_images(bank, tmp_path):
     table = bank / "bank.csv"
     table.write_text(
@@ -76,6 +82,16 @@ def test_bad_banks(tmp_path):
         FolderSource(tmp_path / "bank.csv").class_names()
     with pytest.raises(FileNotFoundError):
         FolderSource(tmp_path / "nowhere").class_names()
+    for row in (",mink", "x.png", "x.png,"):
+        (tmp_path / "bank.csv").write_text(f"path,class\n{row}\n")
+        with pytest.raises(ValueError, match=r"bank\.csv has a row with .*needs both"):
+            FolderSource(tmp_path / "bank.csv").class_names()
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_column(bank, tmp_path):
+    (bank / "bank.csv").write_text("path,class\nmink/0.png,mink\n", encoding="utf-8-sig")
+    [candidate] = FolderSource(bank / "bank.csv").fetch(["mink"], tmp_path)
+    assert not candidate.problem
 
 
 def test_a_copied_bank_gives_the_same_order(bank, tmp_path):
@@ -90,12 +106,23 @@ def test_a_copied_bank_gives_the_same_order(bank, tmp_path):
 
 def test_labelled_rows(tmp_path):
     X = np.arange(10.0).reshape(5, 2)
-    pool = RowPool(X, [1.0, 10, 1.0, 10, 2])
-    assert pool.class_names() == ["1.0", "10.0", "2.0"]
-    candidates = list(pool.fetch(["10.0", "1.0"], tmp_path))
+    pool = RowPool(X, [1.0, 10, 1.0, 10, 2.5])
+    assert pool.class_names() == ["1", "10", "2.5"]
+    candidates = list(pool.fetch(["10", "1"], tmp_path))
     assert [c.source for c in candidates] == ["row 1", "row 3", "row 0", "row 2"]
     np.testing.assert_array_equal([c.item for c in candidates], X[[1, 3, 0, 2]])
     assert len({c.checksum for c in candidates}) == 4
+
+
+def test_classes_that_only_look_alike_stay_apart(bank, tmp_path):
+    pool = RowPool(np.arange(12.0).reshape(4, 3), ["A+", "A-"] * 2)
+    candidates = list(pool.fetch(["A+"], tmp_path))
+    assert [c.source for c in candidates] == ["row 0", "row 2"]
+    for name in ("caps", "capes"):
+        (bank / name).mkdir()
+        shutil.copy(bank / "mink" / "0.png", bank / name / f"{name}.png")
+    [candidate] = FolderSource(bank).fetch(["capes"], tmp_path)
+    assert Path(candidate.item).name == "capes.png"
 
 
 def test_unlabelled_rows_are_clustered(tmp_path):

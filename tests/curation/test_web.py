@@ -16,6 +16,7 @@ from PIL import Image
 
 from ltlearn.curation import FetchRules, OpenverseSearch, SearchResult, WebSource
 from ltlearn.curation import _web as web_module
+from ltlearn.curation._fetch import Fetcher
 from ltlearn.curation._web import check_image
 from ltlearn.exceptions import FetchError
 
@@ -99,6 +100,13 @@ def test_number_of_images_and_results(bank, tmp_path):
     assert len(list(source.fetch(["a"], tmp_path / "other"))) == 2
 
 
+@pytest.mark.parametrize("option", ["images_per_class", "results_per_class"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_numbers_are_positive(option, number):
+    with pytest.raises(ValueError, match=option):
+        WebSource(ListSearch([]), **{option: number})
+
+
 def test_an_address_found_twice_is_one_candidate(bank, tmp_path):
     server, _ = bank
     candidates = list(source_of(server, ["/1.png", "/2.png", "/1.png"]).fetch(["a"], tmp_path))
@@ -144,6 +152,15 @@ def test_pixel_limit_is_inclusive(pictures):
 )
 def test_formats(pictures, image_format, extension):
     assert check_image(pictures.encode(pictures.make((9, 9, 9)), image_format), 10**6) == extension
+
+
+def test_several_images_in_one_jpeg(pictures):
+    """MPO, as many phones write it."""
+    image = Image.fromarray(pictures.make((9, 9, 9)))
+    data = io.BytesIO()
+    image.save(data, "MPO", save_all=True, append_images=[image.copy()])
+    assert Image.open(data).format == "MPO"
+    assert check_image(data.getvalue(), 10**6) == ".jpg"
 
 
 def not_images(pictures):
@@ -224,6 +241,47 @@ def test_hostile_and_good_addresses_together(bank, serve, tmp_path):
         assert "/private.png" not in server.hits
         assert len(server.hits) == len(set(server.hits)) + server.hits.count("/robots.txt") - 1
         assert len(stored(tmp_path)) == len(good)
+
+
+def test_search_results_with_odd_fields(bank, tmp_path):
+    """No result ends the run or is lost that has an address."""
+    server, contents = bank
+
+    class Odd:
+        def search(self, query, n):
+            yield SearchResult(None)
+            yield SearchResult("")
+            yield SearchResult(f"{server.url}/\ud800.png")
+            yield SearchResult(["http://a/"])
+            yield SearchResult(f"{server.url}/1.png", creator="A\udc80nn", license=None)
+            yield SearchResult(f"{server.url}/2.png", creator=7, landing_page={"a": 1})
+
+    rules = FetchRules(allow_networks=RULES.allow_networks, delay=0, attempts=1)
+    for _ in range(2):
+        candidates = list(WebSource(Odd(), rules=rules).fetch(["a"], tmp_path))
+        *problems, first, second = candidates
+        assert all(candidate.problem for candidate in problems)
+        assert (first.creator, first.license) == ("A\\udc80nn", "")
+        assert (second.creator, second.landing_page) == ("7", "{'a': 1}")
+        assert Path(second.item).read_bytes() == contents["/2.png"]
+
+
+def test_an_unexpected_error_is_a_passing_failure_of_one_address(bank, tmp_path, monkeypatch):
+    server, contents = bank
+    get = Fetcher.get
+
+    def odd(self, url, **options):
+        if url.endswith("/1.png"):
+            raise OverflowError("too odd")
+        return get(self, url, **options)
+
+    paths = ["/0.png", "/1.png", "/2.png"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Fetcher, "get", odd)
+        problems = [c.problem for c in source_of(server, paths).fetch(["a"], tmp_path)]
+    assert problems == ["", "not fetched: OverflowError: too odd", ""]
+    candidates = list(source_of(server, paths).fetch(["a"], tmp_path))
+    assert [Path(c.item).read_bytes() for c in candidates] == [contents[path] for path in paths]
 
 
 def test_passing_failures_are_asked_again_in_the_next_run(bank, tmp_path):
@@ -402,7 +460,18 @@ def test_openverse_without_results(serve):
     assert list(search.search("nothing", 10)) == []
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"oops", b'{"page_count": 1, "results": [{}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"oops",
+        b'{"page_count": 1, "results": [{}]}',
+        b'{"page_count": 1e400, "results": []}',
+        b"[" * 100_000,
+    ],
+    ids=range(6),
+)
 def test_openverse_in_another_format(serve, body):
     server = serve()
     server.routes["/"] = server.fixed(body, "application/json")

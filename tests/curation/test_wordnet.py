@@ -87,6 +87,12 @@ def test_a_named_sense_is_the_only_one(wordnet):
     assert names_for(proposer, "seal") == {"seal": ["walrus", "earless seal", "crabeater"]}
 
 
+@pytest.mark.parametrize("sense", ["nonsense", "seal.n.09", "seal.x.01", "unheard-of.n.01", 5])
+def test_a_sense_that_wordnet_lacks(wordnet, sense):
+    with pytest.raises(ValueError, match=rf"no synset {sense!r}, given for 'seal'.*like"):
+        names_for(WordNetProposer(wordnet, senses={"seal": sense}), "seal")
+
+
 def test_other_targets_and_their_synonyms_are_not_proposed(wordnet):
     found = names_for(WordNetProposer(wordnet), "seal", "seahorse", "button")
     assert found["seal"] == ["earless seal", "crabeater"]
