@@ -47,8 +47,8 @@ class OversamplingRegressor(ELTARegressor):
 class RandomPseudoLabelsRegressor(ELTARegressor):
     """Self-training whose pseudo-labels are dealt at random among the rows it picked."""
 
-    def _pseudo_label(self, net, X_unlabeled, valid):
-        picked = super()._pseudo_label(net, X_unlabeled, valid)
+    def _pseudo_label(self, *args):
+        picked = super()._pseudo_label(*args)
         dealt = np.random.default_rng(0).permutation(len(picked["index"]))
         return {
             **picked,

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from ltlearn import Whole
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -92,6 +94,57 @@ class TestOversampling:
             assert len(outputs) == len(scores) == 48
             pairs = list(zip(outputs.tolist(), scores.tolist(), strict=True))
             assert set(pairs[32:]) <= set(pairs[:32])
+
+
+def test_random_pseudo_labels_are_those_of_other_rows(load, skewed_regression):
+    X, y = skewed_regression
+    settings = {"loss": "emd", "max_epochs": 20, "random_state": 0}
+    settings |= {"sharpening": 1.0, "confidence_threshold": 0.3}
+    picked, dealt = (
+        cls(**settings).fit(X[:100], y[:100], X_unlabeled=X[100:150]).pseudo_labels_[0]
+        for cls in (load("_rows").ELTARegressor, load("_rows").RandomPseudoLabelsRegressor)
+    )
+    np.testing.assert_array_equal(dealt["index"], picked["index"])
+    assert not np.array_equal(dealt["score"], picked["score"])
+    np.testing.assert_array_equal(np.sort(dealt["score"]), np.sort(picked["score"]))
+
+
+class TestComparators:
+    """Every comparator learns, and from what it is meant to."""
+
+    @pytest.fixture
+    def problem(self):
+        rng = np.random.default_rng(0)
+        y = np.repeat(["a", "b", "c"], [80, 30, 10])
+        centers = {"a": (0, 0), "b": (0, 4), "c": (4, 0)}
+        return np.array([centers[label] for label in y]) + rng.normal(size=(120, 2)), y
+
+    @pytest.mark.parametrize("name", ["FocalClassifier", "LDAMClassifier", "ResamplingClassifier"])
+    def test_they_learn(self, name, problem, load):
+        script = load("_comparators")
+        model = getattr(script, name)(**script.PLAIN, max_epochs=30, random_state=0).fit(*problem)
+        assert model.score(*problem) > 0.85
+
+    def test_resampling_draws_all_classes_alike(self, problem, load):
+        codes = np.repeat([0, 1, 2], [800, 300, 100])
+        rows = load("_comparators")._BalancedEpochs(codes, seed=0)()
+        counts = np.bincount(codes[rows.numpy()])
+        assert counts.sum() == 1200
+        np.testing.assert_allclose(counts, 400, atol=4 * np.sqrt(1200 * 2 / 9))
+
+    def test_merged_classes_are_auxiliary_classes_no_more(self, problem, load):
+        X, y = problem
+        script = load("_comparators")
+        model = script.MergingClassifier(neighbors={"c": ["d"]}, max_epochs=30, random_state=0)
+        X_aux, y_aux = X[y == "c"] + 1.0, np.full(10, "d")
+        model.fit(X, y, X_aux=Whole(X_aux), y_aux=Whole(y_aux))
+        expected = load("_comparators").GranularClassifier(max_epochs=30, random_state=0)
+        expected.fit(np.concatenate([X, X_aux]), np.concatenate([y, np.full(10, "c")]))
+        np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), np.ones(120), rtol=1e-5)
+        assert model.classes_.tolist() == ["a", "b", "c"]
+        assert (
+            model.predict_proba(X).argmax(1) == expected.predict_proba(X).argmax(1)
+        ).mean() > 0.9
 
 
 class TestCifar100LT:
