@@ -28,7 +28,7 @@ from ltlearn.utils._precision import autocast, resolve_precision
 from ltlearn.utils._random import draw_seed
 
 # Raised whenever the same image, model and settings would give other features.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 
 class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -94,8 +94,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     A pickled transformer holds the backbone's weights and needs neither their source nor the
     device they were used on.
 
-    A cached entry is found again when image, weights, architecture and settings are the same. The
-    code of an own module is not part of that: after changing it, change the folder.
+    A cached entry is found again when image, settings and all attributes of the backbone are the
+    same. The code of an own module is not part of that: after changing it, change the folder.
 
     Examples
     --------
@@ -203,7 +203,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Raises
         ------
         ValueError
-            When X does not hold images, or the backbone gives values that are not finite.
+            When X does not hold images, the backbone gives values that are not finite, or it cannot
+            be pickled and ``cache`` is given.
         BadImageError
             When a file is missing or cannot be decoded; the message names it.
         """
@@ -277,6 +278,13 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _fingerprint(self):
         """Hash of all but the image that decides on its features."""
+        if self._backbone_fingerprint is None:
+            raise ValueError(
+                f"Features of this {type(self.backbone_).__name__} cannot be cached: a part of it, "
+                "such as a lambda or a local class, cannot be pickled, so it cannot be told from "
+                "other modules. Define classes and functions at the top of a file, or pass "
+                "cache=None."
+            )
         precision = resolve_precision(self.precision, resolve_device(self.device))
         settings = (CACHE_FORMAT, self._backbone_fingerprint, self.input_spec_, precision)
         return hashlib.blake2b(repr(settings).encode(), digest_size=20).hexdigest()

@@ -341,6 +341,64 @@ def test_other_pooling_has_other_entries(tmp_path):
         np.testing.assert_array_equal(cached, plain)
 
 
+class Scaled(nn.Module):
+    """Means of each color, times whatever it holds."""
+
+    def __init__(self, scale, function=None):
+        super().__init__()
+        self.scale = scale
+        self.function = function
+
+    def forward(self, images):
+        means = images.mean((2, 3))
+        for scale in self.scale if isinstance(self.scale, list) else [self.scale]:
+            means = means * scale
+        return means
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"global_pool": "avg"}, {"global_pool": "max"}, {"global_pool": "token"}],
+        [{"num_heads": 1}, {"num_heads": 2}],
+        [{"act_layer": "gelu"}, {"act_layer": "relu"}],
+    ],
+)
+def test_model_params_that_change_no_weight_have_other_entries(values, tmp_path):
+    features = []
+    for params in values:
+        params = {"pretrained": False, **params}
+        plain = small(backbone="vit_tiny_patch16_224", backbone_params=params)
+        cached = clone(plain).set_params(cache=tmp_path).fit_transform(PIXELS[:3])
+        np.testing.assert_array_equal(cached, plain.fit_transform(PIXELS[:3]))
+        features.append(cached)
+    for one, other in zip(features, features[1:], strict=False):
+        assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize(
+    "make", [float, np.float32, torch.tensor, lambda k: [k, 2.0], lambda k: [torch.tensor(k)]]
+)
+def test_own_modules_that_differ_in_an_attribute_have_other_entries(make, tmp_path):
+    for value in (1.0, 3.0):
+        embed = own(backbone=Scaled(make(value)))
+        cached = clone(embed).set_params(cache=tmp_path).fit_transform(PIXELS)
+        np.testing.assert_array_equal(cached, embed.fit_transform(PIXELS))
+
+
+def test_equal_modules_built_apart_share_entries(tmp_path):
+    for _ in range(2):
+        own(backbone=Scaled(torch.tensor(3.0)), cache=tmp_path).fit_transform(PIXELS)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == N
+
+
+def test_a_module_that_cannot_be_told_from_others_is_not_cached(tmp_path):
+    embed = own(backbone=Scaled(2.0, function=lambda: None))
+    assert embed.fit_transform(PIXELS).shape == (N, 3)
+    with pytest.raises(ValueError, match="Scaled cannot be cached: .* cannot be pickled"):
+        embed.set_params(cache=tmp_path).fit_transform(PIXELS)
+
+
 def test_damaged_entries_are_computed_again(counting, tmp_path):
     embed = own(cache=tmp_path)
     features = embed.fit_transform(PIXELS)
