@@ -3,6 +3,7 @@
 import os
 import pickle
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import joblib
@@ -372,7 +373,7 @@ def test_model_params_that_change_no_weight_have_other_entries(values, tmp_path)
         cached = clone(plain).set_params(cache=tmp_path).fit_transform(PIXELS[:3])
         np.testing.assert_array_equal(cached, plain.fit_transform(PIXELS[:3]))
         features.append(cached)
-    for one, other in zip(features, features[1:], strict=False):
+    for one, other in pairwise(features):
         assert not np.allclose(one, other)
 
 
@@ -395,7 +396,7 @@ def test_equal_modules_built_apart_share_entries(tmp_path):
 def test_a_module_that_cannot_be_told_from_others_is_not_cached(tmp_path):
     embed = own(backbone=Scaled(2.0, function=lambda: None))
     assert embed.fit_transform(PIXELS).shape == (N, 3)
-    with pytest.raises(ValueError, match="Scaled cannot be cached: .* cannot be pickled"):
+    with pytest.raises(ValueError, match=r"Scaled cannot be cached: .* cannot be pickled"):
         embed.set_params(cache=tmp_path).fit_transform(PIXELS)
 
 
