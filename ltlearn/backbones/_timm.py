@@ -236,7 +236,8 @@ def _with_weights(name, state, params):
         model.load_state_dict(features)
         return model
     # timm adapts formats, sizes and channels, and is strict where the classifier is kept.
-    n_classes = model.pretrained_cfg["num_classes"]
+    is_headless = state.keys() == model.state_dict().keys()
+    n_classes = 0 if is_headless else model.pretrained_cfg["num_classes"]
     for classifier in classifiers:
         if f"{classifier}.weight" in state:
             n_classes = len(state[f"{classifier}.weight"])
