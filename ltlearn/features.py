@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ltlearn._feature_cache import FeatureCache
 from ltlearn._frozen import freeze_copy, frozen_timm_backbone
-from ltlearn.backbones._timm import input_spec_of
+from ltlearn.backbones._timm import input_spec_of, timm_params
 from ltlearn.exceptions import BadImageError
 from ltlearn.images import InputSpec, Normalize, eval_transform
 from ltlearn.images._sources import FileSource, as_image_source
@@ -44,8 +44,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Name of a timm model, see :func:`ltlearn.backbones.timm_backbone`
         (``"tf_efficientnet_lite0.package"`` needs no download); or a module that maps
         (B, C, H, W) to (B, D). A module may say what images it takes by an attribute
-        ``input_spec``, an :class:`ltlearn.images.InputSpec`; without it, it receives RGB images in
-        [0, 1] of size ``image_size``.
+        ``input_spec``, an :class:`ltlearn.images.InputSpec`, and timm says it of its models; others
+        receive RGB images in [0, 1] of size ``image_size``.
     backbone_params : dict, default=None
         For a backbone by name: ``pretrained`` (default True), ``checkpoint_path``, ``in_chans``,
         and what else :func:`ltlearn.backbones.timm_backbone` takes.
@@ -250,7 +250,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return freeze_copy(self.backbone, spec)
 
     def _named_backbone(self):
-        params = {**(self.backbone_params or {}), "feature_pooling": self.feature_pooling}
+        params = timm_params(self.backbone_params, self.feature_pooling)
         if self.image_size is not None:
             if "img_size" in params:
                 raise ValueError("image_size and img_size in backbone_params are one and the same.")

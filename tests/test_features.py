@@ -487,6 +487,7 @@ def test_bad_files_are_named(num_workers, paths):
         ({"backbone": "no_such_model"}, "no_such_model"),
         ({"image_size": (16, 16, 3)}, "height and width"),
         ({"backbone": "test_vit", "backbone_params": {"img_size": 16}}, "one and the same"),
+        ({"backbone": "test_vit", "backbone_params": {"feature_pooling": "max"}}, "of its own"),
     ],
 )
 def test_wrong_parameters(params, message):

@@ -98,9 +98,19 @@ def test_input_spec_is_the_models_own():
 def test_input_spec_of_modules():
     assert input_spec_of(nn.Linear(1, 1)) is None
     assert input_spec_of(timm.create_model("test_resnet")).size == (160, 160)
+    assert input_spec_of(timm.create_model("test_vit", img_size=(64, 32))).size == (64, 32)
     own = nn.Linear(1, 1)
     own.input_spec = InputSpec(size=(8, 8))
     assert input_spec_of(own) is own.input_spec
+
+
+@pytest.mark.skipif(
+    not hasattr(timm.create_model("test_vit"), "in_chans"), reason="this timm does not tell"
+)
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "swin_tiny_patch4_window7_224"])
+def test_channels_of_a_timm_model(name):
+    spec = input_spec_of(timm.create_model(name, in_chans=1))
+    assert spec.channels == len(spec.mean) == len(spec.std) == 1
 
 
 @pytest.mark.parametrize(
