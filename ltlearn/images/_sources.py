@@ -234,7 +234,7 @@ class FileSource:
         path = os.path.abspath(self.paths[row])
         try:
             status = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):
             return _digest(read_bytes(path))  # the error that names the file
         identity = path, status.st_ino, status.st_size, status.st_mtime_ns
         if time.time() - status.st_mtime < RECENT_SECONDS:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ltlearn.exceptions import BadImageError
-from ltlearn.images import _sources
+from ltlearn.images import _sources, find_bad_images
 from ltlearn.images._sources import ArraySource, FileSource, as_image_source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
@@ -168,8 +168,10 @@ def test_a_changed_file_has_another_digest(seconds, paths):
     assert source.digest(0) != before
 
 
-def test_a_missing_file_is_named():
-    source = as_image_source(["gone.jpg"])
+@pytest.mark.parametrize("name", ["gone.jpg", "gone\0.jpg"])
+def test_a_missing_file_is_named(name):
+    source = as_image_source([name])
     for action in (source.digest, source.load):
-        with pytest.raises(BadImageError, match=r"gone\.jpg"):
+        with pytest.raises(BadImageError, match="gone"):
             action(0)
+    assert list(find_bad_images([name])) == [0]
