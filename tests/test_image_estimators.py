@@ -105,6 +105,13 @@ class TestEndToEnd:
         expected = model.fit(*photos).predict(photos[0])
         np.testing.assert_allclose(model.predict(files[0]), expected, atol=0.02)
 
+    @pytest.mark.parametrize("channels", [1, 4, 5])
+    def test_arrays_of_any_number_of_channels(self, channels, photos):
+        images = np.repeat(photos[0][..., :1], channels, axis=3)
+        params = {**TINY["backbone_params"], "in_chans": channels}
+        model = ELTARegressor(**{**TINY, "backbone_params": params}).fit(images, photos[1])
+        assert np.isfinite(model.predict(images)).all()
+
     def test_own_module_with_an_input_spec(self, files):
         backbone = nn.Sequential(nn.AvgPool2d(8), nn.Flatten())
         backbone.input_spec = InputSpec(size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
