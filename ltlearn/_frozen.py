@@ -48,8 +48,8 @@ def freeze(module, spec):
 
 
 def freeze_copy(module, spec):
-    """Like :func:`freeze`, for a copy on the CPU of a module that belongs to someone else."""
-    return freeze(copy.deepcopy(module).cpu(), spec)
+    """Like :func:`freeze`, for a float32 copy on the CPU of a module that someone else owns."""
+    return freeze(copy.deepcopy(module).cpu().float(), spec)
 
 
 def frozen_timm_backbone(name, params, seed=None):

@@ -23,7 +23,7 @@ from ltlearn.exceptions import BadImageError
 from ltlearn.images import InputSpec, Normalize, eval_transform
 from ltlearn.images._sources import FileSource, as_image_source
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context
-from ltlearn.utils._device import resolve_device
+from ltlearn.utils._device import resolve_device, torch_defaults
 from ltlearn.utils._precision import autocast, resolve_precision
 from ltlearn.utils._random import draw_seed
 
@@ -154,6 +154,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @torch_defaults()
     def fit(self, X, y=None):
         """Build the backbone and check that X holds images. Nothing is learned from X.
 
@@ -186,6 +187,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.backbone_, self._backbone_fingerprint, self.n_features_out_ = backbone
         return self
 
+    @torch_defaults()
     def transform(self, X):
         """Embed images.
 

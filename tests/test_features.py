@@ -244,6 +244,51 @@ def test_the_users_module_stays_as_it_is():
     assert embed.transform(PIXELS).any()
 
 
+@pytest.fixture
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def meta_by_default():
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+@pytest.mark.parametrize("default", ["float64_by_default", "meta_by_default"])
+@pytest.mark.parametrize("from_files", [False, True])
+@pytest.mark.parametrize("make", [own, small])
+def test_defaults_of_torch_do_not_matter(
+    make, from_files, default, paths, request, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_frozen, "_LATEST", {})
+    X = paths if from_files else PIXELS
+    embed = make(cache=tmp_path)
+    expected = embed.fit_transform(X)
+    _frozen._LATEST.clear()
+    request.getfixturevalue(default)
+    np.testing.assert_array_equal(clone(embed).set_params(cache=None).fit_transform(X), expected)
+    fingerprint = clone(embed).fit(X)._fingerprint()
+    assert fingerprint == embed._fingerprint()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_modules_of_any_precision_are_taken(dtype):
+    module = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(12, 3)).to(dtype)
+    features = BackboneFeatures(backbone=module, image_size=16, device="cpu").fit_transform(PIXELS)
+    images = eval_transform(InputSpec(size=(16, 16), crop_pct=1.0))(
+        torch.tensor(PIXELS).permute(0, 3, 1, 2)
+    )
+    weight, bias = (values.double().detach() for values in module[2].parameters())
+    means = images.double().div(255).unflatten(2, (2, 8)).unflatten(4, (2, 8)).mean((3, 5))
+    expected = means.flatten(1) @ weight.T + bias
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+    assert module[2].weight.dtype == dtype
+
+
 def test_bfloat16_is_near_float32():
     exact, fast = small().fit_transform(PIXELS), small(precision="bfloat16").fit_transform(PIXELS)
     assert fast.dtype == np.float32
