@@ -97,7 +97,7 @@ def _content(value):
     """A tensor as what joblib hashes by value; all else as it is."""
     if not torch.is_tensor(value):
         return value
-    content = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return str(value.dtype), tuple(value.shape), content
 
 
