@@ -32,6 +32,7 @@ from ltlearn._schedule import LayerDecay, WarmupCosine
 from ltlearn._warmup import HeadWarmup
 from ltlearn._whole import unwrap
 from ltlearn.backbones import MLP, timm_input_spec
+from ltlearn.backbones._timm import input_spec_of, timm_params
 from ltlearn.images import RECIPES, Recipe
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, _check_sample_weight
 from ltlearn.utils._device import resolve_device, torch_defaults
@@ -294,13 +295,13 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if isinstance(self.backbone, str):
             spec = timm_input_spec(self.backbone, self._timm_params())
         else:
-            spec = getattr(self.backbone, "input_spec", None)
+            spec = input_spec_of(self.backbone)
         if spec is None:
             return ArrayInputs()
         return ImageInputs(spec, self._recipe(), self.num_workers, self.on_bad_image)
 
     def _timm_params(self):
-        return {**(self.backbone_params or {}), "feature_pooling": self.feature_pooling}
+        return timm_params(self.backbone_params, self.feature_pooling)
 
     def _recipe(self):
         """The :class:`~ltlearn.images.Recipe` of ``augmentation``, or None."""

@@ -17,16 +17,19 @@ from ltlearn.utils._random import isolated_generators
 # fit.
 _LATEST = {}
 
+# Where a module keeps its tensors and parts.
+REGISTRIES = {"_parameters", "_buffers", "_modules"}
+
 
 class FrozenBackbone(NamedTuple):
     """A backbone in evaluation mode, and what there is to know of it.
 
     ``module`` maps prepared images (B, C, H, W) to features (B, n_features); ``fingerprint`` is a
-    hash of its weights, buffers, class and printed structure.
+    hash of its classes, weights and all other attributes, or None where one cannot be pickled.
     """
 
     module: nn.Module
-    fingerprint: str
+    fingerprint: str | None
     n_features: int
 
 
@@ -45,8 +48,8 @@ def freeze(module, spec):
 
 
 def freeze_copy(module, spec):
-    """Like :func:`freeze`, for a copy on the CPU of a module that belongs to someone else."""
-    return freeze(copy.deepcopy(module).cpu(), spec)
+    """Like :func:`freeze`, for a float32 copy on the CPU of a module that someone else owns."""
+    return freeze(copy.deepcopy(module).cpu().float(), spec)
 
 
 def frozen_timm_backbone(name, params, seed=None):
@@ -77,12 +80,25 @@ def frozen_timm_backbone(name, params, seed=None):
 
 
 def _fingerprint(module):
-    digest = hashlib.blake2b(digest_size=20)
-    digest.update(f"{type(module).__module__}.{type(module).__qualname__}\n{module}".encode())
-    for name, values in (*module.named_parameters(), *module.named_buffers()):
-        digest.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
-        digest.update(values.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    digest = hashlib.blake2b(str(module).encode(), digest_size=20)
+    for name, part in module.named_modules(remove_duplicate=False):
+        state = {key: value for key, value in vars(part).items() if key not in REGISTRIES}
+        state.update(part.named_parameters(recurse=False))
+        state.update(part.named_buffers(recurse=False))
+        try:
+            state = {key: _content(value) for key, value in state.items()}
+            digest.update(joblib.hash((name, type(part), state)).encode())
+        except Exception:  # whatever an object raises that cannot be pickled
+            return None
     return digest.hexdigest()
+
+
+def _content(value):
+    """A tensor as what joblib hashes by value; all else as it is."""
+    if not torch.is_tensor(value):
+        return value
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return str(value.dtype), tuple(value.shape), content
 
 
 def _file_identity(path):

@@ -56,9 +56,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
         itself. Any other string is the name of a timm model for images, see
         :func:`ltlearn.backbones.timm_backbone`. A module instance is copied at every fit and starts
-        from the weights it came with; it gets arrays as they are, or prepared images if it has an
-        attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class or factory is called
-        at every fit, with the shape of one sample if it has a required argument.
+        from the weights it came with; it gets arrays as they are, or prepared images if it is a
+        timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
+        or factory is called at every fit, with the shape of one sample if it has a required
+        argument.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...

@@ -18,17 +18,17 @@ from tqdm import tqdm
 
 from ltlearn._feature_cache import FeatureCache
 from ltlearn._frozen import freeze_copy, frozen_timm_backbone
-from ltlearn.backbones._timm import input_spec_of
+from ltlearn.backbones._timm import input_spec_of, timm_params
 from ltlearn.exceptions import BadImageError
 from ltlearn.images import InputSpec, Normalize, eval_transform
 from ltlearn.images._sources import FileSource, as_image_source
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context
-from ltlearn.utils._device import resolve_device
+from ltlearn.utils._device import resolve_device, torch_defaults
 from ltlearn.utils._precision import autocast, resolve_precision
 from ltlearn.utils._random import draw_seed
 
 # Raised whenever the same image, model and settings would give other features.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 
 class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -44,8 +44,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Name of a timm model, see :func:`ltlearn.backbones.timm_backbone`
         (``"tf_efficientnet_lite0.package"`` needs no download); or a module that maps
         (B, C, H, W) to (B, D). A module may say what images it takes by an attribute
-        ``input_spec``, an :class:`ltlearn.images.InputSpec`; without it, it receives RGB images in
-        [0, 1] of size ``image_size``.
+        ``input_spec``, an :class:`ltlearn.images.InputSpec`, and timm says it of its models; others
+        receive RGB images in [0, 1] of size ``image_size``.
     backbone_params : dict, default=None
         For a backbone by name: ``pretrained`` (default True), ``checkpoint_path``, ``in_chans``,
         and what else :func:`ltlearn.backbones.timm_backbone` takes.
@@ -94,8 +94,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     A pickled transformer holds the backbone's weights and needs neither their source nor the
     device they were used on.
 
-    A cached entry is found again when image, weights, architecture and settings are the same. The
-    code of an own module is not part of that: after changing it, change the folder.
+    A cached entry is found again when image, settings and all attributes of the backbone are the
+    same. The code of an own module is not part of that: after changing it, change the folder.
 
     Examples
     --------
@@ -154,6 +154,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @torch_defaults()
     def fit(self, X, y=None):
         """Build the backbone and check that X holds images. Nothing is learned from X.
 
@@ -186,6 +187,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.backbone_, self._backbone_fingerprint, self.n_features_out_ = backbone
         return self
 
+    @torch_defaults()
     def transform(self, X):
         """Embed images.
 
@@ -203,7 +205,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Raises
         ------
         ValueError
-            When X does not hold images, or the backbone gives values that are not finite.
+            When X does not hold images, the backbone gives values that are not finite, or it cannot
+            be pickled and ``cache`` is given.
         BadImageError
             When a file is missing or cannot be decoded; the message names it.
         """
@@ -249,7 +252,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return freeze_copy(self.backbone, spec)
 
     def _named_backbone(self):
-        params = {**(self.backbone_params or {}), "feature_pooling": self.feature_pooling}
+        params = timm_params(self.backbone_params, self.feature_pooling)
         if self.image_size is not None:
             if "img_size" in params:
                 raise ValueError("image_size and img_size in backbone_params are one and the same.")
@@ -277,6 +280,13 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _fingerprint(self):
         """Hash of all but the image that decides on its features."""
+        if self._backbone_fingerprint is None:
+            raise ValueError(
+                f"Features of this {type(self.backbone_).__name__} cannot be cached: a part of it, "
+                "such as a lambda or a local class, cannot be pickled, so it cannot be told from "
+                "other modules. Define classes and functions at the top of a file, or pass "
+                "cache=None."
+            )
         precision = resolve_precision(self.precision, resolve_device(self.device))
         settings = (CACHE_FORMAT, self._backbone_fingerprint, self.input_spec_, precision)
         return hashlib.blake2b(repr(settings).encode(), digest_size=20).hexdigest()

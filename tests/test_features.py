@@ -3,6 +3,7 @@
 import os
 import pickle
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import joblib
@@ -243,6 +244,51 @@ def test_the_users_module_stays_as_it_is():
     assert embed.transform(PIXELS).any()
 
 
+@pytest.fixture
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def meta_by_default():
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+@pytest.mark.parametrize("default", ["float64_by_default", "meta_by_default"])
+@pytest.mark.parametrize("from_files", [False, True])
+@pytest.mark.parametrize("make", [own, small])
+def test_defaults_of_torch_do_not_matter(
+    make, from_files, default, paths, request, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_frozen, "_LATEST", {})
+    X = paths if from_files else PIXELS
+    embed = make(cache=tmp_path)
+    expected = embed.fit_transform(X)
+    _frozen._LATEST.clear()
+    request.getfixturevalue(default)
+    np.testing.assert_array_equal(clone(embed).set_params(cache=None).fit_transform(X), expected)
+    fingerprint = clone(embed).fit(X)._fingerprint()
+    assert fingerprint == embed._fingerprint()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_modules_of_any_precision_are_taken(dtype):
+    module = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(12, 3)).to(dtype)
+    features = BackboneFeatures(backbone=module, image_size=16, device="cpu").fit_transform(PIXELS)
+    images = eval_transform(InputSpec(size=(16, 16), crop_pct=1.0))(
+        torch.tensor(PIXELS).permute(0, 3, 1, 2)
+    )
+    weight, bias = (values.double().detach() for values in module[2].parameters())
+    means = images.double().div(255).unflatten(2, (2, 8)).unflatten(4, (2, 8)).mean((3, 5))
+    expected = means.flatten(1) @ weight.T + bias
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+    assert module[2].weight.dtype == dtype
+
+
 def test_bfloat16_is_near_float32():
     exact, fast = small().fit_transform(PIXELS), small(precision="bfloat16").fit_transform(PIXELS)
     assert fast.dtype == np.float32
@@ -341,6 +387,64 @@ def test_other_pooling_has_other_entries(tmp_path):
         np.testing.assert_array_equal(cached, plain)
 
 
+class Scaled(nn.Module):
+    """Means of each color, times whatever it holds."""
+
+    def __init__(self, scale, function=None):
+        super().__init__()
+        self.scale = scale
+        self.function = function
+
+    def forward(self, images):
+        means = images.mean((2, 3))
+        for scale in self.scale if isinstance(self.scale, list) else [self.scale]:
+            means = means * scale
+        return means
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"global_pool": "avg"}, {"global_pool": "max"}, {"global_pool": "token"}],
+        [{"num_heads": 1}, {"num_heads": 2}],
+        [{"act_layer": "gelu"}, {"act_layer": "relu"}],
+    ],
+)
+def test_model_params_that_change_no_weight_have_other_entries(values, tmp_path):
+    features = []
+    for params in values:
+        params = {"pretrained": False, **params}
+        plain = small(backbone="vit_tiny_patch16_224", backbone_params=params)
+        cached = clone(plain).set_params(cache=tmp_path).fit_transform(PIXELS[:3])
+        np.testing.assert_array_equal(cached, plain.fit_transform(PIXELS[:3]))
+        features.append(cached)
+    for one, other in pairwise(features):
+        assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize(
+    "make", [float, np.float32, torch.tensor, lambda k: [k, 2.0], lambda k: [torch.tensor(k)]]
+)
+def test_own_modules_that_differ_in_an_attribute_have_other_entries(make, tmp_path):
+    for value in (1.0, 3.0):
+        embed = own(backbone=Scaled(make(value)))
+        cached = clone(embed).set_params(cache=tmp_path).fit_transform(PIXELS)
+        np.testing.assert_array_equal(cached, embed.fit_transform(PIXELS))
+
+
+def test_equal_modules_built_apart_share_entries(tmp_path):
+    for _ in range(2):
+        own(backbone=Scaled(torch.tensor(3.0)), cache=tmp_path).fit_transform(PIXELS)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == N
+
+
+def test_a_module_that_cannot_be_told_from_others_is_not_cached(tmp_path):
+    embed = own(backbone=Scaled(2.0, function=lambda: None))
+    assert embed.fit_transform(PIXELS).shape == (N, 3)
+    with pytest.raises(ValueError, match=r"Scaled cannot be cached: .* cannot be pickled"):
+        embed.set_params(cache=tmp_path).fit_transform(PIXELS)
+
+
 def test_damaged_entries_are_computed_again(counting, tmp_path):
     embed = own(cache=tmp_path)
     features = embed.fit_transform(PIXELS)
@@ -428,6 +532,7 @@ def test_bad_files_are_named(num_workers, paths):
         ({"backbone": "no_such_model"}, "no_such_model"),
         ({"image_size": (16, 16, 3)}, "height and width"),
         ({"backbone": "test_vit", "backbone_params": {"img_size": 16}}, "one and the same"),
+        ({"backbone": "test_vit", "backbone_params": {"feature_pooling": "max"}}, "of its own"),
     ],
 )
 def test_wrong_parameters(params, message):

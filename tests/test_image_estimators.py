@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skorch
+import timm
 import torch
 from PIL import Image
 from sklearn.model_selection import GridSearchCV
@@ -90,11 +91,26 @@ class TestEndToEnd:
         two = ELTARegressor(**TINY, augmentation="elta", num_workers=2).fit(*files)
         np.testing.assert_array_equal(one.predict(files[0]), two.predict(files[0]))
 
-    def test_a_module_that_says_what_images_it_takes(self, photos, files):
-        backbone = timm_backbone("test_resnet", pretrained=False, img_size=32)
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: timm_backbone("test_resnet", pretrained=False, img_size=32),
+            lambda: timm.create_model("test_vit", img_size=32, num_classes=0),
+        ],
+        ids=["with input_spec", "timm's own"],
+    )
+    def test_a_module_that_says_what_images_it_takes(self, make, photos, files):
+        backbone = make()
         model = ELTARegressor(**{**TINY, "backbone": backbone, "backbone_params": None})
         expected = model.fit(*photos).predict(photos[0])
         np.testing.assert_allclose(model.predict(files[0]), expected, atol=0.02)
+
+    @pytest.mark.parametrize("channels", [1, 4, 5])
+    def test_arrays_of_any_number_of_channels(self, channels, photos):
+        images = np.repeat(photos[0][..., :1], channels, axis=3)
+        params = {**TINY["backbone_params"], "in_chans": channels}
+        model = ELTARegressor(**{**TINY, "backbone_params": params}).fit(images, photos[1])
+        assert np.isfinite(model.predict(images)).all()
 
     def test_own_module_with_an_input_spec(self, files):
         backbone = nn.Sequential(nn.AvgPool2d(8), nn.Flatten())
@@ -141,6 +157,12 @@ class TestEndToEnd:
             ELTARegressor(**{**TINY, "backbone": "resnet5000"}).fit(*photos)
         with pytest.raises(ValueError, match="augmentation='wild' is not one of"):
             ELTARegressor(**TINY, augmentation="wild").fit(*photos)
+
+    @pytest.mark.parametrize("estimator", [ELTARegressor, GranularClassifier])
+    def test_feature_pooling_is_not_lost_among_backbone_params(self, estimator, photos):
+        params = {**TINY["backbone_params"], "feature_pooling": "max"}
+        with pytest.raises(ValueError, match="feature_pooling is a parameter of its own"):
+            estimator(**{**TINY, "backbone_params": params}).fit(photos[0], classes_of(photos[1]))
 
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -158,6 +158,16 @@ def timm_backbone(
     return TimmBackbone(model, feature_pooling, spec)
 
 
+def timm_params(backbone_params, feature_pooling):
+    """Arguments of :func:`timm_backbone` from the two parameters that estimators have for them."""
+    params = backbone_params or {}
+    if "feature_pooling" in params:
+        raise ValueError(
+            "feature_pooling is a parameter of its own; leave it out of backbone_params."
+        )
+    return {**params, "feature_pooling": feature_pooling}
+
+
 def timm_input_spec(name, params):
     """The images that a timm model takes, without building it.
 
@@ -187,8 +197,11 @@ def timm_input_spec(name, params):
 def input_spec_of(module):
     """The images that a module takes: its ``input_spec``, or what timm says of it; else None."""
     spec = getattr(module, "input_spec", None)
-    if spec is None and getattr(module, "pretrained_cfg", None):
-        return _timm_input_spec(module)
+    config = getattr(module, "pretrained_cfg", None)
+    if spec is None and config:
+        patches = getattr(module, "patch_embed", None)
+        size = getattr(patches, "img_size", None) if config.get("fixed_input_size") else None
+        return _timm_input_spec(module, size, getattr(module, "in_chans", None))
     return spec
 
 
@@ -236,7 +249,8 @@ def _with_weights(name, state, params):
         model.load_state_dict(features)
         return model
     # timm adapts formats, sizes and channels, and is strict where the classifier is kept.
-    n_classes = model.pretrained_cfg["num_classes"]
+    is_headless = state.keys() == model.state_dict().keys()
+    n_classes = 0 if is_headless else model.pretrained_cfg["num_classes"]
     for classifier in classifiers:
         if f"{classifier}.weight" in state:
             n_classes = len(state[f"{classifier}.weight"])

@@ -121,16 +121,24 @@ def read_checkpoint(path):
     Raises
     ------
     MissingWeightsError
-        When there is no such file, or it is not a checkpoint.
+        When there is no such file, or it holds no state dict.
     """
     from timm.models import load_state_dict
 
     if not Path(path).is_file():
         raise MissingWeightsError(f"There is no checkpoint file {path}.")
     try:
-        return load_state_dict(str(path))
+        state = load_state_dict(str(path))
     except Exception as error:  # torch and safetensors each fail in their own ways
         raise MissingWeightsError(f"{path} cannot be read as a checkpoint: {error}") from error
+    others = [name for name, values in state.items() if not torch.is_tensor(values)]
+    if others or not state:
+        holds = f"{others[0]!r} is no tensor" if others else "there are none"
+        raise MissingWeightsError(
+            f"{path} must hold tensors by their names, alone or under 'state_dict' or 'model'; "
+            f"{holds}. Save the model's state_dict()."
+        )
+    return state
 
 
 def efficientnet_lite0_weights():

@@ -1,7 +1,7 @@
 """Label files of AVA, AADB, TAD66K and PARA, matched with the images they are about.
 
-All are comma-separated files with a header and one row an image. ``image_id`` is the image's file
-name relative to the images' folder, with or without its extension.
+All are comma-separated files in UTF-8 with a header and one row an image. ``image_id`` is the
+image's file name relative to the images' folder, with or without its extension.
 """
 
 import csv
@@ -14,7 +14,7 @@ from ltlearn.exceptions import BadImageError, BadImageWarning
 
 IMAGE_COLUMN = "image_id"
 AVA_VOTE_COLUMNS = [f"score{k}" for k in range(2, 12)]
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".JPG", ".JPEG", ".PNG")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SHOWN = 5
 
 
@@ -42,7 +42,7 @@ def read_ava(images_dir, labels_file, *, on_missing="raise"):
     BadImageError
         When images are missing; it says how many and lists the first.
     ValueError
-        When the labels file is not as described.
+        When the labels file is not as described, or has two rows for an image.
 
     Warns
     -----
@@ -100,7 +100,7 @@ def read_aadb(images_dir, labels_file, *, on_missing="raise"):
     BadImageError
         When images are missing; it says how many and lists the first.
     ValueError
-        When the labels file is not as described.
+        When the labels file is not as described, or has two rows for an image.
 
     Warns
     -----
@@ -151,7 +151,7 @@ def read_tad66k(images_dir, labels_file, *, on_missing="raise"):
     BadImageError
         When images are missing; it says how many and lists the first.
     ValueError
-        When the labels file is not as described.
+        When the labels file is not as described, or has two rows for an image.
 
     Warns
     -----
@@ -195,7 +195,7 @@ def read_para(images_dir, labels_file, *, on_missing="raise"):
     BadImageError
         When images are missing; it says how many and lists the first.
     ValueError
-        When the labels file is not as described.
+        When the labels file is not as described, or has two rows for an image.
 
     Warns
     -----
@@ -227,7 +227,8 @@ def _read(images_dir, labels_file, columns, on_missing):
     folder = Path(images_dir)
     if not folder.is_dir():
         raise BadImageError(f"There is no folder of images {images_dir}.")
-    paths = [_find_image(folder, image_id) for image_id in ids]
+    paths = _find_images(folder, ids)
+    _check_unique(labels_file, ids, paths)
     present = np.array([path is not None for path in paths])
     if not present.all():
         missing = [image_id for image_id, path in zip(ids, paths, strict=True) if path is None]
@@ -242,15 +243,50 @@ def _read(images_dir, labels_file, columns, on_missing):
     return np.array([path for path in paths if path is not None], dtype=object), values[present]
 
 
-def _find_image(folder, image_id):
-    for extension in ("", *EXTENSIONS):
-        path = folder / f"{image_id}{extension}"
-        if path.is_file():
-            return str(path)
-    return None
+def _find_images(folder, ids):
+    """Path of every image, by its name with or without extension, or None where there is none."""
+    listings = {}
+    paths = []
+    for image_id in ids:
+        path = folder / image_id
+        if not path.is_file():
+            if path.parent not in listings:
+                listings[path.parent] = _images_by_stem(path.parent)
+            path = listings[path.parent].get(path.name)
+        paths.append(None if path is None else str(path))
+    return paths
+
+
+def _images_by_stem(folder):
+    """Image files of a folder by their names without extension; the first of EXTENSIONS wins."""
+    images = {}
+    if folder.is_dir():
+        of_images = [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS]
+        of_images.sort(key=lambda path: (EXTENSIONS.index(path.suffix.lower()), path.name))
+        for path in of_images:
+            images.setdefault(path.stem, path)
+    return images
+
+
+def _check_unique(labels_file, ids, paths):
+    names = {}
+    for image_id, path in zip(ids, paths, strict=True):
+        if path is not None and path in names:
+            raise ValueError(
+                f"{labels_file} has two rows for {path}: {names[path]!r} and {image_id!r}."
+            )
+        names[path] = image_id
 
 
 def _read_labels(labels_file, columns):
+    """Names (n,) of the images and their numbers (n, len(columns))."""
+    try:
+        return _parse_labels(labels_file, columns)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{labels_file} is not in UTF-8; save it in that encoding.") from error
+
+
+def _parse_labels(labels_file, columns):
     with open(labels_file, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         header = reader.fieldnames or []

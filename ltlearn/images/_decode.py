@@ -11,7 +11,7 @@ CMYK, YCbCr, grey, palette  converted to the number of channels asked for
 transparent                 laid over white
 16-bit grey                 scaled to 8 bits, not clipped
 32-bit integer, float       :class:`~ltlearn.exceptions.BadImageError`: their range is unknown
-EXIF orientation            turned upright
+EXIF orientation            turned upright; damaged EXIF data is ignored
 animated, multi-page        first frame
 ==========================  ==================================================================
 """
@@ -81,6 +81,8 @@ def read_bytes(path):
         data = Path(path).read_bytes()
     except OSError as error:
         raise BadImageError(f"Image file {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # no file can have this name
+        raise BadImageError(f"Image file {path!r} cannot be read: {error}.") from error
     if not data:
         raise BadImageError(f"Image file {path} is empty.")
     return data
@@ -100,17 +102,17 @@ def decode_image(data, name, *, channels=3):
     -------
     image : PIL.Image.Image
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             _check_size(image)
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            upright = _turn_upright(image)
             if image.mode.startswith("I;16") or (
                 image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
             ):
-                upright = Image.fromarray(np.rint(np.asarray(upright) / 257).astype(np.uint8))
+                upright = _from_16_bits(upright)
         return _to_mode(upright, MODES[channels])
     except UnidentifiedImageError as error:
         raise BadImageError(f"Image file {name} is in no image format that is known.") from error
@@ -130,6 +132,28 @@ def _check_size(image):
             f"{image.width} x {image.height} pixels are more than the limit of {limit}. If the "
             "file is meant to be that large, raise PIL.Image.MAX_IMAGE_PIXELS."
         )
+
+
+def _turn_upright(image):
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data fail in many ways, and the pixels are intact
+        return image
+
+
+def _from_16_bits(image):
+    """Grey samples scaled to 8 bits, with those of the transparent value white."""
+    from PIL import Image
+
+    samples = np.asarray(image)
+    pixels = np.rint(samples / 257).astype(np.uint8)
+    if "transparency" in image.info:
+        pixels[samples == image.info["transparency"]] = 255
+    return Image.fromarray(pixels)
 
 
 def _to_mode(image, mode):

@@ -6,7 +6,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
-from ltlearn.images._sources import FileSource, as_image_source
+from ltlearn.images._sources import FileSource, as_paths_or_pixels
 
 SHOWN = 5
 
@@ -33,9 +33,10 @@ def find_bad_images(X, *, n_jobs=None):
     >>> find_bad_images(["no_such_photo.jpg"])
     {0: 'Image file no_such_photo.jpg cannot be read: No such file or directory.'}
     """
-    source = as_image_source(X)
-    if not isinstance(source, FileSource):
+    paths = as_paths_or_pixels(X)
+    if paths.dtype != object:
         return {}
+    source = FileSource(paths, channels=3)
     problems = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_problem)(source, row) for row in range(len(source))
     )
@@ -75,17 +76,17 @@ def readable_rows(X, on_bad_image, *, n_jobs=None):
     >>> readable_rows(["some.jpg", "other.jpg"], "raise")
     array([0, 1])
     """
-    source = as_image_source(X)
+    n = len(as_paths_or_pixels(X))
     bad = find_bad_images(X, n_jobs=n_jobs) if on_bad_image == "skip" else {}
-    if len(bad) == len(source):
-        raise BadImageError(f"None of the {len(source)} images can be read. {_listing(bad)}")
+    if len(bad) == n:
+        raise BadImageError(f"None of the {n} images can be read. {_listing(bad)}")
     if bad:
         warnings.warn(
-            f"{len(bad)} of {len(source)} images cannot be read and are left out. {_listing(bad)}",
+            f"{len(bad)} of {n} images cannot be read and are left out. {_listing(bad)}",
             BadImageWarning,
             stacklevel=2,
         )
-    return np.setdiff1d(np.arange(len(source)), list(bad))
+    return np.setdiff1d(np.arange(n), list(bad))
 
 
 def _problem(source, row):

@@ -19,6 +19,11 @@ RECENT_SECONDS = 2.0
 
 CHANNEL_COUNTS = (1, 3, 4)
 
+EXPECTED = (
+    "Images must be a numeric array (n, H, W), (n, H, W, C) or (n, C, H, W), or one column of file "
+    "paths"
+)
+
 
 def as_image_source(X, *, channels=3):
     """Wrap images or paths to image files.
@@ -40,8 +45,8 @@ def as_image_source(X, *, channels=3):
     Raises
     ------
     ValueError
-        When X is neither, when it is not clear which axis holds the channels, when float pixels
-        leave [0, 1], or when the number of channels does not fit.
+        When X is neither, when it is not clear which axis holds the channels or whether X is a
+        single image, when float pixels leave [0, 1], or when the number of channels does not fit.
 
     Examples
     --------
@@ -53,12 +58,30 @@ def as_image_source(X, *, channels=3):
     >>> as_image_source(["a.jpg", "b.jpg"]).name(1)
     'b.jpg'
     """
-    values = np.asarray(X, dtype=object if _is_list_with_paths(X) else None)
+    values = as_paths_or_pixels(X)
+    if values.dtype == object:
+        return FileSource(values, channels)
+    return ArraySource(_channels_first(values, channels), channels)
+
+
+def as_paths_or_pixels(X):
+    """X as an array: paths (n,) of type object, or numbers that are not checked any further."""
+    try:
+        values = np.asarray(X, dtype=object if _is_list_with_paths(X) else None)
+    except ValueError as error:
+        raise ValueError(
+            "X is a list whose items have unequal shapes. Images in memory must all have the same "
+            "height, width and channels; resize them, or pass paths of files."
+        ) from error
+    if values.ndim == 0:
+        raise ValueError(
+            "Images must be an array, or a list or column of file paths; got one "
+            f"{type(X).__name__}. Put a single path in a list, and make a list of other "
+            "collections."
+        )
     if len(values) == 0:
         raise ValueError("There are no images in X.")
-    if values.dtype.kind in "UOT":
-        return FileSource(_path_strings(values), channels)
-    return ArraySource(_channels_first(values, channels), channels)
+    return _path_strings(values) if values.dtype.kind in "OSTU" else values
 
 
 def _is_list_with_paths(X):
@@ -68,11 +91,13 @@ def _is_list_with_paths(X):
 def _path_strings(values):
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim != 1 or not all(isinstance(path, (str, os.PathLike)) for path in values):
+    if values.ndim != 1:
         raise ValueError(
-            "Images must be a numeric array (n, H, W), (n, H, W, C) or (n, C, H, W), or one "
-            f"column of file paths; got an array of shape {values.shape} and type {values.dtype}."
+            f"{EXPECTED}; got an array of shape {values.shape} and type {values.dtype}."
         )
+    for row, path in enumerate(values):
+        if not isinstance(path, (str, os.PathLike)):
+            raise ValueError(f"{EXPECTED}; row {row} of X is of type {type(path).__name__}.")
     return np.array([os.fspath(path) for path in values], dtype=object)
 
 
@@ -84,6 +109,12 @@ def _channels_first(values, channels):
             "Convert with .astype(numpy.uint8) if the values run from 0 to 255."
         )
     if values.ndim == 3:
+        if values.shape[2] in (3, 4):
+            raise ValueError(
+                f"X of shape {values.shape} looks like one color image, not like "
+                f"{len(values)} grey ones. Pass one image as X[None], and grey images that are "
+                f"{values.shape[2]} pixels wide as X[..., None]."
+            )
         values = values[:, np.newaxis]
     elif values.ndim == 4:
         possible = {*CHANNEL_COUNTS, channels}
@@ -234,7 +265,7 @@ class FileSource:
         path = os.path.abspath(self.paths[row])
         try:
             status = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):
             return _digest(read_bytes(path))  # the error that names the file
         identity = path, status.st_ino, status.st_size, status.st_mtime_ns
         if time.time() - status.st_mtime < RECENT_SECONDS:

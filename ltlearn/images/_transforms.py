@@ -3,6 +3,9 @@
 Geometry and color work on 8-bit pixels; scaling to floats happens last, on the device.
 """
 
+import math
+from numbers import Integral
+
 import torch
 from torch import nn
 
@@ -11,6 +14,9 @@ from ltlearn.utils._random import isolated_generators
 
 def eval_transform(spec):
     """Resize and crop as the backbone was evaluated with, by timm's factory.
+
+    Of an image so long that resizing its shorter side would give more pixels than
+    ``PIL.Image.MAX_IMAGE_PIXELS``, only the middle is resized.
 
     Parameters
     ----------
@@ -31,7 +37,7 @@ def eval_transform(spec):
     """
     from timm.data import create_transform
 
-    return create_transform(
+    transform = create_transform(
         (spec.channels, *spec.size),
         is_training=False,
         interpolation=spec.interpolation,
@@ -41,6 +47,10 @@ def eval_transform(spec):
         crop_mode=spec.crop_mode,
         normalize=False,
     )
+    if spec.crop_mode == "center":
+        resized = tuple(math.floor(side / spec.crop_pct) for side in spec.size)
+        transform.transforms.insert(0, _MiddleOfExtremes(resized))
+    return transform
 
 
 def train_transform(spec, recipe):
@@ -69,7 +79,6 @@ def train_transform(spec, recipe):
     torch.Size([3, 32, 32])
     """
     from timm.data import create_transform
-    from timm.data.transforms import str_to_interp_mode
     from torchvision import transforms
 
     if recipe.resize_ratio is None:
@@ -88,17 +97,53 @@ def train_transform(spec, recipe):
                 if operation.name.startswith("Posterize"):
                     operation.level_fn = _AtLeastOneBit(operation.level_fn)
         return SeededTransform(transform)
-    shorter_side = round(max(spec.size) * recipe.resize_ratio)
     return SeededTransform(
         transforms.Compose(
             [
-                transforms.Resize(shorter_side, str_to_interp_mode(spec.interpolation)),
+                *_resize_shorter_side(spec, recipe),
                 transforms.RandomCrop(spec.size),
                 transforms.RandomHorizontalFlip(),
                 transforms.PILToTensor(),
             ]
         )
     )
+
+
+def _resize_shorter_side(spec, recipe):
+    """The steps that bring the shorter side to ``resize_ratio`` times the backbone's size."""
+    from timm.data.transforms import str_to_interp_mode
+    from torchvision import transforms
+
+    side = round(max(spec.size) * recipe.resize_ratio)
+    interpolation = str_to_interp_mode(spec.interpolation)
+    return _MiddleOfExtremes((side, side)), transforms.Resize(side, interpolation)
+
+
+class _MiddleOfExtremes:
+    """Of images so long that resizing would exceed Pillow's limit, the middle that is needed.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width that the resized image covers.
+    """
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, images):
+        from PIL import Image
+        from torchvision.transforms import functional
+
+        _, *sides = functional.get_dimensions(images)
+        scale = max(new / old for new, old in zip(self.size, sides, strict=True))
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is None or math.prod(sides) * scale**2 <= limit:
+            return images
+        needed = [
+            min(old, math.ceil(new / scale)) for new, old in zip(self.size, sides, strict=True)
+        ]
+        return functional.center_crop(images, needed)
 
 
 class _AtLeastOneBit:
@@ -116,7 +161,7 @@ def batch_transform(spec, recipe):
     """Random crops and flips of training images that come as an array.
 
     With ``resize_ratio``, images are resized and then cropped to the size of the backbone. Without,
-    crops may reach over the border by an eighth of the image, and are brought to the size of the
+    crops may reach over the border by an eighth of the side, and are brought to the size of the
     backbone as in evaluation. ``auto_augment`` is for files only.
 
     Parameters
@@ -143,13 +188,11 @@ def batch_transform(spec, recipe):
 
 class _BatchTransform:
     def __init__(self, spec, recipe):
-        from timm.data.transforms import str_to_interp_mode
         from torchvision import transforms
 
         self.resize = None
         if recipe.resize_ratio is not None:
-            shorter_side = round(max(spec.size) * recipe.resize_ratio)
-            self.resize = transforms.Resize(shorter_side, str_to_interp_mode(spec.interpolation))
+            self.resize = transforms.Compose(_resize_shorter_side(spec, recipe))
             self.crop = RandomCropFlip(spec.size)
         self.evaluate = eval_transform(spec)
 
@@ -157,7 +200,7 @@ class _BatchTransform:
         if self.resize is not None:
             return self.crop(self.resize(images))
         height, width = images.shape[-2:]
-        crop = RandomCropFlip((height, width), padding=max(height, width) // 8)
+        crop = RandomCropFlip((height, width), padding=(height // 8, width // 8))
         return self.evaluate(crop(images))
 
 
@@ -185,8 +228,9 @@ class RandomCropFlip(nn.Module):
     ----------
     size : tuple of int
         Height and width of the crops.
-    padding : int, default=0
-        By how many pixels a crop may reach over the border, where the image is reflected.
+    padding : int or tuple of int, default=0
+        By how many pixels a crop may reach over the border, where the image is reflected; two
+        numbers are for rows and columns.
     flip : bool, default=True
         Mirror an image left to right with probability 0.5.
 
@@ -202,7 +246,7 @@ class RandomCropFlip(nn.Module):
     def __init__(self, size, padding=0, flip=True):
         super().__init__()
         self.size = size
-        self.padding = padding
+        self.padding = (padding, padding) if isinstance(padding, Integral) else padding
         self.flip = flip
 
     def forward(self, images, generator=None):
@@ -220,8 +264,8 @@ class RandomCropFlip(nn.Module):
         images : torch.Tensor of shape (B, C, H, W)
         """
         rows, columns = (
-            self._positions(len(images), length, crop, images.device, generator)
-            for length, crop in zip(images.shape[-2:], self.size, strict=True)
+            self._positions(len(images), *sides, images.device, generator)
+            for sides in zip(images.shape[-2:], self.size, self.padding, strict=True)
         )
         if self.flip:
             mirrored = _draw(2, len(images), images.device, generator).bool()
@@ -230,14 +274,14 @@ class RandomCropFlip(nn.Module):
         crops = images[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         return crops.permute(0, 3, 1, 2)
 
-    def _positions(self, n, length, crop, device, generator):
+    def _positions(self, n, length, crop, padding, device, generator):
         """Source position of every pixel along one axis, (n, crop)."""
-        n_places = length + 2 * self.padding - crop + 1
-        if n_places < 1 or self.padding >= length:
+        n_places = length + 2 * padding - crop + 1
+        if n_places < 1 or padding >= length:
             raise ValueError(
-                f"Cannot cut {crop} pixels out of {length} with a padding of {self.padding}."
+                f"Cannot cut {crop} pixels out of {length} with a padding of {padding}."
             )
-        first = _draw(n_places, n, device, generator) - self.padding
+        first = _draw(n_places, n, device, generator) - padding
         positions = (first[:, None] + torch.arange(crop, device=device)).abs()
         return (length - 1) - ((length - 1) - positions).abs()
 

@@ -98,9 +98,19 @@ def test_input_spec_is_the_models_own():
 def test_input_spec_of_modules():
     assert input_spec_of(nn.Linear(1, 1)) is None
     assert input_spec_of(timm.create_model("test_resnet")).size == (160, 160)
+    assert input_spec_of(timm.create_model("test_vit", img_size=(64, 32))).size == (64, 32)
     own = nn.Linear(1, 1)
     own.input_spec = InputSpec(size=(8, 8))
     assert input_spec_of(own) is own.input_spec
+
+
+@pytest.mark.skipif(
+    not hasattr(timm.create_model("test_vit"), "in_chans"), reason="this timm does not tell"
+)
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "swin_tiny_patch4_window7_224"])
+def test_channels_of_a_timm_model(name):
+    spec = input_spec_of(timm.create_model(name, in_chans=1))
+    assert spec.channels == len(spec.mean) == len(spec.std) == 1
 
 
 @pytest.mark.parametrize(
@@ -168,8 +178,9 @@ def test_checkpoints_load_whatever_their_classifier(name, num_classes, tmp_path)
     assert_same_weights(backbone.model, source)
 
 
-def test_checkpoints_are_adapted_to_size_and_channels(tmp_path):
-    source = timm.create_model("test_vit", num_classes=5)
+@pytest.mark.parametrize("num_classes", [0, 5])
+def test_checkpoints_are_adapted_to_size_and_channels(num_classes, tmp_path):
+    source = timm.create_model("test_vit", num_classes=num_classes)
     path = tmp_path / "weights.pth"
     torch.save(source.state_dict(), path)
     backbone = timm_backbone("test_vit", checkpoint_path=path, img_size=64, in_chans=1)
@@ -180,6 +191,18 @@ def test_checkpoints_are_adapted_to_size_and_channels(tmp_path):
     changed = {"pos_embed", "patch_embed.proj.weight"}
     assert all(torch.equal(adapted[key], original[key]) for key in adapted if key not in changed)
     assert features_of(backbone, torch.rand(2, 1, 64, 64)).shape == (2, source.num_features)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "test_efficientnet"])
+def test_checkpoints_without_classifier_are_adapted_to_channels(name, tmp_path):
+    """One grey channel gives what three equal ones give."""
+    source = timm.create_model(name, num_classes=0)
+    path = tmp_path / "weights.pth"
+    torch.save(source.state_dict(), path)
+    backbone = timm_backbone(name, checkpoint_path=path, in_chans=1)
+    grey = torch.rand(2, 1, 64, 64)
+    expected = features_of(source, grey.repeat(1, 3, 1, 1))
+    torch.testing.assert_close(features_of(backbone, grey), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fault", ["missing", "unexpected", "shape"])

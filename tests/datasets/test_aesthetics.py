@@ -57,6 +57,41 @@ def test_scores(read, folder, tmp_path):
     np.testing.assert_array_equal(y, [0.1, 2.5, 7])
 
 
+def test_extensions_in_any_case(folder, tmp_path):
+    files = ["3.Jpg", "4.tif", "5.TIFF", "6.WebP", "session1/7.GIF"]
+    for name in [*files, "8.txt"]:
+        (folder / name).touch()
+    ids = [name.rpartition(".")[0] for name in files]
+    labels = write(tmp_path / "labels.csv", ["image_id", "score"], [[i, 1] for i in [*ids, 8]])
+    with pytest.warns(BadImageWarning, match="1 of 6 .*: 8"):
+        paths, _ = read_aadb(folder, labels, on_missing="drop")
+    assert names(paths, folder) == [str(Path(name)) for name in files]
+
+
+def test_a_name_with_several_extensions_is_found_in_a_fixed_order(folder, tmp_path):
+    for suffix in ("png", "jpeg", "bmp"):
+        (folder / f"3.{suffix}").touch()
+    labels = write(tmp_path / "labels.csv", ["image_id", "score"], [[3, 1], ["3.png", 2]])
+    paths, _ = read_aadb(folder, labels)
+    assert names(paths, folder) == ["3.jpeg", "3.png"]
+
+
+@pytest.mark.parametrize("other", ["11", "11.jpg"])
+def test_two_rows_for_an_image(other, folder, tmp_path):
+    rows = [[11, 1], [12, 2], [other, 3]]
+    labels = write(tmp_path / "labels.csv", ["image_id", "score"], rows)
+    with pytest.raises(ValueError, match=rf"two rows for .*11\.jpg: '11' and '{other}'"):
+        read_aadb(folder, labels)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings(encoding, folder, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image_id,score\n11,3\nété,4\n", encoding=encoding)
+    with pytest.raises(ValueError, match=r"labels\.csv is not in UTF-8"):
+        read_aadb(folder, labels)
+
+
 def test_byte_order_mark_and_spaces(folder, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_bytes(b"\xef\xbb\xbfimage_id, score\r\n11, 0.5\r\n\r\n")

@@ -50,8 +50,8 @@ def test_truncated(suffix, photo, tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("name", ["missing.jpg", "."])
-def test_missing_and_directory(name, tmp_path):
+@pytest.mark.parametrize("name", ["missing.jpg", ".", "a\0b.jpg", "\ud800.jpg"])
+def test_what_is_not_a_file(name, tmp_path):
     with pytest.raises(BadImageError, match="cannot be read"):
         read_image(tmp_path / name)
 
@@ -125,6 +125,17 @@ def test_16_bit_rgb_is_scaled(tmp_path):
     assert np.asarray(read_image(path)).tolist() == [[[0, 0x80, 0xFF]]]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparent_16_bit_grey_is_white(channels, tmp_path):
+    row = struct.pack(">BHHH", 0, 0, 257, 258)
+    path = tmp_path / "deep.png"
+    path.write_bytes(
+        png(width=3, height=1, bits=16, color=0, rows=row, transparent=struct.pack(">H", 257))
+    )
+    pixels = np.asarray(read_image(path, channels=channels)).reshape(3, channels)
+    assert pixels.tolist() == [[0] * channels, [255] * channels, [1] * channels]
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_of_unknown_range_are_refused(dtype, tmp_path):
     path = saved(Image.fromarray(np.ones((4, 4), dtype=dtype)), tmp_path / "deep.tif")
@@ -151,6 +162,15 @@ def test_exif_orientation_is_applied(orientation, upright, dtype, tmp_path):
     deep = stored.astype(dtype) * (257 if dtype == np.uint16 else 1)
     path = saved(Image.fromarray(deep.astype(dtype)), tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(np.asarray(read_image(path, channels=1)), upright(stored))
+
+
+@pytest.mark.parametrize("exif", [b"garbage!", b"Exif\0\0garbage!"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_damaged_exif_is_ignored(suffix, exif, photo, tmp_path):
+    params = {"lossless": True} if suffix == "webp" else {}
+    plain = saved(Image.fromarray(photo), tmp_path / f"plain.{suffix}", **params)
+    damaged = saved(Image.fromarray(photo), tmp_path / f"damaged.{suffix}", exif=exif, **params)
+    np.testing.assert_array_equal(np.asarray(read_image(damaged)), np.asarray(read_image(plain)))
 
 
 @pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
@@ -195,7 +215,7 @@ def test_out_of_memory_is_not_called_a_bad_image(photo, tmp_path, monkeypatch):
         read_image(path)
 
 
-def png(width, height, bits, color, rows):
+def png(width, height, bits, color, rows, transparent=None):
     """A PNG file written by hand, so that it can declare anything."""
 
     def chunk(kind, content):
@@ -205,6 +225,8 @@ def png(width, height, bits, color, rows):
     file = io.BytesIO()
     file.write(b"\x89PNG\r\n\x1a\n")
     file.write(chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)))
+    if transparent is not None:
+        file.write(chunk(b"tRNS", transparent))
     file.write(chunk(b"IDAT", zlib.compress(rows)))
     file.write(chunk(b"IEND", b""))
     return file.getvalue()

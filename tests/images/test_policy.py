@@ -47,7 +47,8 @@ def test_raise_opens_nothing(paths):
     assert readable_rows(paths, "raise").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_images_in_memory_are_never_bad():
-    images = np.zeros((3, 8, 8), dtype=np.uint8)
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 8, 8, 5), (3, 4, 8, 8)])
+def test_images_in_memory_are_never_bad(shape):
+    images = np.zeros(shape, dtype=np.uint8)
     assert find_bad_images(images) == {}
     assert readable_rows(images, "skip").tolist() == [0, 1, 2]

@@ -1,5 +1,6 @@
 """Arrays and paths behind one interface."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ltlearn.exceptions import BadImageError
-from ltlearn.images import _sources
+from ltlearn.images import _sources, find_bad_images
 from ltlearn.images._sources import ArraySource, FileSource, as_image_source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
@@ -47,8 +48,8 @@ def test_both_layouts_have_the_same_digest():
 
 
 def test_digest_tells_shape_and_type_apart():
-    image = np.zeros((1, 4, 6), dtype=np.uint8)
-    variants = [image, image.reshape(1, 6, 4), np.zeros((1, 4, 6), dtype=np.float32)]
+    image = np.zeros((1, 5, 6), dtype=np.uint8)
+    variants = [image, image.reshape(1, 6, 5), np.zeros((1, 5, 6), dtype=np.float32)]
     assert len({as_image_source(variant).digest(0) for variant in variants}) == 3
 
 
@@ -88,12 +89,32 @@ def test_batches_do_not_share_memory_with_the_users_array():
         (np.full((2, 8, 8), -0.1), "from -0.1"),
         ([], "no images"),
         ([["a.png", "b.png"]], "one column"),
-        (["a.png", 3], "one column"),
+        (["a.png", 3], "one column of file paths; row 1 of X is of type int"),
+        (["a.png", "b.png", None], "row 2 of X is of type NoneType"),
+        (["a.png", math.nan], "row 1 of X is of type float"),
+        (pd.Series(["a.png", pd.NA]), "row 1 of X is of type"),
+        (pd.Series([PIXELS[0], PIXELS[1]]), "row 0 of X is of type ndarray"),
+        ([b"a.png"], "row 0 of X is of type bytes"),
+        ("a.png", "got one str. Put a single path in a list"),
+        (Path("a.png"), "got one .*Path"),
+        (None, "got one NoneType"),
+        ({"a.png"}, "got one set"),
+        ((name for name in ["a.png"]), "got one generator"),
+        ([PIXELS[0], PIXELS[0, :, :4]], "unequal shapes"),
+        ([["a.png"], ["b.png", "c.png"]], "unequal shapes"),
+        (np.zeros((32, 32, 3), dtype=np.uint8), r"one color image, not like 32 grey.* X\[None\]"),
+        (np.zeros((32, 32, 4), dtype=np.uint8), "one color image"),
     ],
 )
 def test_what_is_not_images(images, message):
     with pytest.raises(ValueError, match=message):
         as_image_source(images)
+
+
+def test_what_the_error_says_about_narrow_images_helps():
+    one = PIXELS[0].transpose(1, 2, 0)
+    assert len(as_image_source(one[None])) == 1
+    assert len(as_image_source(one[..., None])) == 8
 
 
 def test_more_channels_when_asked_for():
@@ -168,8 +189,10 @@ def test_a_changed_file_has_another_digest(seconds, paths):
     assert source.digest(0) != before
 
 
-def test_a_missing_file_is_named():
-    source = as_image_source(["gone.jpg"])
+@pytest.mark.parametrize("name", ["gone.jpg", "gone\0.jpg"])
+def test_a_missing_file_is_named(name):
+    source = as_image_source([name])
     for action in (source.digest, source.load):
-        with pytest.raises(BadImageError, match=r"gone\.jpg"):
+        with pytest.raises(BadImageError, match="gone"):
             action(0)
+    assert list(find_bad_images([name])) == [0]

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import functional
 
 from ltlearn.images import (
     RECIPES,
     InputSpec,
     Normalize,
     RandomCropFlip,
+    batch_transform,
     eval_transform,
     train_transform,
 )
@@ -102,6 +104,50 @@ def test_mixed_sizes_give_one_size():
             assert train_transform(spec, recipe)(image, 0).shape == (3, 24, 24)
 
 
+def long_image(across, shape):
+    """Rows (or, where it is tall, columns) that differ from each other and not within."""
+    profile = np.random.default_rng(0).integers(0, 256, (across, 3), dtype=np.uint8)
+    pixels = np.repeat(profile[:, None], max(shape), axis=1)
+    return Image.fromarray(pixels if shape[1] == max(shape) else pixels.swapaxes(0, 1).copy())
+
+
+@pytest.mark.parametrize("shape", [(3, 400), (400, 3)])
+@pytest.mark.parametrize("size", [(28, 28), (20, 36)])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_long_images_are_not_blown_up_beyond_the_limit(as_array, size, shape, monkeypatch):
+    image = long_image(3, shape)
+    if as_array:
+        image = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
+    spec = InputSpec(size=size)
+    elta = [batch_transform, train_transform][not as_array](spec, RECIPES["elta"])
+    seed = [] if as_array else [0]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    plain = eval_transform(spec)(image)
+    sides = []
+    resize = functional.resize
+
+    def record(image, size, *args, **kwargs):
+        resized = resize(image, size, *args, **kwargs)
+        sides.append(functional.get_dimensions(resized)[1:])
+        return resized
+
+    monkeypatch.setattr(functional, "resize", record)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    assert torch.equal(eval_transform(spec)(image), plain)
+    assert elta(image, *seed).shape[-2:] == size
+    assert len(sides) == 2
+    assert all(height * width <= 5000 for height, width in sides)
+
+
+def test_the_middle_of_a_long_image_is_kept(monkeypatch):
+    pixels = np.zeros((4, 400, 3), dtype=np.uint8)
+    pixels[:, 190:210] = 200
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    for transform in (eval_transform, lambda spec: train_transform(spec, RECIPES["elta"])):
+        seed = [] if transform is eval_transform else [0]
+        assert (transform(InputSpec(size=(28, 28)))(Image.fromarray(pixels), *seed) == 200).all()
+
+
 def reflect(position, length):
     """Mirror a position at the first and the last pixel."""
     if position < 0:
@@ -109,22 +155,31 @@ def reflect(position, length):
     return 2 * (length - 1) - position if position >= length else position
 
 
-@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize("padding", [0, 3, (2, 5), (3, 0)])
 def test_random_crops_are_windows_of_the_reflected_image(padding):
+    down, across = padding if isinstance(padding, tuple) else (padding, padding)
     images = torch.arange(60 * 2 * 7 * 8, dtype=torch.int32).view(60, 2, 7, 8)
     crops = RandomCropFlip((5, 6), padding)(images, torch.Generator().manual_seed(0))
     assert crops.shape == (60, 2, 5, 6)
     tops = set()
     for image, crop in zip(images.numpy(), crops.numpy(), strict=True):
         windows = {}
-        for top in range(-padding, 7 + padding - 5 + 1):
-            for left in range(-padding, 8 + padding - 6 + 1):
+        for top in range(-down, 7 + down - 5 + 1):
+            for left in range(-across, 8 + across - 6 + 1):
                 rows = [reflect(top + k, 7) for k in range(5)]
                 columns = [reflect(left + k, 8) for k in range(6)]
                 window = image[:, rows][:, :, columns]
                 windows[window.tobytes()] = windows[window[..., ::-1].tobytes()] = top
         tops.add(windows[crop.tobytes()])
-    assert tops == set(range(-padding, 3 + padding))
+    assert tops == set(range(-down, 3 + down))
+
+
+@pytest.mark.parametrize("shape", [(16, 160), (160, 16), (1, 9), (32, 32)])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_arrays_of_any_shape_are_augmented(recipe, shape):
+    images = torch.randint(256, (3, 3, *shape), dtype=torch.uint8)
+    crops = batch_transform(InputSpec(size=(32, 32)), RECIPES[recipe])(images)
+    assert crops.shape == (3, 3, 32, 32)
 
 
 def test_half_of_the_crops_are_mirrored():
