@@ -281,7 +281,9 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _validate_more_rows(self, X, name, like):
         """Rows that are to be trained on together with the rows ``like``."""
         X = self._validate_X(X, name)
-        if X.shape[1:] != like.shape[1:] or X.dtype.kind != like.dtype.kind:
+        becomes_float = isinstance(self._inputs, ArrayInputs) and min(X.itemsize, like.itemsize) > 1
+        same_kind = X.dtype.kind == like.dtype.kind or becomes_float
+        if X.shape[1:] != like.shape[1:] or not same_kind:
             raise ValueError(
                 f"{name} has samples of shape {X.shape[1:]} and type {X.dtype}, X of shape "
                 f"{like.shape[1:]} and type {like.dtype}; they must be of the same kind."
@@ -507,7 +509,16 @@ class BaseDeepEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         device = torch.device(net.device)
         exact = self._has_mlp and device.type != "mps"
         with self._isolated(0, device):
-            return net.outputs(self._inputs.data(X), method, exact).cpu().numpy()
+            try:
+                return net.outputs(self._inputs.data(X), method, exact).cpu().numpy()
+            except RuntimeError as error:
+                seen = getattr(self._inputs, "sample_shape", X.shape[1:])
+                if X.shape[1:] == seen:
+                    raise
+                raise ValueError(
+                    f"X has samples of shape {X.shape[1:]}, fit saw {seen}, and the backbone does "
+                    f"not take both: {error}"
+                ) from error
 
     def embed(self, X):
         """Features of the backbone, before the head.

@@ -15,6 +15,7 @@ from torch import nn
 from ltlearn._base import BaseDeepEstimator, all_or_nothing, draw_seeds, weighted_mean_one
 from ltlearn._batches import FixedLengthEpochs, ShuffledEpochs, TensorData
 from ltlearn._elta_objective import ELTAObjective, two_hot
+from ltlearn._network import dropout
 from ltlearn._whole import unwrap
 from ltlearn.enhancers import AdaptiveSharpening, select_sharpening, sharpen
 from ltlearn.metrics import LabelBands
@@ -549,7 +550,7 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     def _centers(self, default_range, n_bins):
         low, high = default_range if self.score_range is None else self.score_range
         if _is_one_score(low, high):  # the other bins only have to be elsewhere
-            high = low + max(1.0, abs(low))
+            high = low + max(1.0, 1e-6 * abs(low))
         return np.linspace(low, high, n_bins)
 
     def _stratification(self, y):
@@ -726,7 +727,7 @@ class _MSEHead:
         self.dropout = dropout
 
     def __call__(self, n_features):
-        return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(n_features, 1))
+        return nn.Sequential(*dropout(self.dropout), nn.Linear(n_features, 1))
 
 
 class _EMDHead:
@@ -738,7 +739,7 @@ class _EMDHead:
 
     def __call__(self, n_features):
         return nn.Sequential(
-            nn.Dropout(self.dropout),
+            *dropout(self.dropout),
             nn.Linear(n_features, 64),
             nn.ReLU(),
             nn.Linear(64, self.n_bins),

@@ -25,7 +25,7 @@ from ltlearn._neighbors import (
     relation_to_dict,
     similar_pairs,
 )
-from ltlearn._network import Network, apply_in_batches
+from ltlearn._network import Network, apply_in_batches, dropout
 from ltlearn._whole import unwrap
 from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
@@ -541,7 +541,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     def _encode_y(self, y, *, reset, name="y"):
         y = _check_labels(y, name)
         if reset:
-            self.classes_ = np.unique(y)
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            return codes
         unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
         if unknown:
             raise ValueError(
@@ -764,7 +765,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 def _check_labels(y, name):
     """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
     y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
-    kinds = {type(label) for label in y.tolist()}
+    kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
         raise ValueError(
             f"{name} mixes labels of the types {sorted(kind.__name__ for kind in kinds)}: label "
@@ -787,7 +788,8 @@ class _Head:
 
     def __call__(self, n_features):
         norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
-        return nn.Sequential(*norm, nn.Dropout(self.dropout), nn.Linear(n_features, self.n_outputs))
+        linear = nn.Linear(n_features, self.n_outputs)
+        return nn.Sequential(*norm, *dropout(self.dropout), linear)
 
 
 class _FeatureNorm(nn.BatchNorm1d):

@@ -61,7 +61,7 @@ class ArrayInputs:
         X = validate_data(estimator, X, reset=reset, dtype="numeric", allow_nd=True)
         if reset:
             self.sample_shape = X.shape[1:]
-        elif X.shape[1:] != self.sample_shape:
+        elif X.ndim != 1 + len(self.sample_shape):
             raise ValueError(f"samples have the shape {X.shape[1:]}, in fit {self.sample_shape}.")
         return X
 

@@ -53,7 +53,7 @@ def similar_pairs(similarity, bounds):
     if not (
         len(bounds) == 2
         and all(isinstance(bound, Real) for bound in bounds)
-        and -1 <= bounds[0] <= bounds[1] <= math.inf
+        and -math.inf <= bounds[0] <= bounds[1] <= math.inf
     ):
         raise ValueError(
             "neighbor_similarity must be a quantile in [0, 1) or a pair (lowest, highest cosine), "

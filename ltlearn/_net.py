@@ -88,9 +88,17 @@ class ObjectiveNet(NeuralNet):
         return args, kwargs
 
     def go_on_from(self, net):
-        """Take over the history of another net and, if it has the same optimizer, its state."""
+        """Take over the history of another net and, if it has the same optimizer, its state.
+
+        This net was made with a copy of the other's network in place of a class and its arguments;
+        it takes these over, too, so as to hold its network once.
+        """
         self.initialize()
+        made_with = {name: values for name, values in vars(net).items() if name[:8] == "module__"}
+        vars(self).update(made_with, module=net.module)
         self.history = copy.deepcopy(net.history)
+        for group in self.optimizer_.param_groups:  # what schedules that go on start from
+            group.setdefault("initial_lr", group["lr"])
         if _layout(self.optimizer_) == _layout(net.optimizer_):
             state = copy.deepcopy(net.optimizer_.state_dict()["state"])
             self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
@@ -154,9 +162,10 @@ class ObjectiveNet(NeuralNet):
 
         def closure():
             self.optimizer_.zero_grad()
-            terms.clear()
-            for part in self._parts(batch):
-                self._add_gradients(part, len(part[0]) / len(batch[0]), terms)
+            if self.accumulation_steps == 1:
+                terms.update(self._backward(batch))
+            else:
+                terms.update(self._backward_in_parts(batch))
             self.notify(
                 "on_grad_computed",
                 named_parameters=self.module_.named_parameters(),
@@ -201,25 +210,32 @@ class ObjectiveNet(NeuralNet):
             precision=self.precision,
         )
 
+    def _backward(self, batch, share=1):
+        """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
+        X, target = batch
+        with autocast(self.precision, torch.device(self.device)):
+            terms = self.criterion_.training_terms(self.module_, X, target)
+        (terms["loss"] if share == 1 else share * terms["loss"]).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _backward_in_parts(self, batch):
+        """The same for a batch that is cut into parts; the terms are means over all of it."""
+        parts = self._parts(batch)
+        shares = [len(X) / len(batch[0]) for X, _ in parts]
+        terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
+        return {
+            name: sum(share * part[name] for share, part in zip(shares, terms, strict=True))
+            for name in terms[0]
+        }
+
     def _parts(self, batch):
         X, target = batch
-        if self.accumulation_steps == 1:
-            return [batch]
         n = min(self.accumulation_steps, len(X))
         split = {name: values.tensor_split(n) for name, values in target.items()}
         return [
             (part, {name: values[i] for name, values in split.items()})
             for i, part in enumerate(X.tensor_split(n))
         ]
-
-    def _add_gradients(self, batch, share, terms):
-        """Differentiate ``share`` times the loss of a batch, and add its terms to ``terms``."""
-        X, target = batch
-        with autocast(self.precision, torch.device(self.device)):
-            computed = self.criterion_.training_terms(self.module_, X, target)
-        (share * computed["loss"] if share < 1 else computed["loss"]).backward()
-        for name, value in computed.items():
-            terms[name] = terms.get(name, 0) + share * value.detach()
 
     def _train_epoch(self, batches):
         self._set_training(True)

@@ -80,6 +80,11 @@ class ToFloat(nn.Module):
         return X if X.is_floating_point() else X.float()
 
 
+def dropout(share):
+    """Modules of a head that drop this share of its inputs: none where it is 0."""
+    return [nn.Dropout(share)] if share else []
+
+
 class GivenBackbone:
     """Build a backbone from the module, class or factory a user passed.
 

@@ -14,6 +14,7 @@ class EpochBar(Callback):
 
     def __init__(self, description):
         self.description = description
+        self.bar_ = None
 
     def on_train_begin(self, net, **kwargs):
         self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
@@ -25,7 +26,8 @@ class EpochBar(Callback):
         self.bar_.update()
 
     def close(self):
-        self.bar_.close()
+        if self.bar_ is not None:
+            self.bar_.close()
 
 
 class TaskReporter(Callback):

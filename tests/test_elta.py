@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
+from torch import nn
 
 from ltlearn import ELTARegressor, Whole
 from ltlearn._elta import _MSEHead
@@ -358,6 +359,16 @@ class TestSelfTraining:
         assert n_training_rows() == 180
         assert n_training_rows(self_training_rounds=0) == 200
         assert n_training_rows(sharpening=1.0, confidence_threshold=0.99) == 200
+
+    def test_modules_take_numbers_of_several_types(self, skewed_regression):
+        X, y = skewed_regression
+        X = np.round(8 * X)
+        model = quick(backbone=nn.Identity, loss="emd")
+        expected = model.fit(X, y, X_unlabeled=X[:50]).predict(X)
+        got = model.fit(X.astype(int), y, X_unlabeled=X[:50].astype(np.float32)).predict(X)
+        np.testing.assert_array_equal(got, expected)
+        with pytest.raises(ValueError, match="the same kind"):
+            model.fit(X, y, X_unlabeled=X[:50].astype(np.int8))
 
     def test_squared_error_has_nothing_to_sharpen(self, skewed_regression, unlabeled):
         with pytest.raises(ValueError, match='needs loss="emd"'):

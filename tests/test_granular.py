@@ -417,6 +417,13 @@ class TestClasses:
             model.fit(*target)
         np.testing.assert_array_equal(model.predict_proba(target[0]), expected)
 
+    def test_strings_of_two_classes_are_all_strings(self, target):
+        X, y = target
+        mixed = y.astype(object)
+        mixed[0] = np.str_(mixed[0])
+        expected = quick().fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(quick().fit(X, mixed).predict_proba(X), expected)
+
     def test_huge_priors(self, target):
         model = quick(prior=[1e308] * 3).fit(*target)
         expected = quick().fit(*target).predict_proba(target[0])

@@ -276,7 +276,7 @@ class TestTrainingOptions:
         for name, values in model.net_.module_.backbone.state_dict().items():
             assert torch.equal(values, before.net_.module_.backbone.state_dict()[name]), name
         assert not torch.equal(
-            model.net_.module_.head[1].weight, before.net_.module_.head[1].weight
+            model.net_.module_.head[-1].weight, before.net_.module_.head[-1].weight
         )
 
     def test_accumulated_gradients_are_those_of_the_whole_batch(self, skewed_regression):

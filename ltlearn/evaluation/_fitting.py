@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn._whole import Whole
-from ltlearn.utils._compat import _routing_enabled
+from ltlearn.utils._compat import _num_samples, _routing_enabled
 
 
 def seeded_clone(estimator, seed):
@@ -73,7 +73,8 @@ def fit(model, X, y, X_val, y_val, params):
             of_head = [name for name in params if not name.startswith(prefix)]
         X_val = head.fit(X, y, **{name: params[name] for name in of_head}).transform(X_val)
     validation = {f"{prefix}X_val": X_val, f"{prefix}y_val": y_val}
-    if any(parent.__module__.startswith("ltlearn.") for parent in type(last).__mro__):
+    is_ours = any(parent.__module__.startswith("ltlearn.") for parent in type(last).__mro__)
+    if is_ours and (isinstance(model, Pipeline) or _num_samples(X_val) == _num_samples(X)):
         validation = {name: Whole(values) for name, values in validation.items()}
     return model.fit(X, y, **validation, **params)
 

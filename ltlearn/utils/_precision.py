@@ -1,5 +1,7 @@
 """In which floating-point type a network computes."""
 
+from contextlib import nullcontext
+
 import torch
 
 
@@ -23,5 +25,10 @@ def resolve_precision(precision, device):
 
 
 def autocast(dtype, device):
-    """Context in which a network's forward pass computes in ``dtype``; float32 changes nothing."""
+    """Context in which a network's forward pass computes in ``dtype``.
+
+    It is entered in every step, so float32 costs nothing where it already is what is computed in.
+    """
+    if dtype == torch.float32 and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
