@@ -173,7 +173,8 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         TypeError
             When ``sample_weight`` is given and ``estimator`` does not take it.
         ValueError
-            When ``y`` lacks a class that the classifier predicts, or all its samples weigh 0.
+            When ``y`` lacks a class that the classifier predicts, all its samples weigh 0, or the
+            classifier was trained with a class weight of 0 for it.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype=None)
         check_classification_targets(y)
@@ -191,8 +192,15 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "y needs samples of positive weight from exactly the classes that the classifier "
                 f"predicts, {self.classes_.tolist()}, so that each of them has a prior."
             )
+        prior = prediction_prior(self.estimator_, self.classes_, totals)
+        if not np.all(prior > 0):
+            raise ValueError(
+                f"The probabilities of the classes {self.classes_[~(prior > 0)].tolist()} cannot "
+                "be divided by their prior, which is 0. If that is from a class_weight of 0, give "
+                "these classes a positive one, or leave out their samples."
+            )
         self.class_counts_ = counts
-        self.class_prior_ = prediction_prior(self.estimator_, self.classes_, totals)
+        self.class_prior_ = prior
         take_feature_attributes(self)
         return self
 

@@ -43,9 +43,12 @@ def prediction_prior(estimator, classes, totals):
 
 
 def class_totals(y, classes, sample_weight=None):
-    """Total weight of the samples of each of ``classes``; their number where none is given."""
+    """Total weight of the samples of each class; their number where no weight is given.
+
+    ``classes`` are sorted; all labels are among them.
+    """
     weight = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
-    return np.array([np.sum(weight[y == label]) for label in classes])
+    return np.bincount(np.searchsorted(classes, y), weights=weight, minlength=len(classes))
 
 
 def weight_of_last_step(estimator, fit_params):

@@ -181,12 +181,18 @@ def _read_classes(root):
     for image in images:
         parts = Path(image).relative_to(root).parts
         if len(parts) != 2:
-            raise ValueError(f"{image} is not directly in a class folder of {root}.")
+            raise ValueError(
+                f"{image} is not directly in a class folder of {root}. Move it into the folder of "
+                "its class, or out of the training images."
+            )
         labels.append(parts[0])
     folders = {path.name for path in root.iterdir() if path.is_dir() and not _is_hidden(path.name)}
     empty = sorted(folders.difference(labels))
     if empty:
-        raise ValueError(f"There are no images in the class folders {', '.join(empty)} of {root}.")
+        raise ValueError(
+            f"There are no images in the class folders {', '.join(empty)} of {root}. Add some, or "
+            "remove these folders."
+        )
     return images, labels
 
 
@@ -194,7 +200,11 @@ def _find_images(root):
     """Paths of all images in a folder, at any depth, hidden ones apart; tells of other files."""
     images, others = [], []
     for folder, folders, files in os.walk(root, onerror=_raise, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not _is_hidden(name) and not _leads_back(os.path.join(folder, name), root)
+        )
         for name in sorted(files):
             if not _is_hidden(name):
                 path = os.path.join(folder, name)
@@ -204,6 +214,12 @@ def _find_images(root):
     if not images:
         raise ValueError(f"There are no images in {root}.")
     return images
+
+
+def _leads_back(path, root):
+    """Whether a folder is, by a link, one of those from ``root`` on that it lies in."""
+    above = Path(path).relative_to(root).parents
+    return any(os.path.samefile(path, root / parent) for parent in above)
 
 
 def _is_image(path):

@@ -266,7 +266,12 @@ def read_metadata(folder):
     path = Path(folder) / "manifest.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
-        return {**metadata, "by_hand": [ManifestRow(**row) for row in metadata["by_hand"]]}
+        return {
+            **metadata,
+            "targets": metadata["targets"],
+            # Missing where it was written before such decisions were repeated there.
+            "by_hand": [ManifestRow(**row) for row in metadata.get("by_hand", [])],
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise CurationError(
             f"{path} is damaged: {error!r}. Restore it; or remove it and run the curation again, "

@@ -170,7 +170,8 @@ def compare(
     ------
     ValueError
         If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
-        rows, a split is not valid, recalibration has no validation rows, or every run failed.
+        rows and the splits too, a split is not valid, recalibration has no validation rows, or
+        every run failed.
 
     See Also
     --------
@@ -283,10 +284,11 @@ def _resolve(fit_params, name, split):
     params = (fit_params or {}).get(name, {})
     params = params(split) if callable(params) else params
     taken = [key for key in params if key.split("__")[-1] in ("X_val", "y_val")]
-    if taken:
+    if taken and len(split.validation):
         raise ValueError(
             f"fit_params of {name!r} hold {taken}, but validation rows are the same for all "
-            "estimators: give them in cv, as (train, validation, test)."
+            "estimators: give them in cv, as (train, validation, test), or have none, by "
+            "validation_fraction=0."
         )
     return params
 

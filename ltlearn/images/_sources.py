@@ -108,8 +108,9 @@ def _channels_first(values, channels):
             f"Image arrays must be uint8 (0 to 255) or float (0 to 1); got {values.dtype}. "
             "Convert with .astype(numpy.uint8) if the values run from 0 to 255."
         )
+    possible = {*CHANNEL_COUNTS, channels}
     if values.ndim == 3:
-        if values.shape[2] in (3, 4):
+        if values.shape[2] in (3, 4) and values.shape[1] not in possible:
             raise ValueError(
                 f"X of shape {values.shape} looks like one color image, not like "
                 f"{len(values)} grey ones. Pass one image as X[None], and grey images that are "
@@ -117,7 +118,6 @@ def _channels_first(values, channels):
             )
         values = values[:, np.newaxis]
     elif values.ndim == 4:
-        possible = {*CHANNEL_COUNTS, channels}
         first, last = values.shape[1] in possible, values.shape[3] in possible
         if first == last:
             raise ValueError(

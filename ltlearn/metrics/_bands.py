@@ -378,11 +378,12 @@ class ClassBands:
 
 def check_same_kind(y, classes):
     """Raise where some labels are strings and others numbers, which are never equal."""
-    labels, classes = y.tolist(), classes.tolist()
-    if len({isinstance(label, str) for label in (*labels, *classes)}) > 1:
+    # Only arrays of objects can hold labels of several kinds.
+    to_see = [labels if labels.dtype == object else labels[:1] for labels in (y, classes)]
+    if len({isinstance(label, str) for labels in to_see for label in labels}) > 1:
         raise ValueError(
             "Labels and classes must all be strings or all be numbers: got labels such as "
-            f"{labels[0]!r} for classes such as {classes[0]!r}."
+            f"{y.tolist()[0]!r} for classes such as {classes.tolist()[0]!r}."
         )
 
 

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from ltlearn import GranularClassifier
 from ltlearn.calibration import LogitAdjuster, adjust_proba
 
 RNG = np.random.default_rng(0)
@@ -149,6 +150,18 @@ def test_a_fitted_classifier_is_adjusted_as_it_is():
 def test_a_class_whose_samples_weigh_nothing():
     with pytest.raises(ValueError, match="samples of positive weight"):
         LogitAdjuster(RandomForestClassifier(2)).fit(X_CLASS, Y_CLASS, Y_CODE < 2)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(class_weight={"rare": 2.0, "rarest": 0.0}),
+        GranularClassifier(class_weight={"rarest": 0.0}, max_epochs=1, random_state=0),
+    ],
+)
+def test_a_class_that_weighs_nothing(estimator):
+    with pytest.raises(ValueError, match=r"classes \['rarest'\] cannot .* class_weight of 0"):
+        LogitAdjuster(estimator).fit(X_CLASS, Y_CLASS)
 
 
 def test_adjuster_inside_a_resampling_pipeline_and_around_one():

@@ -15,11 +15,22 @@ from sklearn.preprocessing import StandardScaler
 
 from ltlearn import GranularClassifier
 from ltlearn.calibration import LogitAdjuster
+from ltlearn.calibration._prior import class_totals
 
 Y = np.repeat(["a", "b", "c"], [60, 30, 10])
 X = np.zeros((len(Y), 2))
 WEIGHT = np.where(Y == "a", 0.1, 1.0)
 SHARES = np.array([0.6, 0.3, 0.1])
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("dtype", [str, object])
+def test_totals_against_a_loop(weight, dtype):
+    expected = dict.fromkeys("abcd", 0.0)
+    for i, label in enumerate(Y):
+        expected[label] += 1 if weight is None else weight[i]
+    totals = class_totals(Y.astype(dtype), np.array(list("abcd"), dtype=dtype), weight)
+    np.testing.assert_allclose(totals, list(expected.values()))
 
 
 def granular(**params):

@@ -48,11 +48,18 @@ def test_rows(rows):
 
 def test_round_trip(rows, tmp_path):
     decided = replace(rows[2], decision="keep")
-    write_manifest(tmp_path, rows, {"a": "é", "by_hand": [asdict(decided)]})
+    metadata = {"a": "é", "targets": []}
+    write_manifest(tmp_path, rows, {**metadata, "by_hand": [asdict(decided)]})
     assert read_manifest(tmp_path) == rows
-    assert read_metadata(tmp_path) == {"a": "é", "by_hand": [decided]}
+    assert read_metadata(tmp_path) == {**metadata, "by_hand": [decided]}
     assert read_earlier(tmp_path) == ([decided], rows)
     assert read_earlier(tmp_path / "nowhere") == ([], [])
+
+
+def test_metadata_without_decisions(rows, tmp_path):
+    write_manifest(tmp_path, rows, {"targets": []})
+    assert read_metadata(tmp_path) == {"targets": [], "by_hand": []}
+    assert read_earlier(tmp_path) == ([], rows)
 
 
 def test_no_cell_is_a_formula(rows, tmp_path):
@@ -147,7 +154,13 @@ def test_other_cells_must_be_of_their_kind(rows, tmp_path, cell, similarity):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"by_hand": 1}', '{"by_hand": [{"a": 1}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "{", "[]", "{}", '{"by_hand": []}'],
+        *['{"targets": [], "by_hand": 1}', '{"targets": [], "by_hand": [{"a": 1}]}'],
+    ],
+)
 def test_damaged_metadata(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(CurationError, match=r"manifest\.json is damaged"):

@@ -402,6 +402,16 @@ def test_fit_params_are_passed_whole(skewed, calls):
     np.testing.assert_array_equal(calls[1]["extra"], TRAIN)
 
 
+def test_fit_params_may_hold_the_only_validation_rows(skewed, calls):
+    X, y = skewed
+    fit_params = {"a": {"X_val": X[VALIDATION], "y_val": y[VALIDATION]}}
+    options = {"cv": [(TRAIN, TEST)], "validation_fraction": 0, "controls": False}
+    compare({"a": ValidationRecorder()}, X, y, fit_params=fit_params, **options)
+    np.testing.assert_array_equal(calls[0]["X"], X[TRAIN])
+    np.testing.assert_array_equal(calls[0]["X_val"], X[VALIDATION])
+    np.testing.assert_array_equal(calls[0]["y_val"], y[VALIDATION])
+
+
 class Votes(RegressorMixin, BaseEstimator):
     """Predicts the mean of the training distributions."""
 

@@ -117,6 +117,13 @@ def test_what_the_error_says_about_narrow_images_helps():
     assert len(as_image_source(one[..., None])) == 8
 
 
+@pytest.mark.parametrize("shape", [(9, 4, 4), (9, 3, 3), (9, 3, 4), (9, 1, 3)])
+def test_tiny_grey_images(shape):
+    grey = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    batch = as_image_source(grey).batch(slice(None))
+    np.testing.assert_array_equal(batch.numpy(), grey[:, None].repeat(3, axis=1))
+
+
 def test_more_channels_when_asked_for():
     images = np.zeros((2, 8, 8, 5), dtype=np.uint8)
     assert as_image_source(images, channels=5).batch([0]).shape == (1, 5, 8, 8)
