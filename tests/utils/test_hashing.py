@@ -23,6 +23,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 FACTOR = 1
 
 
+def square(x):
+    return x**2
+
+
 class Recurrent(nn.Module):
     def __init__(self, value):
         super().__init__()
@@ -137,10 +141,6 @@ MAKERS = {
 }
 
 
-def square(x):
-    return x**2
-
-
 def build(maker):
     torch.manual_seed(0)
     return maker()
@@ -194,9 +194,7 @@ def test_global_variables_count_where_hashes_are_strict(monkeypatch):
     assert content_hash(scale, strict=False) == lenient
 
 
-@pytest.mark.parametrize(
-    "make", [threading.Lock, lambda: (i for i in ()), lambda: open(os.devnull)]
-)
+@pytest.mark.parametrize("make", [threading.Lock, lambda: (i for i in ())])
 def test_what_cannot_be_pickled_counts_by_type_or_is_an_error(make):
     one, other = make(), make()
     with pytest.raises(TypeError, match="cannot pickle"):
