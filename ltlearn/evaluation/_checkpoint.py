@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNet
 
 from ltlearn.utils._hashing import content_hash
 
@@ -85,7 +84,7 @@ def _describe(value, fitted=False):
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, type):
         return name, content_hash(value, strict=False)
-    if fitted and isinstance(value, NeuralNet):
+    if fitted and hasattr(value, "module_"):  # a skorch net, without its history and timers
         return name, _describe(value.get_params(deep=False)), describe(value.module_)
     if hasattr(value, "get_params"):
         fitted = fitted or isinstance(value, FrozenEstimator)
