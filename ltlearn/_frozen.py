@@ -1,7 +1,6 @@
 """Frozen backbones, each with a hash of everything that shapes its features."""
 
 import copy
-import hashlib
 import os
 from typing import NamedTuple
 
@@ -11,14 +10,12 @@ from torch import nn
 
 from ltlearn._network import count_features
 from ltlearn.backbones._timm import timm_backbone
+from ltlearn.utils._hashing import content_hash
 from ltlearn.utils._random import isolated_generators
 
 # The backbone built last, by the hash of its recipe: a grid search asks for the same one at every
 # fit.
 _LATEST = {}
-
-# Where a module keeps its tensors and parts.
-REGISTRIES = {"_parameters", "_buffers", "_modules"}
 
 
 class FrozenBackbone(NamedTuple):
@@ -80,25 +77,10 @@ def frozen_timm_backbone(name, params, seed=None):
 
 
 def _fingerprint(module):
-    digest = hashlib.blake2b(str(module).encode(), digest_size=20)
-    for name, part in module.named_modules(remove_duplicate=False):
-        state = {key: value for key, value in vars(part).items() if key not in REGISTRIES}
-        state.update(part.named_parameters(recurse=False))
-        state.update(part.named_buffers(recurse=False))
-        try:
-            state = {key: _content(value) for key, value in state.items()}
-            digest.update(joblib.hash((name, type(part), state)).encode())
-        except Exception:  # whatever an object raises that cannot be pickled
-            return None
-    return digest.hexdigest()
-
-
-def _content(value):
-    """A tensor as what joblib hashes by value; all else as it is."""
-    if not torch.is_tensor(value):
-        return value
-    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return str(value.dtype), tuple(value.shape), content
+    try:
+        return content_hash(module)
+    except Exception:  # whatever an object raises that cannot be pickled
+        return None
 
 
 def _file_identity(path):

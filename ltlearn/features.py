@@ -283,9 +283,9 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if self._backbone_fingerprint is None:
             raise ValueError(
                 f"Features of this {type(self.backbone_).__name__} cannot be cached: a part of it, "
-                "such as a lambda or a local class, cannot be pickled, so it cannot be told from "
-                "other modules. Define classes and functions at the top of a file, or pass "
-                "cache=None."
+                "such as a lock or an open file, cannot be pickled, so it cannot be told from "
+                "other modules. Keep such parts out of the module's attributes and of what its "
+                "functions enclose, or pass cache=None."
             )
         precision = resolve_precision(self.precision, resolve_device(self.device))
         settings = (CACHE_FORMAT, self._backbone_fingerprint, self.input_spec_, precision)

@@ -438,8 +438,59 @@ def test_equal_modules_built_apart_share_entries(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == N
 
 
+class Recurrent(nn.Module):
+    """Lists its tensors in an attribute, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, images):
+        return self.layer(images.mean(2).mT)[0][:, -1]
+
+
+def shifted(shift):
+    class Shifted(nn.Module):
+        def forward(self, images):
+            return images.mean((2, 3)) + shift
+
+    return Shifted()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Recurrent,
+        lambda: shifted(1.0),
+        lambda: Scaled(2.0, function=lambda: None),
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 16)), nn.Flatten()
+        ),
+        lambda: torch.jit.trace(Scaled(2.0), torch.ones(1, 3, 16, 16)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_clones_share_entries(make, tmp_path):
+    embed = own(backbone=make(), cache=tmp_path)
+    expected = clone(embed).set_params(cache=None).fit_transform(PIXELS)
+    for _ in range(3):
+        features = clone(embed).fit_transform(PIXELS)
+        np.testing.assert_array_equal(features, expected)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == N
+
+
+def test_local_classes_that_differ_in_what_they_enclose_have_other_entries(tmp_path):
+    one, other = (
+        own(backbone=shifted(shift), cache=tmp_path).fit_transform(PIXELS) for shift in (1, 2)
+    )
+    np.testing.assert_allclose(other, one + 1, rtol=1e-6)
+
+
 def test_a_module_that_cannot_be_told_from_others_is_not_cached(tmp_path):
-    embed = own(backbone=Scaled(2.0, function=lambda: None))
+    embed = own(backbone=Scaled(2.0))
+    # A generator can be neither copied nor pickled; the function that encloses it is not copied.
+    values = (value for value in ())
+    embed.backbone.function = lambda: values
     assert embed.fit_transform(PIXELS).shape == (N, 3)
     with pytest.raises(ValueError, match=r"Scaled cannot be cached: .* cannot be pickled"):
         embed.set_params(cache=tmp_path).fit_transform(PIXELS)

@@ -4,10 +4,16 @@ import hashlib
 import json
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType
 
-import joblib
 from sklearn.frozen import FrozenEstimator
+
+from ltlearn.utils._hashing import content_hash
+
+# What fitting the same again does not give again: entries of history_ and attributes of searches.
+DURATIONS = {
+    *("dur", "refit_time_"),
+    *("mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"),
+}
 
 
 class Checkpoint:
@@ -56,9 +62,9 @@ class Checkpoint:
 def fingerprint(*parts):
     """Return a hash that is the same in every session for equal arguments.
 
-    Estimators count by class and parameters, frozen ones also by what they have learned, torch
-    modules by structure and weights, functions by name, code and what they enclose, everything
-    else by content.
+    Estimators count by class and parameters, frozen ones also by what they have learned (not by
+    how long it took), torch modules by structure and weights, everything else by content; see
+    :func:`~ltlearn.utils._hashing.content_hash`.
     """
     return hashlib.sha256(repr([_describe(part) for part in parts]).encode()).hexdigest()
 
@@ -69,32 +75,20 @@ def _describe(value, fitted=False):
     if value is None or isinstance(value, (str, bytes, int, float)):
         return repr(value)
     if isinstance(value, dict):
-        return sorted((repr(key), describe(item)) for key, item in value.items())
+        items = value.items()
+        if fitted:
+            items = [(key, item) for key, item in items if key not in DURATIONS]
+        return sorted((repr(key), describe(item)) for key, item in items)
     if isinstance(value, (list, tuple)):
         return [describe(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(repr, value))
-    if isinstance(value, partial):
-        return describe((value.func, value.args, value.keywords))
-    if isinstance(value, FunctionType):
-        enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
-        enclosed = [item for item in enclosed if item is not value]
-        defaults = [value.__defaults__, value.__kwdefaults__]
-        return _name(value), describe([value.__code__, defaults, enclosed])
-    if isinstance(value, CodeType):
-        return describe([value.co_code, value.co_names, value.co_consts])
-    if hasattr(value, "__qualname__"):
-        return _name(value)
-    name = _name(type(value))
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, type):
+        return name, content_hash(value, strict=False)
+    if fitted and hasattr(value, "module_"):  # a skorch net, without its history and timers
+        return name, _describe(value.get_params(deep=False)), describe(value.module_)
     if hasattr(value, "get_params"):
         fitted = fitted or isinstance(value, FrozenEstimator)
         return name, _describe(vars(value) if fitted else value.get_params(deep=False), fitted)
     if hasattr(value, "state_dict"):
         return name, repr(value), describe(dict(value.state_dict()))
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return name, joblib.hash(value)
-
-
-def _name(value):
-    return f"{value.__module__}.{value.__qualname__}"
+    return name, content_hash(value, strict=False)

@@ -3,6 +3,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from functools import partial
 
 import numpy as np
@@ -10,14 +11,15 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from ltlearn import ELTARegressor, Whole
+from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.calibration import Recalibrator
 from ltlearn.evaluation import _checkpoint
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
@@ -164,3 +166,64 @@ def test_fingerprints_are_the_same_in_another_process():
 def test_fingerprints_of_torch_modules_are_of_their_weights():
     module = torch.nn.Linear(3, 2)
     assert fingerprint(module) == fingerprint(copy.deepcopy(module))
+
+
+def refit(model, *data):
+    return FrozenEstimator(clone(model).fit(*data))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ELTARegressor(max_epochs=2, random_state=0),
+        GranularClassifier(max_epochs=2, random_state=0),
+        make_pipeline(StandardScaler(), ELTARegressor(max_epochs=2, random_state=0)),
+        GridSearchCV(Ridge(), {"alpha": [1.0, 2.0]}, cv=2),
+    ],
+)
+def test_estimators_frozen_after_the_same_fit_have_equal_fingerprints(model):
+    y = X[:, 0] > 4 if isinstance(model, GranularClassifier) else X[:, 0]
+    assert fingerprint(refit(model, X, y)) == fingerprint(refit(model, X, y))
+    assert fingerprint(refit(model, X, y)) != fingerprint(refit(model, X + X**2, y))
+
+
+def enclosing(item):
+    return lambda x: (item, x)
+
+
+def each_other():
+    def one(x):
+        return other(x)
+
+    def other(x):
+        return one(x)
+
+    return one
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: enclosing(np),
+        lambda: enclosing(threading.Lock()),
+        lambda: FunctionTransformer(enclosing(np)),
+        lambda: partial(enclosing(np), 1),
+        each_other,
+        lambda: {square, None},
+    ],
+)
+def test_functions_may_enclose_anything(make):
+    assert fingerprint(make()) == fingerprint(make())
+
+
+def test_methods_count_with_their_object():
+    assert fingerprint(Scale(2).apply) == fingerprint(Scale(2).apply)
+    assert fingerprint(Scale(2).apply) != fingerprint(Scale(3).apply)
+
+
+class Scale:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def apply(self, y_true, y_pred):
+        return self.factor * np.abs(y_true - y_pred).mean()
