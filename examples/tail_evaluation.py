@@ -13,7 +13,8 @@ In under a minute
    stretching the predictions of the plain model would have done as well;
 4. a figure shows it.
 
-So few rows rarely decide anything. That the report then says so is the point.
+The report says whether so few rows decide anything, and which way: here mixup helps the tail at the
+expense of the rest.
 """
 
 import argparse

@@ -48,9 +48,9 @@ class ELTARegressor(RegressorMixin, BaseDeepEstimator):
     What these gain depends on the data and is often little. On the six tables of
     ``benchmarks/README.md`` mixup lowered the error on the rarest scores of three by 3 to 6 % and
     raised their overall error by 1 to 8 %; repeating its anchors unmixed did the same; alignment
-    and self-training changed nothing measurably; reweighting helped where the test was balanced and
-    traded overall error for the tail where it was not. So compare with plain training and with
-    :class:`~ltlearn.calibration.Recalibrator`, for instance through
+    and self-training changed nothing measurably; reweighting helped where the test was balanced
+    and, where it was not, traded overall error for the tail or only did harm. So compare with plain
+    training and with :class:`~ltlearn.calibration.Recalibrator`, for instance through
     :func:`ltlearn.evaluation.compare`, before relying on any of them.
 
     Parameters
