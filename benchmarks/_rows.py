@@ -27,7 +27,7 @@ LEGEND = """\
 ± is the standard deviation over seeds. A star marks a difference to the first row with
 Holm-corrected p < 0.05, by the corrected resampled t-test over random splits; they share most of
 their rows, so the test is conservative, and a difference without a star may still have one sign
-in all seeds. On the fixed split of STS-B-DIR it is a paired t-test over seeds, which speaks of
+in all seeds. On a fixed split (STS-B-DIR) it is a paired t-test over seeds, which speaks of
 that split alone. "MAE 0-20" and so on are between percentiles of the training scores, "MAE bins"
 is the mean over ten equal-width bins of the label, "MAE rarest" that of the few-shot band, "MAE
 wins" the share of seeds with a lower overall MAE. A dash: no test row in the band.
