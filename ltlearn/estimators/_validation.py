@@ -91,11 +91,10 @@ def validate_X(estimator, X, name="X"):
         raise ValueError(f"{name} is not as X: {error}") from error
 
 
-# Rows count as of another scale from this many on, when this share of them lies this many times the
-# range of the training rows beyond it, or when they spread this many times less.
+# Rows count as of another scale when, of so many at least, most lie further beyond the range of the
+# training rows than that is long; or when in most columns their quartiles are ten times closer.
 _FEWEST_ROWS = 5
-_LARGEST_SHARE = 0.5
-_RANGES_BEYOND = 1.0
+_FEWEST_ROWS_FOR_QUARTILES = 20
 _SMALLEST_SPREAD = 0.1
 
 
@@ -116,15 +115,15 @@ def warn_of_other_scale(name, values, like):
         return
     values, like = (a.reshape(len(a), -1).astype(np.float64) for a in (values, like))
     low, high = like.min(axis=0), like.max(axis=0)
-    margin = _RANGES_BEYOND * (high - low)
-    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > _LARGEST_SHARE
+    margin = high - low
+    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    beyond &= high > low
     spread, own_spread = (
-        np.ptp(np.quantile(a, [0.05, 0.95], axis=0), axis=0) for a in (like, values)
+        np.subtract(*np.quantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
     )
     varies = spread > 0
-    beyond &= varies
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
-    is_narrow = varies.any() and narrow.mean() > _LARGEST_SHARE
+    is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
     if not beyond.any() and not is_narrow:
         return
     what = "spread over less than a tenth of what"
