@@ -25,7 +25,8 @@ _WEIGHTED = {
 
 def _recall_per_class(y_true, y_pred, sample_weight):
     """Classes that occur in ``y_true`` with positive weight and the recall of each."""
-    y_true, y_pred = _whole_labels(y_true, "y_true"), _whole_labels(y_pred, "y_pred")
+    y_true = check_class_labels(y_true, "y_true", whole=True)
+    y_pred = check_class_labels(y_pred, "y_pred", whole=True)
     check_same_length(y_true=y_true, y_pred=y_pred)
     check_same_kind(y_pred, y_true, "y_pred", "y_true")
     weights = check_weights(sample_weight, y_true)
@@ -33,14 +34,6 @@ def _recall_per_class(y_true, y_pred, sample_weight):
     return classes, recall_score(
         y_true, y_pred, labels=classes, average=None, sample_weight=weights
     )
-
-
-def _whole_labels(y, name):
-    """Class labels (n,), none of them a fraction."""
-    labels = check_class_labels(y, name)
-    if labels.dtype.kind == "f" and np.any(labels != np.rint(labels)):
-        raise ValueError(f"{name} holds fractions, such as probabilities, where labels are meant.")
-    return labels
 
 
 def mean_recall(y_true, y_pred, *, sample_weight=None):

@@ -66,8 +66,11 @@ def check_number_per_sample(values, name, *, limit=LARGEST):
     return numbers
 
 
-def check_class_labels(values, name):
-    """Class labels of any one kind, an array (n_samples,), or an error that names the argument."""
+def check_class_labels(values, name, *, whole=False):
+    """Class labels of any one kind, an array (n_samples,), or an error that names the argument.
+
+    With ``whole``, fractions are refused, too.
+    """
     with naming(name):
         labels = np.asarray(values)
         if labels.ndim == 2 and labels.shape[1] == 1:
@@ -84,6 +87,8 @@ def check_class_labels(values, name):
             if len({isinstance(label, str) for label in labels}) > 1:
                 raise ValueError(f"{name} must all be strings or all be numbers.")
             np.unique(labels)  # an error where labels have no order
+    if whole and labels.dtype.kind == "f" and np.any(labels != np.rint(labels)):
+        raise ValueError(f"{name} holds fractions, such as scores, where class labels are meant.")
     return labels
 
 
@@ -115,9 +120,7 @@ def check_same_length(**arrays):
                 lengths[name] = _num_samples(values)
     if len(set(lengths.values())) > 1:
         listed = " and ".join(f"{name} {n}" for name, n in lengths.items())
-        raise ValueError(
-            f"{' and '.join(lengths)} have inconsistent numbers of samples: {listed}."
-        )
+        raise ValueError(f"{' and '.join(lengths)} have inconsistent numbers of samples: {listed}.")
 
 
 def check_range(values, name):
@@ -146,12 +149,17 @@ def check_thresholds(many_above, few_below):
 
 
 def check_count(value, name, least=1, most=None):
-    """Raise where a value is no whole number of at least ``least``, and at most ``most``."""
-    if not (_is_number(value) and isinstance(value, Integral) and value >= least) or (
-        most is not None and value > most
-    ):
-        up_to = "" if most is None else f" to {most}"
-        raise ValueError(f"{name} must be an integer from {least}{up_to}, got {value!r}.")
+    """Raise where a value is no whole number from ``least`` to ``most``."""
+    is_count = _is_number(value) and isinstance(value, Integral) and value >= least
+    if not is_count or (most is not None and value > most):
+        limits = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be an integer {limits}, got {value!r}.")
+
+
+def check_size(value, name):
+    """Raise where a value is no share, whole number or None."""
+    if value is not None and not (_is_number(value) and np.isfinite(value)):
+        raise ValueError(f"{name} must be a share, a whole number or None, got {value!r}.")
 
 
 def _is_number(value):
