@@ -391,8 +391,8 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
             kept = self._without_last_of_class(test, codes, groups)
             if len(kept) == 0:
                 raise ValueError(
-                    f"Test fold {fold} would be empty: all its classes are found nowhere else "
-                    "and stay in training. Use fewer folds."
+                    f"Test fold {fold} would be empty: all its classes in y are found nowhere "
+                    "else and stay in training. Use fewer folds."
                 )
             yield kept
 

@@ -132,7 +132,8 @@ class RecalibrationMap(BaseEstimator):
             with np.errstate(over="ignore"):
                 slope = float(np.ldexp(slope, y_exponent - exponent))
         center, mean = np.average(predictions, weights=weights), np.average(y, weights=weights)
-        intercept = float((center if self.method == "stretch" else mean) - slope * center)
+        with np.errstate(over="ignore", invalid="ignore"):
+            intercept = float((center if self.method == "stretch" else mean) - slope * center)
         if not np.isfinite([slope, intercept]).all():
             raise ValueError("predictions are spread too little for a line through y.")
         return slope, intercept

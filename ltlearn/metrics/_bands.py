@@ -203,7 +203,8 @@ class LabelBands:
             relative, edges = np.ones(1), np.array([np.min(y), np.max(y)])
         else:
             binned = binned_density(y, bandwidth)
-            effective_range = 1 / np.sum(binned.density**2 * np.diff(binned.edges))
+            # The bins that are wider hold nothing.
+            effective_range = 1 / (np.sum(binned.density**2) * binned.width)
             relative = binned.density * effective_range
             edges = binned.edges
             edges[0], edges[-1] = edges[0] - binned.bandwidth, edges[-1] + binned.bandwidth

@@ -83,6 +83,7 @@ def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
     {'many': 1.0, 'medium': 0.0, 'few': 0.5}
     """
     classes, recall = _recall_per_class(y_true, y_pred, sample_weight)
+    check_same_kind(classes, bands.classes, "y_true", "the classes of bands")
     codes = bands.assign(classes)
     empty = [name for code, name in enumerate(bands.names) if not np.any(codes == code)]
     warn_about_empty_bands(empty, stacklevel=4)

@@ -1,16 +1,20 @@
 """Checks of what functions are given, whose errors say which argument is meant."""
 
+import math
 import re
 from contextlib import contextmanager
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array
 
-from ltlearn.utils._compat import _check_sample_weight, _num_samples
+from ltlearn.utils._compat import _check_sample_weight, _num_samples, is_number
 
 # Squares of numbers up to this size, and sums of 10 million of them, are finite.
 LARGEST = 1e150
+
+# Up to here every whole number is a float.
+_LARGEST_WHOLE = 2**53
 
 # Most bins that a range may be cut into: more would tell nothing and take all memory.
 MAX_BINS = 1_000_000
@@ -20,7 +24,8 @@ MAX_BINS = 1_000_000
 def naming(name):
     """Put the name of an argument in front of errors about it that do not say which one it is."""
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):  # sums in a search for NaN
+            yield
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ValueError) and re.search(rf"\b{name}\b", str(error)):
             raise
@@ -46,7 +51,7 @@ def check_numbers(values, name, *, limit=LARGEST, **options):
             raise ValueError(f"{name} holds dates or durations; turn them into numbers first.")
         options = {"ensure_2d": False, "dtype": np.float64, **options}
         numbers = check_array(values, input_name=name, **options)
-    if limit is not None and np.max(np.abs(numbers)) > limit:
+    if limit is not None and np.max(np.abs(numbers), initial=0) > limit:
         raise ValueError(
             f"{name} holds {numbers.flat[np.argmax(np.abs(numbers))]:g}. Numbers beyond "
             f"±{limit:g} cannot be calculated with; use a larger unit."
@@ -84,11 +89,32 @@ def check_class_labels(values, name, *, whole=False):
         if labels.dtype.kind == "c" or np.any(labels != labels):
             raise ValueError(f"{name} holds complex numbers or missing values, no class labels.")
         if labels.dtype == object:
-            if len({isinstance(label, str) for label in labels}) > 1:
-                raise ValueError(f"{name} must all be strings or all be numbers.")
-            np.unique(labels)  # an error where labels have no order
-    if whole and labels.dtype.kind == "f" and np.any(labels != np.rint(labels)):
-        raise ValueError(f"{name} holds fractions, such as scores, where class labels are meant.")
+            labels = _of_one_kind(labels, name)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(f"{name} holds infinite numbers, no class labels.")
+    if whole:
+        _check_whole(labels, name)
+    return labels
+
+
+def _check_whole(labels, name):
+    if labels.dtype == object and not isinstance(labels[0], str):
+        raise ValueError(f"{name} must all be strings or all be numbers.")
+    if labels.dtype.kind == "f" and (
+        np.any(labels != np.rint(labels)) or np.max(np.abs(labels)) > _LARGEST_WHOLE
+    ):
+        raise ValueError(f"{name} holds fractions or huge numbers, such as scores, no labels.")
+
+
+def _of_one_kind(labels, name):
+    """An array of objects as one of numbers, where they are numbers."""
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise ValueError(f"{name} must all be strings or all be numbers.")
+    if not isinstance(labels[0], str):
+        numbers = np.array(labels.tolist())
+        if numbers.dtype.kind in "biuf" and numbers.ndim == 1:
+            return numbers
+    np.unique(labels)  # an error where labels have no order
     return labels
 
 
@@ -116,6 +142,8 @@ def check_same_length(**arrays):
     lengths = {}
     for name, values in arrays.items():
         if values is not None:
+            if isinstance(values, (set, frozenset, dict)):
+                raise TypeError(f"{name} must be an array or a sequence, got {type(values)}.")
             with naming(name):
                 lengths[name] = _num_samples(values)
     if len(set(lengths.values())) > 1:
@@ -127,7 +155,7 @@ def check_range(values, name):
     """Lower and upper end of a range as floats, or an error that names the argument."""
     try:
         low, high = values
-        ends = [float(end) for end in (low, high) if _is_number(end)]
+        ends = [float(end) for end in (low, high) if is_number(end)]
     except (TypeError, ValueError, OverflowError):
         ends = []
     if len(ends) != 2 or not -LARGEST <= ends[0] < ends[1] <= LARGEST:
@@ -140,7 +168,7 @@ def check_range(values, name):
 def check_thresholds(many_above, few_below):
     """Raise where the limits of many and few are no numbers in this order."""
     for name, value in (("many_above", many_above), ("few_below", few_below)):
-        if not _is_number(value) or np.isnan(value):
+        if not is_number(value) or math.isnan(value):
             raise ValueError(f"{name} must be a number, got {value!r}.")
     if not few_below <= many_above:
         raise ValueError(
@@ -150,7 +178,7 @@ def check_thresholds(many_above, few_below):
 
 def check_count(value, name, least=1, most=None):
     """Raise where a value is no whole number from ``least`` to ``most``."""
-    is_count = _is_number(value) and isinstance(value, Integral) and value >= least
+    is_count = is_number(value) and isinstance(value, Integral) and value >= least
     if not is_count or (most is not None and value > most):
         limits = f"at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be an integer {limits}, got {value!r}.")
@@ -158,9 +186,5 @@ def check_count(value, name, least=1, most=None):
 
 def check_size(value, name):
     """Raise where a value is no share, whole number or None."""
-    if value is not None and not (_is_number(value) and np.isfinite(value)):
+    if value is not None and not (is_number(value) and math.isfinite(value)):
         raise ValueError(f"{name} must be a share, a whole number or None, got {value!r}.")
-
-
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+from numbers import Integral
 from types import ModuleType
 
 import numpy as np
@@ -32,10 +33,21 @@ except ImportError:  # scikit-learn < 1.9
 
 
 class Interval(_Interval):
-    """Scikit-learn's interval of numbers, to which True and False do not belong."""
+    """Scikit-learn's interval of numbers, to which neither True nor what is no float belongs."""
 
     def is_satisfied_by(self, val):
-        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
+        return is_number(val) and super().is_satisfied_by(val)
+
+
+def is_number(value):
+    """Whether a value is an int or float of Python's or NumPy's, and not too large for a float."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | float | np.floating):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def validate_params(constraints, *, prefer_skip_nested_validation):
@@ -107,6 +119,7 @@ __all__ = [
     "_safe_split",
     "_validate_shuffle_split",
     "add_scorers",
+    "is_number",
     "validate_params",
     "with_callbacks",
 ]
