@@ -20,6 +20,7 @@ from ltlearn.curation import (
 )
 from ltlearn.curation._curate import DINOV2
 from ltlearn.exceptions import LTLearnError
+from ltlearn.images._decode import raster_formats
 
 DESCRIPTION = """\
 Find, fetch and filter auxiliary images for long-tailed classes, with provenance.
@@ -226,11 +227,11 @@ def _is_image(path):
     """Whether a file has the name or the content of an image; a damaged one has its name."""
     from PIL import Image
 
-    Image.init()
-    if Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN:
+    formats = raster_formats()
+    if Image.registered_extensions().get(Path(path).suffix.lower()) in formats:
         return True
     try:
-        with Image.open(path):
+        with Image.open(path, formats=formats):
             return True
     except Exception:  # each of Pillow's formats fails in its own way
         return False

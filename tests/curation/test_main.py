@@ -47,7 +47,7 @@ def test_a_whole_run(folders, capsys):
     names = ["--names", str(folders / "names.csv")]
     main(arguments(folders, *names, *protect, *thresholds))
     assert "4 of 5 candidates kept in 1 auxiliary classes" in capsys.readouterr().out
-    data = load_curated(folders / "out")
+    data = load_curated(folders / "out", bank=folders / "bank")
     assert data.neighbors == {"red": ["orange"]}
     [leak] = [row for row in data.rows if not row.kept]
     assert leak.source.endswith("leak.png")
@@ -85,7 +85,7 @@ def test_bad_arguments(folders, capsys, more, message):
 
 def leaks(folder):
     """Names of bank images that were dropped as copies of protected ones."""
-    rows = load_curated(folder / "out").rows
+    rows = load_curated(folder / "out", bank=folder / "bank").rows
     return {Path(row.source).name for row in rows if "near-duplicate of te" in row.reason}
 
 
@@ -137,7 +137,7 @@ def test_every_folder_of_a_repeated_name_is_protected(folders, pictures):
         protect += ["--protect", f"{'other' if i == 1 else 'test'}={root}"]
     thresholds = ["--anchor-similarity", "0.7", "--duplicate-similarity", "1.0"]
     main(arguments(folders, *protect, *thresholds))
-    rows = load_curated(folders / "out").rows
+    rows = load_curated(folders / "out", bank=folders / "bank").rows
     found = {Path(row.source).name: row.reason.split()[2] for row in rows if not row.kept}
     assert found == {
         "planted0.png": "test[0]",
