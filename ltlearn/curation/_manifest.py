@@ -266,14 +266,16 @@ def read_metadata(folder):
     path = Path(folder) / "manifest.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
+        for target in metadata["targets"]:
+            target["name"], target["label"]
+        for checksums in dict(metadata.get("protected", {})).values():
+            iter(checksums)
         return {
             **metadata,
-            "targets": [{**t, "name": t["name"], "label": t["label"]} for t in metadata["targets"]],
-            "protected": {k: list(v) for k, v in metadata.get("protected", {}).items()},
             # Missing where it was written before such decisions were repeated there.
             "by_hand": [ManifestRow(**row) for row in metadata.get("by_hand", [])],
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CurationError(
             f"{path} is damaged: {error!r}. Restore it; or remove it and run the curation again, "
             "which forgets decisions made by hand about candidates that manifest.csv lacks."
