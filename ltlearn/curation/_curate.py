@@ -26,6 +26,7 @@ from ltlearn.curation._manifest import (
     write_manifest,
 )
 from ltlearn.curation._names import class_targets, screen
+from ltlearn.curation._reasons import nothing_kept
 from ltlearn.curation._types import Proposal
 from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
@@ -343,8 +344,7 @@ def _assemble(rows, items, metadata, folder, nothing):
     check_no_copies(kept, folder, metadata.get("protected", {}))
     if not kept:
         warnings.warn(
-            f"None of {len(rows)} candidates was kept; the reasons are in "
-            f"{folder / 'manifest.csv'}.",
+            f"{nothing_kept(rows)} The reasons are in {folder / 'manifest.csv'}.",
             CurationWarning,
             stacklevel=3,
         )
