@@ -86,7 +86,8 @@ def check_class_labels(values, name, *, whole=False):
             )
         if len(labels) == 0:
             raise ValueError(f"{name} is empty, it has 0 samples: at least one is needed.")
-        if labels.dtype.kind == "c" or np.any(labels != labels):
+        is_missing = labels.dtype == object and any(label is None for label in labels)
+        if is_missing or labels.dtype.kind == "c" or np.any(labels != labels):
             raise ValueError(f"{name} holds complex numbers or missing values, no class labels.")
         if labels.dtype == object:
             labels = _of_one_kind(labels, name)
