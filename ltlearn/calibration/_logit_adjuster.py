@@ -6,12 +6,13 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array, column_or_1d, get_tags
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
+from ltlearn.utils._checks import check_numbers
 from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
@@ -62,8 +63,8 @@ def adjust_proba(proba, prior, *, tau=1.0):
     >>> adjust_proba([[0.8, 0.2]], prior=[0.9, 0.1]).round(2)
     array([[0.31, 0.69]])
     """
-    proba = check_array(proba, dtype=np.float64, input_name="proba")
-    prior = check_array(prior, ensure_2d=False, dtype=np.float64, input_name="prior")
+    proba = check_numbers(proba, "proba", ensure_2d=True)
+    prior = check_numbers(prior, "prior", limit=None)
     if prior.shape != (proba.shape[1],):
         raise ValueError(
             f"prior needs one value for each of the {proba.shape[1]} columns of proba, "
@@ -73,9 +74,11 @@ def adjust_proba(proba, prior, *, tau=1.0):
         raise ValueError(f"Every class needs a positive prior, got {prior.tolist()}.")
     if np.any(proba < 0) or not np.allclose(np.sum(proba, axis=1), 1, atol=_ROUNDING):
         raise ValueError("Each row of proba must hold probabilities: none negative, with sum 1.")
-    with np.errstate(divide="ignore"):
-        log_proba = np.log(proba)
-    return softmax(log_proba - tau * np.log(prior), axis=1)
+    # Relative to the rarest class that is possible in the row: it stays so, however large tau is.
+    log_prior = np.where(proba > 0, np.log(prior), np.inf)
+    excess = log_prior - np.min(log_prior, axis=1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        return softmax(np.log(proba) - tau * np.where(proba > 0, excess, 0), axis=1)
 
 
 class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

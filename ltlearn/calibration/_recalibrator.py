@@ -16,7 +16,9 @@ from ltlearn.calibration._meta import check_training_data, route, take_feature_a
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
+from ltlearn.metrics._scores import as_scores
 from ltlearn.splitting import BinnedStratifiedKFold
+from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import (
     HasMethods,
     StrOptions,
@@ -135,6 +137,10 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         X_val, y_val = unwrap("X_val", X_val, X), unwrap("y_val", y_val, y)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together; pass both or neither.")
+        as_scores(y, "y")  # errors here and not in the middle of a fit
+        if y_val is not None:
+            as_scores(y_val, "y_val")
+            check_same_length(X_val=X_val, y_val=y_val)
         routed = route(self, sample_weight, fit_params)
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
@@ -157,7 +163,11 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         with warnings.catch_warnings():
             # The folds serve to fit the map, not to measure the tail.
             warnings.simplefilter("ignore", EmptyBandWarning)
-            splits = list(check_cv(cv).split(X, y, **routed.splitter.split))
+            with naming("cv"):
+                splits = check_cv(cv).split(X, y, **routed.splitter.split)
+                splits = [(train, test) for train, test in splits]
+                if not splits:
+                    raise ValueError("cv makes no split.")
         predictions = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_predict)(self.estimator, X, y, routed.estimator.fit, train, test)
             for train, test in splits
@@ -166,7 +176,8 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _splitter(self):
         if self.cv is None or isinstance(self.cv, Integral):
-            return BinnedStratifiedKFold(5 if self.cv is None else self.cv)
+            with naming("cv"):
+                return BinnedStratifiedKFold(5 if self.cv is None else self.cv)
         return self.cv
 
     def predict(self, X):
