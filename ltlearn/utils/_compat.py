@@ -5,6 +5,7 @@ from types import ModuleType
 
 from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
@@ -46,6 +47,7 @@ def _scoring_constraints(member):
 
 
 __all__ = [
+    "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
