@@ -262,13 +262,10 @@ def test_all_controls_of_a_classifier(imbalanced):
     X, y = imbalanced
     results = compare({"rf": RandomForestClassifier(10)}, X, y, cv=SPLIT, metrics=["accuracy"])
     assert set(results["estimator"]) == {
-        "rf",
-        "rf + logit_adjustment",
-        "logistic",
-        "logistic + logit_adjustment",
-        "logistic_balanced",
-        "nearest_mean",
-        "hgb_balanced",
+        *("rf", "rf + logit_adjustment", "rf + temperature"),
+        *("logistic", "logistic + logit_adjustment", "logistic_balanced", "logistic_tuned"),
+        *("forest", "forest + logit_adjustment", "extra_trees", "extra_trees + logit_adjustment"),
+        *("hgb", "hgb + logit_adjustment", "hgb_balanced", "nearest_mean"),
     }
     assert results["value"].between(0, 1).all()
 
@@ -546,14 +543,16 @@ def test_references_are_left_out_where_there_is_no_table(skewed):
     X, y = skewed
     images = X.reshape(-1, 2, 2)
     model = Recorder()
-    with pytest.warns(UserWarning, match="no dense 2-D table.*ridge, hgb"):
-        results = compare({"a": model}, images, y, cv=SPLIT, metrics=["mae"])
-    assert set(results["estimator"]) == {
-        "a",
-        *(f"a + {method}" for method in ("stretch", "linear", "isotonic", "cubic")),
-    }
-    with pytest.warns(UserWarning, match="no dense 2-D table"):
-        compare({"a": model}, [str(row) for row in X], y, cv=SPLIT, metrics=["mae"])
+    left_out = "no table .*not two-dimensional.*so the controls ridge, hgb, .* are left out"
+    for inputs in (images, [str(row) for row in X]):
+        with pytest.warns(UserWarning, match=left_out):
+            results = compare({"a": model}, inputs, y, cv=SPLIT, metrics=["mae"])
+        assert set(results["estimator"]) == {
+            *("a", "mean", "median"),
+            *(f"a + {method}" for method in ("stretch", "linear", "isotonic", "cubic")),
+        }
+        mean = mean_absolute_error(y[TEST], np.full(len(TEST), y[TRAIN].mean()))
+        assert value_of(results, "mean", "mae") == pytest.approx(mean)
 
 
 def test_data_frames_and_missing_values(skewed):
@@ -568,7 +567,7 @@ def test_data_frames_and_missing_values(skewed):
 
 def test_a_baseline_without_probabilities(imbalanced):
     X, y = imbalanced
-    with pytest.warns(UserWarning, match="no predict_proba, so the control logit_adjustment"):
+    with pytest.warns(UserWarning, match="no predict_proba, so the control logit_adjustment is"):
         results = compare({"svm": LinearSVC()}, X, y, cv=SPLIT, controls=["logit_adjustment"])
     assert set(results["estimator"]) == {"svm"}
     assert set(results["metric"]) == {"accuracy", "balanced_accuracy"}
@@ -653,7 +652,7 @@ def test_paired_differences_of_a_comparison(skewed):
         ({"baseline": "b"}, "baseline 'b' is not among"),
         ({"controls": ["strech"]}, "Unknown controls .'strech'.; there are"),
         ({"metrics": ["acuracy"]}, "Unknown metrics"),
-        ({"validation_fraction": 0}, "need validation rows"),
+        ({"validation_fraction": 0, "controls": ["stretch"]}, "need validation rows"),
         ({"controls": {"a": Ridge()}}, "share the names .'a'."),
         ({"cv": [(TRAIN,)]}, "has 1 parts"),
         ({"cv": [(TRAIN, TRAIN)]}, "share rows"),
