@@ -38,7 +38,7 @@ class TableReader(TransformerMixin, BaseEstimator):
     Sparse matrices become dense. Of columns that are not all numbers, those become categories that
     hold booleans, strings or other labels; levels beyond the 50 most frequent of the training rows,
     and those seen once there, are taken together. Columns in which most values differ (names,
-    paths, texts), dates and others are left out. Missing values stay missing.
+    paths, texts), those without values, dates and others are left out. Missing values stay missing.
 
     Attributes
     ----------
@@ -56,9 +56,10 @@ class TableReader(TransformerMixin, BaseEstimator):
         self.categories_ = {}
         for number in range(X.shape[1]):
             column = X.iloc[:, number]
-            if getattr(column.dtype, "kind", "O") in "iufb":
+            kind = getattr(column.dtype, "kind", "O")
+            if kind in "biuf" and column.notna().any():
                 self.numeric_.append(number)
-            elif getattr(column.dtype, "kind", "O") == "O":
+            elif kind == "O":
                 labels = _as_labels(column)
                 counts = labels.value_counts()
                 if 1 <= len(counts) <= max(labels.notna().sum() / 2, 2):

@@ -189,7 +189,9 @@ def _sample_of_groups(y, fraction, seed, classification, groups):
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             tests = [test for _, test in parts.split(codes, codes, groups) if len(test)]
         n_held_out = min(max(round(fraction * n_parts), 1), len(tests) - 1)
-        held_out[np.concatenate([*tests[:n_held_out], []]).astype(np.intp)] = True
+        # Its parts hardly depend on the seed, so those to hold out are drawn.
+        for part in np.random.default_rng(seed).permutation(len(tests))[:n_held_out]:
+            held_out[tests[part]] = True
     if classification:
         for code in np.setdiff1d(codes[held_out], codes[~held_out]):
             held_out[groups == groups[held_out & (codes == code)][0]] = False
