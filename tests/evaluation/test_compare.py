@@ -27,7 +27,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import RecalibrationMap, adjust_proba
-from ltlearn.evaluation import compare, paired_differences, summarize
+from ltlearn.evaluation import _checkpoint, compare, paired_differences, summarize
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import LabelBands, expected_score
 from ltlearn.weighting import label_density_weights
@@ -530,6 +530,24 @@ def test_checkpoint_resumes_and_notices_changes(skewed, calls, tmp_path):
         assert len(calls) == 2
 
 
+def test_checkpoint_notices_other_versions(skewed, calls, tmp_path, monkeypatch):
+    X, y = skewed
+    options = {"cv": SPLIT, "metrics": ["mae"], "controls": False, "checkpoint": tmp_path / "runs"}
+    found = _checkpoint.version
+    for n_fits, changed in enumerate(("none", "scikit-learn", "torch", "numpy"), start=1):
+
+        def version(name, changed=changed):
+            return found(name) + (name == changed) * "!"
+
+        monkeypatch.setattr(_checkpoint, "version", version)
+        for _ in range(2):
+            compare({"a": Recorder()}, X, y, **options)
+            assert len(calls) == n_fits
+    monkeypatch.setattr(_checkpoint, "__version__", "another")
+    compare({"a": Recorder()}, X, y, **options)
+    assert len(calls) == 5
+
+
 def test_checkpoint_tries_failed_runs_again(skewed, tmp_path):
     X, y = skewed
     options = {"cv": SPLIT, "seeds": (0, 1), "controls": False, "checkpoint": tmp_path / "runs"}
@@ -673,6 +691,14 @@ def test_errors_say_what_to_do(skewed, options, message):
     X, y = skewed
     with pytest.raises(ValueError, match=message):
         compare({"a": Ridge()}, X, y, **{"cv": 2, **options})
+
+
+@pytest.mark.parametrize("estimators", [[Ridge()], Ridge(), ("ridge", Ridge())])
+def test_estimators_need_names(skewed, estimators):
+    with pytest.raises(
+        TypeError, match=r"dict of name to estimator, such as .* got (list|Ridge|tuple)"
+    ):
+        compare(estimators, *skewed)
 
 
 def test_no_estimators(skewed):
