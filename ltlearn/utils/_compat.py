@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
@@ -103,6 +104,7 @@ _OWNERS = ("self", "cls")
 
 
 __all__ = [
+    "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",

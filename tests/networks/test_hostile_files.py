@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from ltlearn.backbones._weights import read_checkpoint
 
 from ltlearn import BackboneFeatures, ELTARegressor
-from ltlearn.backbones import timm_backbone
 from ltlearn.exceptions import MissingWeightsError
+from ltlearn.networks import timm_backbone
+from ltlearn.networks._weights import read_checkpoint
 
 
 class Runs:
