@@ -19,9 +19,9 @@ from ltlearn.calibration import LogitAdjuster, RecalibrationMap, adjust_proba
 from ltlearn.evaluation import tail_report
 from ltlearn.evaluation._bootstrap import (
     bootstrap,
-    class_mean_by_model,
+    class_mean_by_fit,
     interval,
-    mean_by_model,
+    mean_by_fit,
 )
 from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
 from ltlearn.exceptions import SmallSampleWarning
@@ -92,7 +92,7 @@ def row(report, band):
 def test_means_against_scipys_bootstrap():
     rng = np.random.default_rng(0)
     losses = rng.exponential(size=(200, 2))
-    ours = bootstrap(mean_by_model(losses), 200, 4000, rng)
+    ours = bootstrap(mean_by_fit(losses), 200, 4000, rng)
     theirs = stats.bootstrap(
         (losses[:, 0], losses[:, 1]),
         lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
@@ -110,7 +110,7 @@ def test_means_against_scipys_bootstrap():
 def test_class_means_against_a_plain_loop():
     rng = np.random.default_rng(0)
     hits, classes = rng.integers(2, size=(40, 3)).astype(float), rng.choice(list("abc"), 40)
-    statistic = class_mean_by_model(hits, classes)
+    statistic = class_mean_by_fit(hits, classes)
     for rows in (np.arange(40), np.flatnonzero(classes != "b"), rng.integers(40, size=40)):
         present = sorted(set(classes[rows]))
         expected = np.zeros(3)
