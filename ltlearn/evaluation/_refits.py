@@ -23,8 +23,8 @@ _LARGEST_SEED = 2**31 - 1
 _SAME = 1e-6  # distance of probabilities, and of scores relative to their spread
 _FLIPPED = 2  # labels predicted otherwise
 # A fit belongs with its refits unless it is farther from all of them than this times the two of
-# them that are farthest from each other. Exchangeable fits hardly ever are.
-_OUTLYING = 1.5
+# them that are farthest from each other. That is much: some seeds are simply bad.
+_OUTLYING = 3.0
 _RECORDS = ("n_features_in_", "n_samples_fit_", "classes_", "class_counts_", "auxiliary_classes_")
 
 
@@ -277,12 +277,12 @@ def _check_budget(sides, n_refits):
 
 
 def _distance(first, second):
-    """Root mean square difference of two outcomes' predictions or probabilities."""
+    """Mean absolute difference of two outcomes' predictions or probabilities."""
     if first.probabilities is not None:
-        return _root_mean_square(first.probabilities - second.probabilities)
+        return float(np.mean(np.abs(first.probabilities - second.probabilities)))
     if first.classes is not None:
-        return float(np.mean(first.y_pred != second.y_pred)) ** 0.5
-    return _root_mean_square(first.y_pred - second.y_pred)
+        return float(np.mean(first.y_pred != second.y_pred))
+    return float(np.mean(np.abs(first.y_pred - second.y_pred)))
 
 
 def _resolution(outcome):
@@ -290,16 +290,8 @@ def _resolution(outcome):
     if outcome.probabilities is not None:
         return _SAME
     if outcome.classes is not None:
-        return (_FLIPPED / len(outcome.y_pred)) ** 0.5
-    largest = max(_root_mean_square(outcome.y_true), _root_mean_square(outcome.y_pred))
-    return max(_SAME * float(np.std(outcome.y_true)), 1e-12 * largest)
-
-
-def _root_mean_square(values):
-    largest = np.max(np.abs(values), initial=0.0)
-    if largest == 0:
-        return 0.0
-    return float(largest * np.sqrt(np.mean((values / largest) ** 2)))
+        return _FLIPPED / len(outcome.y_pred)
+    return max(_SAME * float(np.std(outcome.y_true)), 1e-12 * float(np.abs(outcome.y_pred).max()))
 
 
 def _is_outlying(outcomes):
