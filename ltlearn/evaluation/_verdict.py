@@ -174,7 +174,11 @@ def _sentence(report):
     if not tail.changes[0].is_measured:
         return f"{changes}: {tail.n_samples} test rows are too few to tell about the tail."
     tail_sign = better * tail.changes[0].sign
+    elsewhere = list(_changes_elsewhere(bands, better, overall_sign))
     conclusion = _CONCLUSIONS[tail_sign, overall_sign]
+    if elsewhere and tail_sign == overall_sign == 0:
+        conclusion += " in the tail or overall"
+    conclusion += "".join(f", {change}" for change in elsewhere)
     if len(report.models) > 2:
         conclusion += _compare_with_control(
             report.models[2].split(" + ")[-1],
@@ -196,6 +200,14 @@ _CONCLUSIONS = {
     (-1, 0): "worse in the tail",
     (-1, -1): "worse in the tail and overall",
 }
+
+
+def _changes_elsewhere(bands, better, overall_sign):
+    """What the changes in the tail and overall do not tell."""
+    for band in bands:
+        sign = better * band.changes[0].sign
+        if band.band in ("many", "medium") and sign not in (0, overall_sign):
+            yield f"{'better' if sign > 0 else 'worse'} in {band.band}"
 
 
 def _compare_with_control(control, tail_sign, tail_against_control, overall_against_control):

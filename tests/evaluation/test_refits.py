@@ -268,8 +268,9 @@ def test_weights_of_the_fit_are_missed_and_can_be_given(rows, log):
     expected = mean_absolute_error(rows["y"], weighted.predict(rows["X"]))
     assert row(report, "overall")["estimator"] == pytest.approx(expected)
     assert row(report, "overall")["baseline"] == pytest.approx(expected)
-    with pytest.raises(ValueError, match=r"'estimator' and 'baseline', got \['model'\]"):
-        tail_report(weighted, **rows, baseline=Ridge(), fit_params={"model": {}})
+    for wrong in ({"model": {}}, {"baseline": None}):
+        with pytest.raises(ValueError, match=r"got (dict for 'model'|NoneType for 'baseline')"):
+            tail_report(weighted, **rows, baseline=Ridge(), fit_params=wrong)
 
 
 def test_auxiliary_rows_of_the_fit_are_missed_and_can_be_given(rows):
@@ -352,6 +353,14 @@ def test_refits_that_fail(rows):
     assert not report.covers_seeds
     with pytest.raises(RuntimeError, match="no more of"):
         tail_report(estimator, **rows, baseline=Ridge(), n_refits=2)
+
+
+def test_what_is_no_estimator(rows):
+    model = Ridge().fit(rows["X_train"], rows["y_train"])
+    with pytest.raises(TypeError, match=r"^estimator must be an estimator, got object\.$"):
+        tail_report(object(), **rows, baseline=model)
+    with pytest.raises(TypeError, match=r"^baseline must be an estimator, got function\.$"):
+        tail_report(model, **rows, baseline=lambda X: X)
 
 
 @pytest.mark.parametrize("pipeline", [False, True])

@@ -1,7 +1,11 @@
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.dummy import DummyClassifier
@@ -359,6 +363,63 @@ def test_verdict(tail, overall, control, expected):
     verdict = synthetic_report(tail, overall, control=control).verdict
     assert verdict.endswith(expected)
     assert verdict.startswith(f"Few-shot MAE {100 * tail[0]:+.1f}% [")
+
+
+@pytest.mark.parametrize(
+    ("tail", "overall", "many", "medium", "expected"),
+    [
+        (SAME, SAME, MORE, SAME, ": no measurable change in the tail or overall, worse in many."),
+        (
+            SAME,
+            SAME,
+            MORE,
+            LESS,
+            ": no measurable change in the tail or overall, worse in many, better in medium.",
+        ),
+        (LESS, SAME, MORE, SAME, ": better in the tail, worse in many."),
+        (LESS, MORE, MORE, SAME, ": better in the tail, worse overall."),
+        (LESS, LESS, LESS, MORE, ": better in the tail and overall, worse in medium."),
+    ],
+)
+def test_verdict_on_other_bands(tail, overall, many, medium, expected):
+    report = synthetic_report(tail, overall)
+    others = [
+        BandResult(band, 99, report.results[0].values, (Estimate(*change),))
+        for band, change in (("many", many), ("medium", medium))
+    ]
+    results = (report.results[0], *others, report.results[1])
+    assert replace(report, results=results).verdict.endswith(expected)
+
+
+@pytest.mark.parametrize(("n_tail", "n_bands"), [(40, 4), (5, 3)])
+def test_intervals_of_changes_hold_in_all_bands_together(skewed, n_tail, n_bands):
+    """Their widths at two levels are as the quantiles of t, corrected for the bands that count."""
+    codes = LabelBands.from_density(skewed["y_train"]).assign(skewed["y"])
+    rows = np.sort(np.r_[np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:n_tail]])
+    model = Ridge().fit(skewed["X_train"], skewed["y_train"])
+    base = Ridge(300).fit(skewed["X_train"], skewed["y_train"])
+    levels, frames = (0.95, 0.6), []
+    for level in levels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            report = tail_report(
+                model,
+                skewed["X"][rows],
+                skewed["y"][rows],
+                baseline=base,
+                y_train=skewed["y_train"],
+                confidence_level=level,
+            )
+        frames.append(report.to_frame().set_index("band").loc["many"])
+    n = frames[0]["n_samples"]
+    quantiles = {
+        "change_from_baseline": [stats.t.isf((1 - c) / (2 * n_bands), n - 1) for c in levels],
+        "estimator": [stats.t.isf((1 - c) / 2, n - 1) for c in levels],
+    }
+    for name, (wide, narrow) in quantiles.items():
+        shift = name.startswith("change")  # relative changes are ratios less one
+        margins = [np.log((f[f"{name}_high"] + shift) / (f[f"{name}_low"] + shift)) for f in frames]
+        assert margins[0] / margins[1] == pytest.approx(wide / narrow)
 
 
 def test_verdict_on_accuracy_turns_the_sign():
