@@ -183,7 +183,7 @@ def tail_report(
     {'overall': -1, 'many': -1, 'medium': -1, 'few': -1}
     """
     for name, model in (("estimator", estimator), ("baseline", baseline)):
-        if not (hasattr(model, "fit") or name == "baseline" and model is None):
+        if not (hasattr(model, "fit") or (name == "baseline" and model is None)):
             raise TypeError(f"{name} must be an estimator, got {type(model).__name__}.")
     estimator = best_of_search(estimator)
     check_is_fitted(estimator)

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.calibration import RecalibrationMap
 from ltlearn.evaluation import _refits, tail_report
-from ltlearn.exceptions import RefitWarning
+from ltlearn.exceptions import RefitWarning, SmallSampleWarning
 from ltlearn.metrics import LabelBands
 
 
@@ -432,3 +432,36 @@ def test_a_ratio_that_is_the_same_in_every_row(rows):
     changes = report.to_frame().filter(regex="^change_from_baseline(_low|_high)?$")
     np.testing.assert_allclose(changes, -0.8)
     assert re.match(r".*few-shot MAE -80.0% \[-80.0, -80.0\]", report.verdict)
+
+
+def test_distributions_in_a_pipeline(rows):
+    rng = np.random.default_rng(0)
+
+    def votes(y):
+        return rng.multinomial(20, [0.1, 0.2, 0.4, 0.2, 0.1], size=len(y))
+
+    model = ELTARegressor(
+        hidden_layer_sizes=(4,), max_epochs=1, early_stopping=False, random_state=0
+    )
+    data = {**rows, "y_train": votes(rows["y_train"]), "y": votes(rows["y"])}
+    pipeline = make_pipeline(StandardScaler(), model).fit(data["X_train"], data["y_train"])
+    assert pipeline[-1].loss_ == "emd"
+    with pytest.warns(SmallSampleWarning, match="Fewer than 10 test rows in: few"):
+        report = tail_report(pipeline, **data, n_refits=1, n_resamples=100)
+    assert report.n_fits == (2, 2, 2)
+    assert np.isfinite(report.to_frame()["estimator"]).all()
+
+
+def test_arguments_of_a_step(rows):
+    weight = np.where(rows["y_train"] > 2, 30.0, 1.0)
+    model = make_pipeline(StandardScaler(), Ridge())
+    weighted = clone(model).fit(rows["X_train"], rows["y_train"], ridge__sample_weight=weight)
+    params = {"estimator": {"ridge__sample_weight": weight}}
+    report = tail_report(weighted, **rows, baseline=model, fit_params=params)
+    assert report.covers_seeds
+    expected = mean_absolute_error(rows["y"], weighted.predict(rows["X"]))
+    assert row(report, "overall")["estimator"] == pytest.approx(expected)
+    expected = mean_absolute_error(
+        rows["y"], model.fit(rows["X_train"], rows["y_train"]).predict(rows["X"])
+    )
+    assert row(report, "overall")["baseline"] == pytest.approx(expected)

@@ -207,6 +207,8 @@ def test_pairs_with_a_failed_run_are_left_out():
     assert table["n"].item() == 2
     assert table["n_incomplete"].item() == 1
     assert table["difference"].item() == pytest.approx(0.75)
+    both = paired_differences(tidy({"a": [1.0, np.nan, 4.0], "b": [2.0, np.nan, 4.5]}))
+    assert both["n_incomplete"].item() == 0  # a band that no test row of the run falls in
 
 
 @pytest.mark.parametrize("drops_rows", [False, True])
