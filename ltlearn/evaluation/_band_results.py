@@ -13,6 +13,7 @@ from ltlearn.evaluation._verdict import BandResult, Estimate
 from ltlearn.metrics import ClassBands
 
 MIN_ROWS = 10
+_TAIL = "few"
 _UNKNOWN = (np.nan, np.nan)
 
 
@@ -42,12 +43,28 @@ def measure_bands(bands, outcomes, n_resamples, confidence_level, rng):
         values = np.split(statistic(np.ones(n_rows, dtype=int)), ends)
         resampled = np.split(bootstrap(statistic, n_rows, n_resamples, rng), ends, axis=1)
         measured.append((name, n_rows, list(map(Measured, values, resampled))))
-    n_judged = sum(n_rows >= MIN_ROWS for _, n_rows, _ in measured)
-    together = 1 - (1 - confidence_level) / n_judged
+    judged = [name for name, n_rows, _ in measured if n_rows >= MIN_ROWS]
+    shares = _shares_of_error(judged)
     is_error = fits[0].classes is None
     return tuple(
-        _band_result(*band, confidence_level, together, is_error=is_error) for band in measured
+        _band_result(
+            *band,
+            confidence_level,
+            1 - (1 - confidence_level) * shares.get(band[0], 0.0),
+            is_error=is_error,
+        )
+        for band in measured
     )
+
+
+def _shares_of_error(names):
+    """Of the probability that any change is judged wrongly, the share of each band.
+
+    Half is for the tail, which the report is about; the others share the rest alike.
+    """
+    if _TAIL not in names:
+        return dict.fromkeys(names, 1 / len(names))
+    return {name: 0.5 if name == _TAIL else 0.5 / (len(names) - 1) for name in names}
 
 
 def _band_statistics(bands, fits):

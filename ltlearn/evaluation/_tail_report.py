@@ -158,8 +158,10 @@ def tail_report(
     interval of no width. What other training rows would change is not counted.
 
     **Several bands.** A verdict is false if it is false in any band. The intervals of the changes
-    from the same model are therefore made to hold together, by Bonferroni's inequality over the
-    bands that have at least ten test rows, and a sign is an interval that excludes zero.
+    from the same model are therefore made to hold together: of the probability that one of them
+    misses (0.05 at the default level) half is spent on the few-shot band, which the report is
+    about, and the rest evenly on the others, those with fewer than ten test rows left aside
+    (Bonferroni's inequality). A sign is an interval that excludes zero.
 
     **Measured** by ``benchmarks/verdicts.py``: MEASURED
 

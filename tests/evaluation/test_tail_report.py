@@ -391,8 +391,10 @@ def test_verdict_on_other_bands(tail, overall, many, medium, expected):
     assert replace(report, results=results).verdict.endswith(expected)
 
 
-@pytest.mark.parametrize(("n_tail", "n_bands"), [(40, 4), (5, 3)])
-def test_intervals_of_changes_hold_in_all_bands_together(skewed, n_tail, n_bands):
+@pytest.mark.parametrize(
+    ("n_tail", "shares"), [(40, {"many": 1 / 6, "few": 1 / 2}), (5, {"many": 1 / 3})]
+)
+def test_intervals_of_changes_hold_in_all_bands_together(skewed, n_tail, shares):
     """Their widths at two levels are as the quantiles of t, corrected for the bands that count."""
     codes = LabelBands.from_density(skewed["y_train"]).assign(skewed["y"])
     rows = np.sort(np.r_[np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:n_tail]])
@@ -410,16 +412,25 @@ def test_intervals_of_changes_hold_in_all_bands_together(skewed, n_tail, n_bands
                 y_train=skewed["y_train"],
                 confidence_level=level,
             )
-        frames.append(report.to_frame().set_index("band").loc["many"])
-    n = frames[0]["n_samples"]
-    quantiles = {
-        "change_from_baseline": [stats.t.isf((1 - c) / (2 * n_bands), n - 1) for c in levels],
-        "estimator": [stats.t.isf((1 - c) / 2, n - 1) for c in levels],
-    }
-    for name, (wide, narrow) in quantiles.items():
-        shift = name.startswith("change")  # relative changes are ratios less one
-        margins = [np.log((f[f"{name}_high"] + shift) / (f[f"{name}_low"] + shift)) for f in frames]
-        assert margins[0] / margins[1] == pytest.approx(wide / narrow)
+        frames.append(report.to_frame().set_index("band"))
+
+    def ratio_of_margins(band, name, shift):
+        margins = [
+            np.log(np.divide(*(frame.loc[band, [f"{name}_high", f"{name}_low"]] + shift)))
+            for frame in frames
+        ]
+        return margins[0] / margins[1]
+
+    def ratio_of_quantiles(band, share):
+        df = frames[0].loc[band, "n_samples"] - 1
+        wide, narrow = (stats.t.isf((1 - level) * share / 2, df) for level in levels)
+        return wide / narrow
+
+    for band, share in shares.items():
+        change = ratio_of_margins(band, "change_from_baseline", 1)  # a ratio less one
+        assert change == pytest.approx(ratio_of_quantiles(band, share))
+        value = ratio_of_margins(band, "estimator", 0)
+        assert value == pytest.approx(ratio_of_quantiles(band, 1))
 
 
 def test_verdict_on_accuracy_turns_the_sign():
