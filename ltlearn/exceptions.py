@@ -66,3 +66,7 @@ class FetchError(CurationError, OSError):
 
 class CurationWarning(LTLearnWarning):
     """Something was left out while auxiliary data was curated."""
+
+
+class RefitWarning(LTLearnWarning):
+    """A fitted estimator could not be refitted as it was fitted, so its seeds are not counted."""
