@@ -59,7 +59,6 @@ INTERVALS = [
     ("boosting", "split"),
     ("boosting", "cross"),
     ("ELTARegressor", "split"),
-    ("ELTARegressor", "cross"),
     ("quantile forest", "split"),
 ]
 DISTRIBUTIONS = [("EMD network", "distribution"), ("quantile forest", "distribution")]

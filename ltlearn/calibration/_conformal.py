@@ -311,7 +311,7 @@ def rows_needed(level):
 
 def _rank(n_rows, level):
     """⌈(n + 1) level⌉, without the error of a product such as 10 · 0.9."""
-    return math.ceil((n_rows + 1) * level * (1 - 1e-12))
+    return math.ceil((n_rows + 1) * level * (1 - 1e-15))
 
 
 def _describe(estimator, X, has_quantiles):
