@@ -123,8 +123,8 @@ class ConformalRegressor(HeldOutCalibrator):
     >>> y = np.exp(X[:, 0]) * (1 + 0.3 * rng.normal(size=3000))
     >>> model = ConformalRegressor(Ridge()).fit(X[:2000], y[:2000])
     >>> low, high = model.predict_interval(X[2000:]).T
-    >>> round(np.mean((low <= y[2000:]) & (y[2000:] <= high)), 2)
-    0.9
+    >>> print(f"{np.mean((low <= y[2000:]) & (y[2000:] <= high)):.2f}")
+    0.90
     >>> model.predict_interval([[0.0, 0.0], [2.0, 0.0]]).round(1)
     array([[ 0.5,  2.8],
            [-0.2,  9.3]])

@@ -5,7 +5,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -107,9 +106,9 @@ class DistributionCalibrator(HeldOutCalibrator):
     >>> model = DistributionCalibrator(model).fit(
     ...     X[:1200], y[:1200], X_val=X[1200:2000], y_val=y[1200:2000]
     ... )
-    >>> quantiles = model.predict_quantiles(X[2000:], [0.05, 0.5, 0.95])
-    >>> np.mean(y[2000:, None] <= quantiles, axis=0).round(2)
-    array([0.05, 0.47, 0.95])
+    >>> low, high = model.predict_quantiles(X[2000:], [0.05, 0.95]).T
+    >>> print(f"{np.mean((low <= y[2000:]) & (y[2000:] <= high)):.1f}")
+    0.9
     """
 
     _parameter_constraints: dict = {
@@ -242,11 +241,7 @@ class DistributionCalibrator(HeldOutCalibrator):
             When a level is not between 0 and 1.
         """
         check_is_fitted(self)
-        levels = check_array(levels, ensure_2d=False, dtype=np.float64, input_name="levels")
-        if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
-            raise ValueError(
-                f"levels must be a sequence of numbers between 0 and 1, got {levels.tolist()}."
-            )
+        levels = _check_levels(levels)
         predicted, cdf = _describe(self.estimator_, X)
         wanted = np.empty((len(predicted), len(levels)))
         for rows, u, shares in self._maps(predicted):
@@ -281,6 +276,14 @@ class DistributionCalibrator(HeldOutCalibrator):
         for band, u in enumerate(self.pit_):
             shares = np.arange(len(u) + 2) / (len(u) + 1)
             yield bands == band, np.r_[0.0, u, 1.0], shares
+
+
+def _check_levels(levels):
+    values = np.asarray(levels)
+    is_number = values.dtype.kind in "iuf"
+    if not (is_number and values.ndim == 1 and np.all((values > 0) & (values < 1))):
+        raise ValueError(f"levels must be a sequence of numbers between 0 and 1, got {levels!r}.")
+    return values
 
 
 def _describe(estimator, X):
