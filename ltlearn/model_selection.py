@@ -21,13 +21,21 @@ from sklearn.utils.multiclass import check_classification_targets
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import as_scores
+from ltlearn.splitting import BlindSpotSplit, ExtrapolationSplit, InterpolationSplit
 from ltlearn.utils._compat import (
     GroupsConsumerMixin,
     _BaseKFold,
     _validate_shuffle_split,
 )
 
-__all__ = ["BinnedStratifiedKFold", "BinnedStratifiedShuffleSplit", "RareClassStratifiedKFold"]
+__all__ = [
+    "BinnedStratifiedKFold",
+    "BinnedStratifiedShuffleSplit",
+    "BlindSpotSplit",
+    "ExtrapolationSplit",
+    "InterpolationSplit",
+    "RareClassStratifiedKFold",
+]
 
 _DEFAULT_BINS = 10
 
