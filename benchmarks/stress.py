@@ -85,12 +85,8 @@ def format_table(results):
         for model, by_split in errors.items():
             without, whole = np.moveaxis(np.array(by_split), 1, 0)
             ratios = without / whole
-            cells = [
-                f"{mean:.2f} ± {spread:.2f}"
-                for mean, spread in zip(
-                    ratios.mean(axis=0), ratios.std(axis=0, ddof=1), strict=True
-                )
-            ]
+            spread = ratios.std(axis=0, ddof=1)
+            cells = [f"{m:.2f} ± {s:.2f}" for m, s in zip(ratios.mean(axis=0), spread, strict=True)]
             cells = [f"{whole[:, 0].mean():.4g}", *cells]
             lines.append(f"| {name} | {protocol} | {model} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
