@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +16,7 @@ from ltlearn._whole import unwrap
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.model_selection import BinnedStratifiedKFold
-from ltlearn.utils._compat import _check_method_params, _safe_split
+from ltlearn.utils._compat import _check_method_params, _num_samples, _safe_split
 
 _DEFAULT_FOLDS = 5
 
@@ -123,10 +123,17 @@ class HeldOutCalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def unwrap_validation(X, y, X_val, y_val):
-    """Both validation arguments out of :class:`ltlearn.Whole`, or None for both."""
+    """Both validation arguments out of :class:`ltlearn.Whole`, checked, or None for both."""
     X_val, y_val = unwrap("X_val", X_val, X), unwrap("y_val", y_val, y)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
+    if X_val is None:
+        return None, None
+    y_val = check_array(y_val, ensure_2d=False, dtype="numeric", input_name="y_val")
+    if _num_samples(X_val) != len(y_val):
+        raise ValueError(
+            f"X_val and y_val must have as many rows; got {_num_samples(X_val)} and {len(y_val)}."
+        )
     return X_val, y_val
 
 

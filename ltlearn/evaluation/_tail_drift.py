@@ -11,7 +11,7 @@ from ltlearn.evaluation._diagnose import _guess_task
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.evaluation._shares import Share, beyond_extremes, counted, difference
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
-from ltlearn.utils._compat import Interval, StrOptions, validate_params
+from ltlearn.utils._compat import Interval, StrOptions, _num_samples, validate_params
 from ltlearn.utils._optional import import_optional_dependency
 
 _PARTS = ("X", "y", "y_pred")
@@ -242,7 +242,7 @@ class _Side:
             raise ValueError(f'{name} has {unknown}; it may have "X", "y" and "y_pred".')
         self.name = name
         self.parts = {part: values for part, values in given.items() if values is not None}
-        lengths = {part: np.shape(values)[0] for part, values in self.parts.items()}
+        lengths = {part: _num_samples(values) for part, values in self.parts.items()}
         if len(set(lengths.values())) > 1 or 0 in lengths.values():
             raise ValueError(
                 f"The parts of {name} must have one number of rows, and at least one row; got "

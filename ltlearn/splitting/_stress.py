@@ -68,12 +68,15 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self._check_parameters()
         scores = as_scores(y, "y")
         order = np.sort(scores)
-        inside = np.zeros((self.n_splits, len(scores)), dtype=bool)
-        for number in range(self.n_splits):
-            for place in self._places(number):
-                low, high = self._stretch(order, place)
-                self._check_stretch(order, low, high)
-                inside[number] |= (low <= scores) & (scores <= high)
+        return np.array([self._inside(scores, order, n) for n in range(self.n_splits)])
+
+    def _inside(self, scores, order, number):
+        """Row ``number`` of :meth:`in_stretch`; ``order`` holds the sorted scores."""
+        inside = np.zeros(len(scores), dtype=bool)
+        for place in self._places(number):
+            low, high = self._stretch(order, place)
+            self._check_stretch(order, low, high)
+            inside |= (low <= scores) & (scores <= high)
         return inside
 
     def _stretch(self, order, place):
@@ -99,20 +102,23 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
     def _iter_indices(self, X, y, groups=None):
         from ltlearn.model_selection import BinnedStratifiedShuffleSplit
 
-        stretches = self.in_stretch(y)
+        self._check_parameters()
+        scores = as_scores(y, "y")
+        order = np.sort(scores)
         rng = check_random_state(self.random_state)
         splitter = BinnedStratifiedShuffleSplit(
             self.n_splits, test_size=self.test_size, random_state=rng
         )
         for number, (train, test) in enumerate(splitter.split(X, y, groups)):
-            is_removed = stretches[number][train]
+            inside = self._inside(scores, order, number)
+            is_removed = inside[train]
             is_removed[self._drawn_to_stay(np.flatnonzero(is_removed), rng)] = False
             if np.all(is_removed):
                 raise ValueError(
                     f"Split {number}: no sample is left to train on, since the labels of all of "
                     "them are in the stretch. Lower share, or use the other binning."
                 )
-            if not (np.any(is_removed) and np.any(stretches[number][test])):
+            if not (np.any(is_removed) and np.any(inside[test])):
                 part = "test" if np.any(is_removed) else "training"
                 warnings.warn(
                     f"Split {number}: no {part} sample has its label in the stretch, so that "
