@@ -186,6 +186,7 @@ class ConformalRegressor(HeldOutCalibrator):
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype="numeric")
         X_val, y_val = unwrap_validation(X, y, X_val, y_val)
         routed = route(self, sample_weight, fit_params)
+        self._check_enough(len(y) if y_val is None else len(y_val))  # before the long part
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
         self._has_quantiles = y.ndim == 1 and can(self.estimator_, "predict_quantiles")
@@ -200,8 +201,7 @@ class ConformalRegressor(HeldOutCalibrator):
         take_feature_attributes(self)
         return self
 
-    def _learn_bands(self, predicted):
-        n_rows = sum(map(len, predicted))
+    def _check_enough(self, n_rows):
         n_needed = rows_needed(self.confidence_level)
         n_bands = 1 if self.n_bands == "auto" else self.n_bands
         if n_rows // n_bands < n_needed:
@@ -211,6 +211,11 @@ class ConformalRegressor(HeldOutCalibrator):
                 "intervals would be infinite. Hold out more rows, or lower confidence_level or "
                 "n_bands."
             )
+
+    def _learn_bands(self, predicted):
+        n_rows = sum(map(len, predicted))
+        self._check_enough(n_rows)
+        n_needed = rows_needed(self.confidence_level)
         self.band_edges_ = band_edges(np.concatenate(predicted), self.n_bands, n_needed)
         self._bands = [band_of(scores, self.band_edges_) for scores in predicted]
         self.n_held_out_ = np.bincount(

@@ -295,6 +295,9 @@ def test_too_few_rows_are_said_and_what_is_needed():
         ConformalRegressor(Ridge()).fit(X, Y, X_val=X[:8], y_val=Y[:8])
     with pytest.raises(ValueError, match=r"600 held-out rows in 50 bands .* needs 19 in each"):
         ConformalRegressor(Ridge(), confidence_level=0.95, n_bands=50).fit(X, Y)
+    short = ShuffleSplit(1, test_size=8, random_state=0)  # known only after the folds are
+    with pytest.raises(ValueError, match=r"8 held-out rows in 1 band are too few"):
+        ConformalRegressor(Ridge(), cv=short).fit(X, Y)
     model = ConformalRegressor(Ridge(), n_bands=8).fit(X, Y)
     with pytest.raises(ValueError, match=r"0.99 needs 99 held-out rows in every band.*has 75"):
         model.predict_interval(X, 0.99)
