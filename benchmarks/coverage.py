@@ -38,6 +38,7 @@ import torch
 from _data import CACHE, DEFAULT_DATA
 from _runs import run_missing
 from _tables import TABLES, load_table
+from scipy.stats import norm
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
@@ -230,6 +231,29 @@ def interval_table(results):
     return "\n".join(lines)
 
 
+def summary(results):
+    """Sentences: how many coverages are as near as they should be, and as chance would have it."""
+    runs = [run for of_row in results.values() for run in of_row]
+    overall = np.array([run["coverage"] for run in runs])
+    fifths = np.array(
+        [
+            (n, m, coverage)
+            for run in runs
+            for n, m, coverage in run["predicted"]
+            if n >= ENOUGH and m >= ENOUGH
+        ]
+    )
+    deviation = np.sqrt(LEVEL * (1 - LEVEL) * (1 / fifths[:, 0] + 1 / fifths[:, 1]))
+    by_chance = np.sum(2 * norm.sf(0.05 / deviation))
+    n_near = np.sum(np.abs(overall - LEVEL) <= 0.02)
+    n_near_fifths = np.sum(np.abs(fifths[:, 2] - LEVEL) <= 0.05)
+    return (
+        f"Overall within 2 points: {n_near} of {len(overall)} runs. Fifths of the predicted score "
+        f"within 5 points: {n_near_fifths} of {len(fifths)}; with exact coverage about "
+        f"{by_chance:.1f} would lie outside by the chance of held-out and test rows."
+    )
+
+
 def _farthest(coverages):
     """The one farthest from the level."""
     return max(coverages, key=lambda coverage: abs(coverage - 100 * LEVEL))
@@ -269,7 +293,9 @@ def main():
         {row: runs for row, runs in results.items() if (row[2] == "distribution") == flag}
         for flag in (False, True)
     )
-    tables = f"{interval_table(intervals)}\n\n{distribution_table(distributions)}\n"
+    tables = "\n\n".join(
+        [interval_table(intervals), summary(intervals), distribution_table(distributions), ""]
+    )
     print(tables)
     (args.out / "coverage.md").write_text(tables)
     records = [

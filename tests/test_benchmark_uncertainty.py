@@ -63,6 +63,9 @@ def test_tables(load):
     script = load("coverage")
     row = script.interval_table({("set", "ridge", "split"): runs}).splitlines()[-1]
     assert "| 90.0 ± 0.0 | 1.00 | 86.0 | 84.0 | 4 | 95.0 | 80.0 | – |" in row
+    said = script.summary({("set", "ridge", "split"): runs})
+    assert "within 2 points: 2 of 2 runs" in said
+    assert "within 5 points: 3 of 4;" in said
     errors = {"ridge": [[[2.0, 1.0], [1.0, 1.0]], [[6.0, 2.0], [2.0, 1.0]]]}
     row = load("stress").format_table({("set", "spot"): errors}).splitlines()[-1]
     assert row.endswith("| 1.5 | 2.50 ± 0.71 | 1.50 ± 0.71 |")
