@@ -12,7 +12,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.model_selection import BaseShuffleSplit
-from sklearn.utils import check_random_state
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
@@ -105,14 +104,15 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self._check_parameters()
         scores = as_scores(y, "y")
         order = np.sort(scores)
-        rng = check_random_state(self.random_state)
         splitter = BinnedStratifiedShuffleSplit(
-            self.n_splits, test_size=self.test_size, random_state=rng
+            self.n_splits, test_size=self.test_size, random_state=self.random_state
         )
         for number, (train, test) in enumerate(splitter.split(X, y, groups)):
             inside = self._inside(scores, order, number)
             is_removed = inside[train]
-            is_removed[self._drawn_to_stay(np.flatnonzero(is_removed), rng)] = False
+            n_kept = round(self.kept * np.count_nonzero(is_removed))
+            # The training samples come in random order: the first ones are a random draw.
+            is_removed[np.flatnonzero(is_removed)[:n_kept]] = False
             if np.all(is_removed):
                 raise ValueError(
                     f"Split {number}: no sample is left to train on, since the labels of all of "
@@ -128,9 +128,6 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
                     stacklevel=2,
                 )
             yield train[~is_removed], test
-
-    def _drawn_to_stay(self, inside, rng):
-        return rng.permutation(inside)[: round(self.kept * len(inside))]
 
 
 def _is_number(value, kind):

@@ -124,6 +124,11 @@ def test_quantiles_against_a_loop():
             pit.append(0.0 if Y[i] < knots[0] else 1.0 if Y[i] > knots[-1] else inside)
             predicted.append(fold.predict(X[i : i + 1])[0])
     border = np.sort(predicted)[749]
+    pairs = list(zip(pit, predicted, strict=True))
+    low, high = (sorted(u for u, p in pairs if (p > border) == above) for above in (False, True))
+    assert high[-1] == 1  # above every quantile
+    np.testing.assert_allclose(model.pit_[0], low)
+    np.testing.assert_allclose(model.pit_[1], high)
     whole = NormalRegressor().fit(X[TRAIN], Y[TRAIN])
     for row, quantiles in zip(X[:30], model.predict_quantiles(X[:30], [0.05, 0.6]), strict=True):
         is_high = whole.predict([row])[0] > border
