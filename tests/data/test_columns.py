@@ -90,9 +90,7 @@ def test_arrow_dictionaries_and_decimals():
     frame = pd.DataFrame(
         {
             "a": pd.array(["x", None, "y"], dtype=dictionary),
-            "b": pd.array(
-                [Decimal("1.25"), None, Decimal(2)], dtype=pd.ArrowDtype(pa.decimal128(5, 2))
-            ),
+            "b": pd.array([Decimal("1.25"), None, Decimal(2)], dtype=decimals),
         }
     )
     matrix, reader = read(frame)
