@@ -17,6 +17,9 @@ _NORMAL_IQR = 1.35
 # A category of fewer training rows has no place of its own.
 _LEAST_ROWS = 2
 
+# Columns of no more values have an edge at each.
+_FEW_VALUES = 16
+
 # Edges of pieces no further apart are one.
 _LEAST_STEP = 1e-6
 
@@ -58,7 +61,8 @@ class ColumnScaler:
     Parameters
     ----------
     n_pieces : int, default=48
-        Pieces of the columns to embed, between quantiles of the training rows.
+        Pieces of the columns to embed, between quantiles of the training rows. Columns of few
+        values have one between any two of them, and so can be told apart like categories.
     max_embedded : int, default=128
         With more numeric columns of several values, none is to be embedded.
 
@@ -79,17 +83,23 @@ class ColumnScaler:
         matrix : ndarray of shape (n, n_columns)
         is_categorical : ndarray of shape (n_columns,), dtype bool
         """
+        self._curves, self._ramps, edges = {}, {}, []
         numeric = np.flatnonzero(~is_categorical)
-        learned = {j: _Numbers.learn(matrix[:, j]) for j in numeric}
-        scaled = {j: numbers for j, numbers in learned.items() if numbers.n_distinct > 2}
-        binary = {j: numbers for j, numbers in learned.items() if numbers.n_distinct == 2}
-        self._scaled, self._binary = scaled, binary
+        for j in numeric:
+            unit = _Unit.of(matrix[:, j])
+            known = np.sort(unit(matrix[:, j]))
+            known = known[~np.isnan(known)]
+            n_values = np.count_nonzero(np.diff(known)) + 1
+            if n_values > 2:
+                self._curves[j] = _Curve.of(known, unit)
+                edges.append(self._edges(self._curves[j].of_unit(known), n_values))
+            elif len(known) and n_values == 2:
+                self._ramps[j] = _Ramp.of(known, unit)
+        if len(self._curves) > self.max_embedded:
+            edges = []
         self._with_gaps = [j for j in numeric if np.isnan(matrix[:, j]).any()]
         self._places = {j: _places(matrix[:, j]) for j in np.flatnonzero(is_categorical)}
-        edges = []
-        if len(scaled) <= self.max_embedded:
-            edges = [self._edges(numbers, matrix[:, j]) for j, numbers in scaled.items()]
-        n_plain = len(scaled) - len(edges) + len(binary) + len(self._with_gaps)
+        n_plain = len(self._curves) - len(edges) + len(self._ramps) + len(self._with_gaps)
         n_codes = [int(places.max()) + 1 for places in self._places.values()]
         self.layout_ = TableLayout(edges, n_plain, n_codes)
         return self
@@ -107,8 +117,8 @@ class ColumnScaler:
             Finite.
         """
         columns = [
-            *(numbers.scaled(matrix[:, j]) for j, numbers in self._scaled.items()),
-            *(numbers.between_extremes(matrix[:, j]) for j, numbers in self._binary.items()),
+            *(curve(matrix[:, j]) for j, curve in self._curves.items()),
+            *(ramp(matrix[:, j]) for j, ramp in self._ramps.items()),
             *(np.isnan(matrix[:, j]) for j in self._with_gaps),
             *(_place_of(matrix[:, j], places) for j, places in self._places.items()),
         ]
@@ -117,62 +127,66 @@ class ColumnScaler:
             target[:] = column
         return prepared
 
-    def _edges(self, numbers, values):
-        scaled = numbers.scaled(values[~np.isnan(values)])
-        edges = np.quantile(scaled, np.linspace(0, 1, self.n_pieces + 1))
+    def _edges(self, scaled, n_values):
+        edges = scaled
+        if n_values > _FEW_VALUES:
+            edges = np.quantile(scaled, np.linspace(0, 1, self.n_pieces + 1))
         steps = np.unique(np.round(edges / _LEAST_STEP))
         return (steps * _LEAST_STEP).astype(np.float32)
 
 
-class _Numbers(NamedTuple):
-    """What is learned of a numeric column.
+class _Unit(NamedTuple):
+    """A power of 2 that columns are divided by, so that nothing computed of them overflows."""
 
-    Values are divided by 2 to the power of ``exponent`` before anything is computed of them, so
-    that nothing overflows or vanishes. The other numbers are in this unit.
-    """
-
-    n_distinct: int
     exponent: int
-    low: float
-    high: float
-    mean: float
+
+    @classmethod
+    def of(cls, values):
+        largest = np.nanmax(np.abs(values), initial=0.0)
+        return cls(int(np.frexp(largest.astype(np.float64))[1]))
+
+    def __call__(self, values):
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(values.astype(np.float64), -self.exponent)
+
+
+class _Curve(NamedTuple):
+    """Scaling of a column of several values."""
+
+    unit: _Unit
     center: float
     scale: float
 
     @classmethod
-    def learn(cls, values):
-        values = np.sort(values[~np.isnan(values)].astype(np.float64))
-        if not len(values):
-            return cls(0, 0, 0.0, 0.0, 0.0, 0.0, 1.0)
-        exponent = int(np.frexp(np.abs(values[[0, -1]]).max())[1])
-        values = np.ldexp(values, -exponent)
-        lower, center, upper = np.quantile(values, [0.25, 0.5, 0.75])
-        scale = (upper - lower) / _NORMAL_IQR or np.std(values - center)
-        return cls(
-            n_distinct=1 + np.count_nonzero(np.diff(values)),
-            exponent=exponent,
-            low=values[0],
-            high=values[-1],
-            mean=values.mean(),
-            center=center,
-            scale=scale,
-        )
+    def of(cls, known, unit):
+        lower, center, upper = np.quantile(known, [0.25, 0.5, 0.75])
+        return cls(unit, center, (upper - lower) / _NORMAL_IQR or np.std(known - center))
 
-    def scaled(self, values):
-        """Values between -``LIMIT`` and ``LIMIT``, 0 where they are missing."""
+    def __call__(self, values):
+        return np.nan_to_num(self.of_unit(self.unit(values)), nan=0.0)
+
+    def of_unit(self, values):
         with np.errstate(over="ignore"):
-            scaled = (self._in_unit(values) - self.center) / self.scale
-        scaled = np.clip(scaled, -1e6, 1e6)
-        return np.nan_to_num(scaled / np.sqrt(1 + (scaled / LIMIT) ** 2), nan=0.0)
+            scaled = np.clip((values - self.center) / self.scale, -1e6, 1e6)
+        return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
 
-    def between_extremes(self, values):
-        """Values between 0, the lowest, and 1, the highest; their mean where they are missing."""
-        values = np.nan_to_num(self._in_unit(values), nan=self.mean)
-        return np.clip((values - self.low) / (self.high - self.low), 0, 1)
 
-    def _in_unit(self, values):
-        with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(values.astype(np.float64), -self.exponent)
+class _Ramp(NamedTuple):
+    """Scaling of a column of two values."""
+
+    unit: _Unit
+    low: float
+    high: float
+    mean: float
+
+    @classmethod
+    def of(cls, known, unit):
+        low, high = known[0], known[-1]
+        return cls(unit, low, high, ((known - low) / (high - low)).mean())
+
+    def __call__(self, values):
+        shares = np.clip((self.unit(values) - self.low) / (self.high - self.low), 0, 1)
+        return np.nan_to_num(shares, nan=self.mean)
 
 
 def _places(codes):

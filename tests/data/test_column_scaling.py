@@ -45,10 +45,18 @@ def test_edges_are_quantiles_of_the_training_rows():
     np.testing.assert_allclose(
         edges, scaler.transform(quantiles[:, None])[:, 0], rtol=1e-5, atol=1e-5
     )
-    counts = np.repeat([0.0, 1.0, 2.0, 7.0], [60, 30, 8, 2])
-    (edges,) = fit(counts[:, None], n_pieces=4).layout_.edges
-    assert len(edges) == 3  # 0, 1 and 7
+    counts = np.random.default_rng(0).poisson(30, 300).astype(float)
+    (edges,) = fit(counts[:, None], n_pieces=200).layout_.edges
+    assert len(edges) <= len(np.unique(counts)) * 2
     assert (np.diff(edges) > 0).all()
+
+
+def test_few_values_have_an_edge_each():
+    counts = np.repeat([0.0, 1.0, 2.0, 7.0], [900, 90, 9, 1])
+    scaler = fit(counts[:, None], n_pieces=4)
+    (edges,) = scaler.layout_.edges
+    at = scaler.transform(np.array([[0.0], [1.0], [2.0], [7.0]]))[:, 0]
+    np.testing.assert_allclose(edges, at, atol=1e-5)
 
 
 def test_two_values_become_zero_and_one():
