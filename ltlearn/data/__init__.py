@@ -1,1 +1,1 @@
-"""From what users pass to what networks take."""
+"""From what users pass to batches: inputs, tensors, files, epochs."""

@@ -8,11 +8,11 @@ precision is computed in float32.
 
 from ltlearn.losses._balanced import BalancedCrossEntropy
 from ltlearn.losses._class_balanced import ClassBalancedWeights
-from ltlearn.losses._emd import EMDLoss, emd
+from ltlearn.losses._emd import EMDLoss, emd_per_sample
 from ltlearn.losses._focal import FocalLoss
 from ltlearn.losses._ldam import LDAMLoss
 from ltlearn.losses._neighbor_silencing import NeighborSilencingLoss
-from ltlearn.losses._quantile import QuantileLoss, pinball_loss, quantile_levels
+from ltlearn.losses._quantile import QuantileLoss, pinball_per_sample, quantile_levels
 
 __all__ = [
     "BalancedCrossEntropy",
@@ -22,7 +22,7 @@ __all__ = [
     "LDAMLoss",
     "NeighborSilencingLoss",
     "QuantileLoss",
-    "emd",
-    "pinball_loss",
+    "emd_per_sample",
+    "pinball_per_sample",
     "quantile_levels",
 ]

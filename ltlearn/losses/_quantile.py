@@ -44,7 +44,7 @@ def quantile_levels(n_levels: int = 49, limit: float = 6.0) -> Tensor:
     return (steps * (limit / max(half, 1))).sigmoid()
 
 
-def pinball_loss(prediction: Tensor, target: Tensor, levels: Tensor) -> Tensor:
+def pinball_per_sample(prediction: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     r"""Pinball loss of quantiles predicted at several levels, the mean over the levels.
 
     .. math:: \ell_i = \frac1K \sum_k \max\big(\tau_k (y_i - q_{ik}),\ (\tau_k - 1)(y_i - q_{ik})
@@ -81,7 +81,7 @@ def pinball_loss(prediction: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> levels = torch.tensor([0.1, 0.5, 0.9])
-    >>> pinball_loss(torch.tensor([[0.0, 2.0, 3.0]]), torch.tensor([1.0]), levels)
+    >>> pinball_per_sample(torch.tensor([[0.0, 2.0, 3.0]]), torch.tensor([1.0]), levels)
     tensor([0.2667])
     """
     if prediction.ndim < 2 or prediction.shape[-1:] != levels.shape:
@@ -99,7 +99,7 @@ def pinball_loss(prediction: Tensor, target: Tensor, levels: Tensor) -> Tensor:
 
 
 class QuantileLoss(nn.Module):
-    """Pinball loss of a head that predicts quantiles, see `pinball_loss`.
+    """Pinball loss of a head that predicts quantiles, see `pinball_per_sample`.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class QuantileLoss(nn.Module):
         ValueError
             If the shapes do not agree.
         """
-        values = pinball_loss(prediction, target, self.levels)
+        values = pinball_per_sample(prediction, target, self.levels)
         return reduce_loss(values, sample_weight, self.reduction)
 
     def extra_repr(self) -> str:

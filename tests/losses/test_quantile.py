@@ -4,7 +4,7 @@ import torch
 from scipy.special import logit
 from sklearn.metrics import mean_pinball_loss
 
-from ltlearn.losses import QuantileLoss, pinball_loss, quantile_levels
+from ltlearn.losses import QuantileLoss, pinball_per_sample, quantile_levels
 
 LEVELS = [0.05, 0.3, 0.5, 0.9]
 
@@ -31,7 +31,7 @@ def loop_pinball(prediction, target, levels):
 
 def test_matches_loop():
     prediction, target, _ = batch()
-    values = pinball_loss(prediction, target, torch.tensor(LEVELS, dtype=torch.float64))
+    values = pinball_per_sample(prediction, target, torch.tensor(LEVELS, dtype=torch.float64))
     np.testing.assert_allclose(values, loop_pinball(prediction, target, LEVELS), rtol=1e-12)
 
 
