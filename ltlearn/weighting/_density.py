@@ -39,8 +39,8 @@ def _silverman_bandwidth(y):
     return 0.9 * spread * len(y) ** -0.2
 
 
-def binned_density(y, bandwidth=None):
-    """Smoothed density of ``y`` (not constant) in bins over its range.
+def binned_density(y, bandwidth=None, weight=None):
+    """Smoothed density of ``y`` (not constant) in bins over its range; labels count by ``weight``.
 
     The bins are of equal width, except that stretches beyond the reach of any label, where the
     density is 0, are one wide bin each: extreme labels cost no memory and no resolution.
@@ -53,7 +53,9 @@ def binned_density(y, bandwidth=None):
     bandwidth = min(bandwidth, 2 * (high - low))  # already flat: smoothing reflects at the ends
     n_bins = max(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth), _MIN_BINS)
     width = (high - low) / n_bins
-    occupied, counts = np.unique(np.minimum((y - low) // width, n_bins - 1), return_counts=True)
+    number = np.minimum((y - low) // width, n_bins - 1)
+    occupied, row = np.unique(number, return_inverse=True)
+    counts = np.bincount(row, weight)
 
     # Row i of the histogram is bin numbers[i]; between two occupied bins there are at most as many
     # rows as the kernel reaches from both, and a few empty ones.
@@ -70,7 +72,7 @@ def binned_density(y, bandwidth=None):
     )
 
     histogram = np.zeros(len(rows))
-    histogram[occupied_rows] = counts / (len(y) * width)
+    histogram[occupied_rows] = counts / (counts.sum() * width)
     density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect", radius=reach)
     return density, np.append(low + numbers * width, high), bandwidth
 

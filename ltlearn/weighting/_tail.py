@@ -17,16 +17,18 @@ class TailWeights:
     ----------
     y : ndarray of shape (n,)
         Training labels.
+    weight : ndarray of shape (n,), default=None
+        How much each of them counts.
     max_ratio : float, default=200.0
         r.
     """
 
-    def __init__(self, y, max_ratio=200.0):
+    def __init__(self, y, weight=None, max_ratio=200.0):
         self.max_ratio = max_ratio
         if is_constant(y):
             self.grid, self.density, self.most = np.array([y[0]]), np.ones(1), 1.0
             return
-        self.density, edges, _ = binned_density(y)
+        self.density, edges, _ = binned_density(y, weight=weight)
         self.grid = (edges[:-1] + edges[1:]) / 2
         self.most = np.interp(y, self.grid, self.density).max()
 

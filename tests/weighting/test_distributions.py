@@ -141,6 +141,22 @@ def test_tail_weights_between_and_beyond_labels():
     np.testing.assert_array_equal(weights.log_weight(np.array([-1e300, 1e300]), 0.5), ends)
 
 
+def test_labels_count_by_their_weight():
+    y, rng = skewed_labels(), np.random.default_rng(0)
+    counts = rng.integers(1, 4, len(y)).astype(float)
+    at = np.linspace(0, 30, 50)
+    weights = TailWeights(y, counts)
+    np.testing.assert_allclose(
+        weights.log_weight(at, 1.0), TailWeights(y, 7 * counts).log_weight(at, 1.0)
+    )
+    # Rows that are repeated, but for the bandwidth, which narrows with the number of rows.
+    repeated = TailWeights(np.repeat(y, counts.astype(int))).log_weight(at, 1.0)
+    assert np.corrcoef(weights.log_weight(at, 1.0), repeated)[0, 1] > 0.99
+    np.testing.assert_allclose(
+        TailWeights(y, np.ones(len(y))).log_weight(at, 1.0), TailWeights(y).log_weight(at, 1.0)
+    )
+
+
 @pytest.mark.parametrize("y", [np.full(5, 3.0), np.array([7.0])])
 def test_labels_that_are_equal_weigh_the_same(y):
     np.testing.assert_array_equal(TailWeights(y).log_weight(np.array([-1.0, 3.0, 8.0]), 2.0), 0)
