@@ -34,18 +34,27 @@ class GranularObjective(nn.Module):
         self.loss = loss
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
+        self.generator = None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
+
+    def seed(self, seed, device):
+        """Draw how images are mixed from an own generator from now on; None ends that."""
+        self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
 
     def training_terms(self, network, X, target):
         if not (self.mixup_alpha or self.cutmix_alpha):
             return {"loss": self._loss_of(network(X), target)}
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
-            network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
+            network.prepare(X),
+            rows,
+            mixup_alpha=self.mixup_alpha,
+            cutmix_alpha=self.cutmix_alpha,
+            generator=self.generator,
         )
-        logits = network.apply_head(network.backbone(mixed))
+        logits = network.apply_head(network.features_of(mixed))
         other = {name: values.index_select(0, partners) for name, values in target.items()}
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
