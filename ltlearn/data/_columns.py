@@ -32,12 +32,13 @@ class ColumnReader:
     def __init__(self, categorical_features="from_dtype"):
         self.categorical_features = categorical_features
 
-    def read(self, X, *, reset):
+    def read(self, columns, *, reset):
         """A matrix of numbers, and codes in place of categories.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n, n_columns)
+        columns : object
+            What :func:`columns_of` gives, of shape (n, n_columns).
         reset : bool
             Whether to learn which columns are categories, and which categories there are.
 
@@ -52,7 +53,6 @@ class ColumnReader:
         ValueError
             For columns that are neither, such as dates; the message names the column.
         """
-        columns = _FrameColumns(X) if _is_frame(X) else _ArrayColumns(X)
         if reset:
             self.is_categorical_ = self._find_categorical(columns)
             self.categories_ = [None] * len(columns)
@@ -243,8 +243,10 @@ _DATES_ADVICE = (
 )
 
 
-def _is_frame(X):
-    return hasattr(X, "iloc") and hasattr(X, "columns")
+def columns_of(X):
+    """Columns of a data frame, an array or nested lists; an error where there are none."""
+    is_frame = hasattr(X, "iloc") and hasattr(X, "columns")
+    return _FrameColumns(X) if is_frame else _ArrayColumns(X)
 
 
 def _checked(matrix, columns):

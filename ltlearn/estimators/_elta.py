@@ -4,37 +4,31 @@ from numbers import Real
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
+from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._self_training import SelfTrainingMixin
-from ltlearn.estimators._validation import validate_more_rows, validate_X, weighted_mean_one
+from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import are_distributions
-from ltlearn.networks._heads import EMDHead, MSEHead
+from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
+from ltlearn.weighting._tail import TailWeights
 
 
-def _has_distribution(estimator):
-    if getattr(estimator, "loss_", estimator.loss) == "mse":
-        raise AttributeError('predict_distribution needs loss="emd"; the loss is "mse".')
-    return True
-
-
-class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
+class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDeepEstimator):
     """Deep regression on long-tailed scores, with the enhancers of ELTA.
 
     A backbone gives features, a head a score or a distribution over score bins. Three enhancers
@@ -174,7 +168,9 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         "mixup_strength": [Interval(Real, 0, 1, closed="both")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
-        "loss": [StrOptions({"auto", "mse", "emd"})],
+        "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
+        "prediction": [StrOptions({"mean", "median"})],
+        "tail": [Interval(Real, 0, None, closed="left")],
         "bins": [Bins, None],
         "enhancers": [Enhancers, None],
     }
@@ -187,14 +183,17 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         alignment_weight=0.0,
         reweighting=None,
         loss="auto",
-        backbone="mlp",
-        max_epochs=100,
-        lr=1e-3,
+        prediction="mean",
+        tail=0.0,
+        backbone="auto",
+        max_epochs="auto",
+        lr="auto",
         batch_size="auto",
         random_state=None,
+        categorical_features="from_dtype",
         backbone_params=None,
-        hidden_layer_sizes=(128, 64),
-        dropout=0.0,
+        hidden_layer_sizes="auto",
+        dropout="auto",
         early_stopping="auto",
         augmentation=None,
         callbacks=None,
@@ -211,11 +210,14 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         self.alignment_weight = alignment_weight
         self.reweighting = reweighting
         self.loss = loss
+        self.prediction = prediction
+        self.tail = tail
         self.backbone = backbone
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -282,9 +284,10 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         chooses_sharpening = n_rounds > 0 and "auto" in chosen
         if valid is None and (early_stopping or chooses_sharpening):
             train, valid = self._hold_out(train, rng)
+        self._learn_defaults(len(train.X))
         if not self._is_continued:
-            self._inputs.fit(train.X)
-            self._learn_scores(train.y)
+            self._learn_inputs(train.X)
+            self._learn_scores(train.y, train.weight)
 
         labeled = self._data(train, training=True)
         settings = {
@@ -292,7 +295,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             "seed": seed,
             "task": task,
             "early_stopping": early_stopping,
-            "batch_size": self._resolved_batch_size(len(labeled)),
+            "batch_size": self._setting("batch_size"),
         }
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
@@ -318,43 +321,6 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         if task is not None:
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
         return self
-
-    def predict(self, X):
-        """Predict scores.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In the units of the training scores; for ``loss="emd"`` the expectation of the
-            predicted distribution.
-        """
-        check_is_fitted(self)
-        outputs = self._outputs(validate_X(self, X)).astype(np.float64)
-        if self.bin_centers_ is None:
-            return self.score_mean_ + self.score_scale_ * outputs[:, 0]
-        return softmax(outputs, axis=1) @ self.bin_centers_
-
-    @available_if(_has_distribution)
-    def predict_distribution(self, X):
-        """Predict distributions over the score bins ``bin_centers_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-
-        Returns
-        -------
-        distributions : ndarray of shape (n_samples, K)
-            Rows sum to 1.
-        """
-        check_is_fitted(self)
-        return softmax(self._outputs(validate_X(self, X)).astype(np.float64), axis=1)
 
     def score(self, X, y, sample_weight=None):
         """Coefficient of determination R² of the predicted scores.
@@ -402,7 +368,8 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         if reset:
             self.loss_ = self.loss
             if self.loss == "auto":
-                self.loss_ = "emd" if is_distribution else "mse"
+                scalar = "quantile" if is_tabular(self) else "mse"
+                self.loss_ = "emd" if is_distribution else scalar
             self._check_options(is_distribution)
             if is_distribution and self.loss == "auto" and not are_distributions(y):
                 raise ValueError(
@@ -436,12 +403,18 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
 
     def _check_options(self, is_distribution):
         bins = self._option("bins")
-        if bins.logit_adjustment and (self.loss_ == "mse" or is_distribution):
+        self._check_dial(self.tail, self.prediction)
+        if is_distribution and self.loss_ == "quantile":
+            raise ValueError(
+                'loss="quantile" is for scalar scores, and y holds a distribution over score bins '
+                'per row: use loss="emd" or "auto", or pass ltlearn.metrics.expected_score(y).'
+            )
+        if bins.logit_adjustment and (self.loss_ != "emd" or is_distribution):
             raise ValueError(
                 'logit_adjustment needs scalar scores with loss="emd": with '
                 + (
-                    'loss="mse" there are no bins.'
-                    if self.loss_ == "mse"
+                    f"loss={self.loss_!r} there are no logits of bins."
+                    if self.loss_ != "emd"
                     else "true rating distributions the bins are not a posterior, and adjusting "
                     "them makes predictions worse."
                 )
@@ -465,7 +438,12 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     def _stratification(self, y):
         return self._scores(y)
 
-    def _learn_scores(self, y):
+    def _learn_defaults(self, n_rows):
+        super()._learn_defaults(n_rows)
+        if self.loss_ == "quantile":
+            self._defaults["scoring"] = "mae"
+
+    def _learn_scores(self, y, weight):
         scores = self._scores(y)
         low, high = float(scores.min()), float(scores.max())
         is_one_score = _is_one_score(low, high)
@@ -477,8 +455,11 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         self.score_mean_ = float(scores.mean())
         self.score_scale_ = 1.0 if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
+        self._tail_weights = TailWeights(scores, weight)
+        middle = float(np.median(scores))
+        self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
         self.bin_centers_, bins = None, self._option("bins")
-        if self.loss_ == "emd":
+        if self.loss_ != "mse":
             self.bin_centers_ = self._distribution_centers
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
@@ -516,15 +497,28 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     # Head and objective
 
     def _head(self):
-        n_outputs = 1 if self.bin_centers_ is None else len(self.bin_centers_)
-        return EMDHead(self.dropout, n_outputs) if self.loss_ == "emd" else MSEHead(self.dropout)
+        dropout, n_members = self._setting("dropout"), self._n_members
+        if self.loss_ == "emd":
+            return EMDHead(dropout, len(self.bin_centers_), n_members)
+        if self.loss_ == "quantile":
+            return QuantileHead(dropout, len(LEVELS), n_members)
+        return MSEHead(dropout, n_members)
 
     def _objective(self):
-        centers, options = self.bin_centers_, self._option("enhancers")
-        if centers is not None:
-            centers = (centers - self.score_mean_) / self.score_scale_
+        options, by_loss = self._option("enhancers"), {}
+        if self.loss_ == "emd":
+            centers = (self.bin_centers_ - self.score_mean_) / self.score_scale_
+            by_loss = {"centers": torch.from_numpy(centers).float()}
+        elif self.loss_ == "quantile":
+            origin, unit = self._quantile_unit
+            by_loss = {
+                "levels": torch.from_numpy(LEVELS),
+                "quantile_center": (origin - self.score_mean_) / self.score_scale_,
+                "quantile_scale": unit / self.score_scale_,
+            }
+        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0
         return ELTAObjective, {
-            "centers": None if centers is None else torch.from_numpy(centers).float(),
+            **by_loss,
             "logit_shift": None
             if self._logit_shift is None
             else torch.from_numpy(self._logit_shift).float(),
@@ -534,7 +528,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             "alignment_weight": self.alignment_weight,
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
-            "is_head_linear": self.loss_ == "mse" and self.dropout == 0,
+            "is_head_linear": is_linear and self._n_members is None,
         }
 
     @property

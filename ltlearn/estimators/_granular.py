@@ -20,6 +20,8 @@ from ltlearn.auxiliary._neighbors import (
 )
 from ltlearn.auxiliary._synthesis import synthesize
 from ltlearn.data._epochs import AuxiliaryEpochs
+from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
 from ltlearn.estimators._validation import (
     Rows,
@@ -240,6 +242,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         lr=1e-3,
         batch_size="auto",
         random_state=None,
+        categorical_features="from_dtype",
         backbone_params=None,
         hidden_layer_sizes=(128, 64),
         dropout=0.0,
@@ -265,6 +268,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -329,8 +333,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
         if valid is None and (early_stopping or self.calibrate_temperature):
             train, valid = self._hold_out(train, rng)
+        self._learn_defaults(len(train.X))
         if not self._is_continued:
-            self._inputs.fit(train.X)
+            self._learn_inputs(train.X)
             self.class_counts_ = class_counts
             self._learn_neighbors(train, X_aux, y_aux, seed)
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
@@ -352,7 +357,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             seed=seed,
             task=task,
             early_stopping=early_stopping,
-            batch_size=self._resolved_batch_size(len(train.X)),
+            batch_size=self._setting("batch_size"),
         )
         self.temperature_ = 1.0
         if self.calibrate_temperature:
@@ -459,6 +464,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     # Classes and auxiliary data
 
+    def _check_network_params(self):
+        super()._check_network_params()
+        if is_tabular(self) and self._option("architecture").batch_norm_head:
+            raise ValueError(
+                "architecture.batch_norm_head=True is not for the body for tables, whose members "
+                "have heads of their own."
+            )
+
     def _encode_y(self, y, *, reset, name="y"):
         y = check_labels(y, name)
         if reset:
@@ -534,6 +547,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 )
             if train.X.dtype == object:
                 raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
+            if isinstance(self._inputs, ColumnInputs) and not self._inputs.are_plain(train.X):
+                raise ValueError(
+                    'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
+                )
             pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
@@ -574,7 +591,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _prototypes(self, X, codes, seed):
         data = self._inputs.data(X)
-        features = data.X if self._has_mlp else self._initial_features(data, seed)
+        is_scaled = isinstance(self._inputs, TableInputs)
+        features = data.X if is_scaled else self._initial_features(data, seed)
         return class_prototypes(features.numpy(), codes, codes.max() + 1)
 
     def _initial_features(self, data, seed):
@@ -586,7 +604,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             return apply_in_batches(
                 network.features,
                 data,
-                batch_size=self._resolved_batch_size(len(data)),
+                batch_size=self._setting("batch_size"),
                 device=device,
                 precision=resolve_precision(self._option("training").precision, device),
             ).cpu()
@@ -632,7 +650,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _head(self):
         n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
-        return ClassHead(self.dropout, self._option("architecture").batch_norm_head, n_outputs)
+        batch_norm = self._option("architecture").batch_norm_head
+        return ClassHead(self._setting("dropout"), batch_norm, n_outputs, self._n_members)
 
     def _loss(self):
         label_smoothing = self._option("training").label_smoothing

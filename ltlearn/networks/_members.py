@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltlearn.networks._dropout import Dropout
+
 
 class MemberLinear(nn.Module):
     r"""A linear layer per member, :math:`W (r_m \odot x_m) + b_m` with a shared or an own matrix.
@@ -79,47 +81,57 @@ class MemberLinear(nn.Module):
         )
 
 
-class MemberDropout(nn.Module):
+class MemberDropout(Dropout):
     """Drop activations in training, of all members the same.
+
+    What is dropped is drawn for many rows at once, which the next batches use up: it does not
+    depend on how rows are cut into batches, and whoever trains several networks together can draw
+    the same.
 
     Parameters
     ----------
-    share : float
-        Of activations dropped, in [0, 1).
+    p : float
+        Share of activations dropped, in [0, 1).
     """
 
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
+    rows_at_once = 4096
 
-    def forward(self, X: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Activations (B, M, D) with the dropped ones at 0 and the others scaled up.
+    def __init__(self, p: float):
+        self._left = None
+        super().__init__(p)
 
-        Parameters
-        ----------
-        X : Tensor of shape (B, M, D)
-        mask : Tensor of shape (B, D), optional
-            What `draw_dropout` gives; drawn from the default generator if there is none.
-        """
-        if not self.training or self.share == 0:
+    @property
+    def generator(self):
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator):
+        self._generator, self._left = generator, None
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Activations (B, M, D) with the dropped ones at 0 and the others scaled up."""
+        if not self.training or self.p == 0:
             return X
-        if mask is None:
-            mask = draw_dropout((len(X), X.shape[-1]), self.share, device=X.device)
-        return X * mask.unsqueeze(1)
+        return X * self.mask(len(X), X.shape[-1], X.device).unsqueeze(1)
 
-    def extra_repr(self) -> str:
-        return f"share={self.share}"
+    def mask(self, n_rows: int, size: int, device: torch.device | str = "cpu") -> Tensor:
+        """Factors (n_rows, size) of the next rows: 0 for what is dropped, else 1 / (1 - p)."""
+        if torch.compiler.is_compiling():
+            return F.dropout(torch.ones(n_rows, size, device=device), self.p)
+        parts = []
+        while n_rows:
+            if self._left is None or not len(self._left) or self._left.shape[1] != size:
+                self._left = self._draw(size, device)
+            part, self._left = self._left[:n_rows], self._left[n_rows:]
+            parts.append(part)
+            n_rows -= len(part)
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts) if parts else torch.ones(0, size, device=device)
 
-
-def draw_dropout(
-    shape: tuple[int, ...],
-    share: float,
-    generator: torch.Generator | None = None,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """Factors of a dropout: 0 with probability ``share``, else 1 / (1 - share)."""
-    kept = torch.empty(shape, device=device).bernoulli_(1 - share, generator=generator)
-    return kept.div_(1 - share)
+    def _draw(self, size, device):
+        kept = torch.empty(self.rows_at_once, size, device=device)
+        return kept.bernoulli_(1 - self.p, generator=self.generator).div_(1 - self.p)
 
 
 class MemberHead(nn.Module):
@@ -137,6 +149,8 @@ class MemberHead(nn.Module):
         Width of a hidden layer; None is a linear head.
     dropout : float, default=0.0
         Share of the features dropped in training.
+    gives_logits : bool, default=False
+        Whether the outputs are logits, so that members are averaged in probability.
     """
 
     def __init__(
@@ -147,9 +161,11 @@ class MemberHead(nn.Module):
         *,
         hidden_size: int | None = None,
         dropout: float = 0.0,
+        gives_logits: bool = False,
     ):
         super().__init__()
         self.n_members = n_members
+        self.gives_logits = gives_logits
         n_inputs = n_features // n_members
         self.dropout = MemberDropout(dropout)
         layers = []
@@ -158,15 +174,15 @@ class MemberHead(nn.Module):
             n_inputs = hidden_size
         self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Outputs (B, M, K).
+    def forward(self, features: Tensor) -> Tensor:
+        """Outputs (B, M, K) of features (B, M · D), those of the first member first."""
+        return self.layers(self.dropout(features.unflatten(1, (self.n_members, -1))))
 
-        Parameters
-        ----------
-        features : Tensor of shape (B, M · D)
-            Those of the first member first.
-        mask : Tensor of shape (B, D), optional
-            For the dropout, see `MemberDropout`.
+    def combined(self, outputs: Tensor) -> Tensor:
+        """Outputs (B, K) of the ensemble from those of its members (B, M, K).
+
+        Their mean, or the logarithms of the mean probabilities.
         """
-        features = features.unflatten(1, (self.n_members, -1))
-        return self.layers(self.dropout(features, mask))
+        if not self.gives_logits:
+            return outputs.mean(1)
+        return outputs.log_softmax(-1).logsumexp(1) - math.log(self.n_members)

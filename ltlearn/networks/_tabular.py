@@ -173,23 +173,14 @@ class TabularBody(nn.Module):
                 )
             )
             n_inputs = n_outputs
-        self.dropout = MemberDropout(dropout)
-        # Sizes of the layers before which activations are dropped.
-        self.dropped_sizes = tuple(hidden_layer_sizes[:-1]) if dropout else ()
+        self.dropouts = nn.ModuleList(MemberDropout(dropout) for _ in self.layers[1:])
 
-    def forward(self, X: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Features (B, M · D), those of the first member first.
-
-        Parameters
-        ----------
-        X : Tensor of shape (B, n_columns)
-        masks : sequence of Tensors of shape (B, size), optional
-            A mask for every size in ``dropped_sizes``, see `MemberDropout`.
-        """
+    def forward(self, X: Tensor) -> Tensor:
+        """Features (B, M · D) of rows (B, n_columns), those of the first member first."""
         features = self.inputs(X)
         for number, layer in enumerate(self.layers):
             if number:
-                features = self.dropout(features, masks[number - 1] if masks else None)
+                features = self.dropouts[number - 1](features)
             features = layer(features).relu()
         if not self.layers:
             features = features.unsqueeze(1).expand(-1, self.n_members, -1)

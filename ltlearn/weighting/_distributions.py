@@ -70,6 +70,22 @@ class QuantileDistributions:
         """Quantiles (n, L) at levels (L,)."""
         return _invert(self.values, logit(self.cdf), logit(levels))
 
+    def cdf_at(self, scores):
+        """Probabilities (n, S) of scores no higher than those given (S,)."""
+        found = np.empty((len(self.values), len(scores)))
+        position = logit(self.cdf)
+        rows, last = np.arange(len(self.values)), self.values.shape[1] - 1
+        for number, score in enumerate(scores):
+            # Of nodes at the same score the last one counts.
+            lower = np.count_nonzero(self.values <= score, axis=1) - 1
+            upper = np.minimum(lower + 1, last)
+            inside = np.maximum(lower, 0)
+            low, high = self.values[rows, inside], self.values[rows, upper]
+            share = np.clip((score - low) / np.where(high > low, high - low, 1), 0, 1)
+            between = expit((1 - share) * position[rows, inside] + share * position[rows, upper])
+            found[:, number] = np.where(lower < 0, 0, np.where(lower == last, 1, between))
+        return found
+
 
 class BinDistributions:
     """Distributions given by the probabilities of bins.

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from ltlearn.data._columns import UNSEEN, ColumnReader
+from ltlearn.data._columns import UNSEEN, ColumnReader, columns_of
 
 NAN = np.nan
 
@@ -26,7 +26,11 @@ def mixed_frame():
 
 def read(X, categorical_features="from_dtype"):
     reader = ColumnReader(categorical_features)
-    return reader.read(X, reset=True), reader
+    return reader.read(columns_of(X), reset=True), reader
+
+
+def again(reader, X):
+    return reader.read(columns_of(X), reset=False)
 
 
 def decoded(matrix, reader, j):
@@ -55,11 +59,11 @@ def test_codes_do_not_depend_on_the_order_of_rows():
 
 def test_new_rows_take_the_known_codes():
     matrix, reader = read(mixed_frame())
-    again = mixed_frame().iloc[[3, 1, 0, 2]]
-    np.testing.assert_array_equal(reader.read(again, reset=False), matrix[[3, 1, 0, 2]])
+    shuffled = mixed_frame().iloc[[3, 1, 0, 2]]
+    np.testing.assert_array_equal(again(reader, shuffled), matrix[[3, 1, 0, 2]])
     new = mixed_frame().assign(city=["Bonn", "Oslo", None, "Rome"])
     new["color"] = ["red", "green", None, "x"]  # of another type
-    codes = reader.read(new, reset=False)
+    codes = again(reader, new)
     np.testing.assert_array_equal(codes[:, 4], [UNSEEN, 0, NAN, 1])
     np.testing.assert_array_equal(codes[:, 3], [1, UNSEEN, NAN, UNSEEN])
 
@@ -67,7 +71,7 @@ def test_new_rows_take_the_known_codes():
 def test_rows_of_an_array_find_the_categories_of_a_frame():
     matrix, reader = read(mixed_frame())
     array = mixed_frame().astype(object).to_numpy()
-    np.testing.assert_array_equal(reader.read(array, reset=False), matrix)
+    np.testing.assert_array_equal(again(reader, array), matrix)
 
 
 @pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
@@ -80,7 +84,7 @@ def test_nullable_and_arrow_backed_columns(backend):
         converted["color"] = frame["color"].astype("str").astype("string[pyarrow]")
         converted.loc[2, "color"] = None
     np.testing.assert_array_equal(read(converted)[0], matrix)
-    np.testing.assert_array_equal(reader.read(converted, reset=False), matrix)
+    np.testing.assert_array_equal(again(reader, converted), matrix)
 
 
 def test_arrow_dictionaries_and_decimals():
@@ -155,7 +159,7 @@ def test_arrays_have_categories_where_they_are_said_to_be():
     matrix, reader = read(numbers, [0])
     np.testing.assert_array_equal(matrix, [[1, 0.5], [0, 1.5], [NAN, 2.5], [1, 3.5]])
     assert reader.categories_ == [[3.0, 7.0], None]
-    np.testing.assert_array_equal(reader.read([[5, 0], [3, 0]], reset=False), [[UNSEEN, 0], [0, 0]])
+    np.testing.assert_array_equal(again(reader, [[5, 0], [3, 0]]), [[UNSEEN, 0], [0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_dates_and_the_like_are_refused_by_name(name, wanted):
         read(frame, wanted)
     _, reader = read(pd.DataFrame({"good": [1.0], "bad": [2.0]}))
     with pytest.raises(ValueError, match=message):
-        reader.read(frame, reset=False)
+        again(reader, frame)
 
 
 def test_arrow_dates_are_refused_by_name():
@@ -225,7 +229,7 @@ def test_columns_that_are_no_numbers_are_named():
         read(np.array([[datetime.date(2020, 1, 1), 1]], dtype=object))
     _, reader = read(mixed_frame()[["size"]])
     with pytest.raises(ValueError, match=r"'big' .* column 'size' of X does not hold numbers"):
-        reader.read(pd.DataFrame({"size": pd.Categorical(["big"])}), reset=False)
+        again(reader, pd.DataFrame({"size": pd.Categorical(["big"])}))
 
 
 def test_infinite_numbers_are_refused_by_name():

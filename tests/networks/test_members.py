@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ltlearn.networks._members import MemberDropout, MemberHead, MemberLinear, draw_dropout
+from ltlearn.networks._dropout import use_generator
+from ltlearn.networks._members import MemberDropout, MemberHead, MemberLinear
 
 SHAPES = list(itertools.product([True, False], repeat=2))
 
@@ -93,26 +94,50 @@ def test_dropout_takes_the_same_of_all_members():
     assert (is_kept == is_kept[:, :1]).all()
     torch.testing.assert_close(dropped[is_kept], (X / 0.75)[is_kept])
     assert is_kept.float().mean().item() == pytest.approx(0.75, abs=0.03)
-    mask = draw_dropout((50, 40), 0.25)
-    torch.testing.assert_close(dropout(X, mask), X * mask[:, None])
-    assert torch.equal(dropout.eval()(X, mask), X)
+    assert torch.equal(dropout.eval()(X), X)
     assert torch.equal(MemberDropout(0.0)(X), X)
 
 
-def test_dropout_draws_from_the_given_generator():
-    first, again = (draw_dropout((3, 20), 0.5, torch.Generator().manual_seed(7)) for _ in range(2))
-    assert torch.equal(first, again)
+def seeded_dropout(seed=7, **changes):
+    dropout = MemberDropout(0.5)
+    vars(dropout).update(changes)
+    use_generator(dropout, torch.Generator().manual_seed(seed))
+    return dropout
+
+
+def test_dropout_draws_from_its_own_generator():
     state = torch.get_rng_state()
-    draw_dropout((3, 20), 0.5, torch.Generator().manual_seed(7))
+    masks = [seeded_dropout(seed).mask(30, 20) for seed in (7, 7, 8)]
     assert torch.equal(torch.get_rng_state(), state)
-    np.testing.assert_array_equal(np.unique(first), [0, 2])
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    np.testing.assert_array_equal(np.unique(masks[0]), [0, 2])
 
 
-def test_head_passes_the_mask_on():
+def test_what_is_dropped_does_not_depend_on_the_batches():
+    whole = seeded_dropout(rows_at_once=16).mask(50, 3)
+    dropout = seeded_dropout(rows_at_once=16)
+    torch.testing.assert_close(torch.cat([dropout.mask(n, 3) for n in (1, 0, 15, 20, 14)]), whole)
+
+
+def test_rows_are_dropped_anew_until_the_generator_changes():
+    dropout = seeded_dropout(rows_at_once=10)
+    first = dropout.mask(10, 8)
+    assert not torch.equal(dropout.mask(10, 8), first)
+    dropout.mask(3, 8)
+    use_generator(dropout, torch.Generator().manual_seed(7))
+    assert torch.equal(dropout.mask(10, 8), first)
+
+
+def test_head_drops_features_of_all_members_alike():
     head = MemberHead(2, 6, 1, dropout=0.5)
-    features, mask = torch.randn(4, 6), draw_dropout((4, 3), 0.5)
+    features = torch.randn(4, 6)
+    use_generator(head, torch.Generator().manual_seed(0))
+    outputs = head(features)
+    use_generator(head, torch.Generator().manual_seed(0))
+    mask = head.dropout.mask(4, 3)
     expected = head.layers(features.view(4, 2, 3) * mask[:, None])
-    torch.testing.assert_close(head(features, mask), expected)
+    torch.testing.assert_close(outputs, expected)
 
 
 @pytest.mark.parametrize("n_samples", [0, 1])
@@ -129,4 +154,4 @@ def test_layers_say_what_they_are():
         "MemberLinear(n_members=2, n_inputs=3, n_outputs=4, shares_matrix=True, "
         "scales_inputs=False)"
     )
-    assert repr(MemberDropout(0.1)) == "MemberDropout(share=0.1)"
+    assert repr(MemberDropout(0.1)) == "MemberDropout(p=0.1)"

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ltlearn.enhancers import SimilarityAlignment, TailMixup
-from ltlearn.networks._members import draw_dropout
+from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._tabular import CategoryEncoding, NumericEmbedding, TabularBody
 
 EDGES = [torch.tensor([-1.0, 0.0, 0.5, 2.0]), torch.tensor([-2.0, 2.0]), torch.tensor([1.0])]
@@ -126,21 +126,26 @@ def test_body_matches_members_one_by_one(n_members):
     torch.testing.assert_close(features, loop_features(body, X))
 
 
-def test_body_drops_what_the_masks_say_in_training_only():
-    body, X = make_body(dropout=0.5), make_rows()
-    assert body.dropped_sizes == (7,)
-    masks = [draw_dropout((6, 7), 0.5)]
-    torch.testing.assert_close(body(X, masks), loop_features(body, X, masks))
+def test_body_drops_between_layers_in_training_only():
+    body, X = make_body(dropout=0.5, hidden_layer_sizes=(7, 6, 5)), make_rows()
+
+    def seed():
+        use_generator(body, torch.Generator().manual_seed(0))
+
+    seed()
+    masks = [dropout.mask(6, size) for dropout, size in zip(body.dropouts, (7, 6), strict=True)]
+    seed()
+    torch.testing.assert_close(body(X), loop_features(body, X, masks))
     assert not torch.equal(body(X), body(X))
     body.eval()
-    torch.testing.assert_close(body(X, masks), loop_features(body, X))
+    torch.testing.assert_close(body(X), loop_features(body, X))
 
 
 def test_body_without_hidden_layers_gives_the_inputs_to_every_member():
     body, X = make_body(hidden_layer_sizes=()), make_rows()
     inputs = body.inputs(X)
     torch.testing.assert_close(body(X), inputs.repeat(1, 3))
-    assert body.dropped_sizes == ()
+    assert not len(body.dropouts)
 
 
 @pytest.mark.parametrize(
