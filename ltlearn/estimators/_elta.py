@@ -31,11 +31,14 @@ from ltlearn.weighting._tail import TailWeights
 class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDeepEstimator):
     """Deep regression on long-tailed scores, with the enhancers of ELTA.
 
-    A backbone gives features, a head a score or a distribution over score bins. Three enhancers
-    [1]_ act in training: mixup of tail features (:class:`~ltlearn.enhancers.TailMixup`), alignment
-    of feature similarity with label similarity (:class:`~ltlearn.enhancers.SimilarityAlignment`)
-    and, with ``X_unlabeled``, self-training on adaptively sharpened predictions
-    (:class:`~ltlearn.enhancers.AdaptiveSharpening`). ``reweighting`` [2]_ is independent of them.
+    A backbone gives features, a head quantiles of the score, a score, or a distribution over score
+    bins. From a distribution the mean or the median is read, and ``tail`` turns it to rare scores
+    after the fit: its density is multiplied by that of the training scores to the power -``tail``.
+    Three enhancers [1]_ act in training: mixup of tail features
+    (:class:`~ltlearn.enhancers.TailMixup`), alignment of feature similarity with label similarity
+    (:class:`~ltlearn.enhancers.SimilarityAlignment`) and, with ``X_unlabeled``, self-training on
+    adaptively sharpened predictions (:class:`~ltlearn.enhancers.AdaptiveSharpening`).
+    ``reweighting`` [2]_ is independent of them.
 
     What these gain depends on the data and is often little. On the six tables of
     ``benchmarks/README.md`` mixup lowered the error on the rarest scores of three by 3 to 6 % and
@@ -44,7 +47,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     and, where it was not, traded overall error for the tail or only did harm. So compare with plain
     training and with :class:`~ltlearn.calibration.Recalibrator`, for instance through
     :func:`ltlearn.evaluation.compare`, before relying on any of them. The parameters to try first
-    are ``mixup_strength``, ``reweighting`` and ``lr``.
+    are ``tail``, ``mixup_strength`` and ``reweighting``.
 
     Parameters
     ----------
@@ -56,34 +59,58 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     reweighting : {None, "sqrt_inverse", "inverse"}, default=None
         Weights of the training loss from the smoothed density of the scores [2]_, see
         :func:`ltlearn.weighting.label_density_weights`.
-    loss : {"auto", "mse", "emd"}, default="auto"
-        ``"emd"`` predicts a distribution over bins and compares it with the true one by earth
-        mover's distance [3]_; scalar scores become two neighboring bins whose expectation is the
-        score. ``"auto"`` is ``"emd"`` for distributions and ``"mse"`` for scalar scores.
-    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
-        Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
-        itself. Any other string is the name of a timm model for images, see
+    loss : {"auto", "quantile", "mse", "emd"}, default="auto"
+        ``"quantile"`` predicts 49 quantiles of a scalar score by pinball loss; ``"emd"`` predicts a
+        distribution over bins and compares it with the true one by earth mover's distance [3]_;
+        scalar scores become two neighboring bins whose expectation is the score. ``"auto"`` is
+        ``"emd"`` for distributions; for scalar scores ``"quantile"`` with the body for tables, else
+        ``"mse"``.
+    prediction : {"mean", "median"}, default="mean"
+        What ``predict`` reads off a predicted distribution: the mean has the least squared error,
+        the median the least absolute error. May be changed after ``fit``.
+    tail : float, default=0.0
+        Exponent α by which predicted distributions are turned to rare scores: their density is
+        multiplied by ``min(max(p) / p, 200) ** α``, with the smoothed density p of the training
+        scores, see :func:`ltlearn.weighting.label_density`. 0 leaves them as they are; 0.25 to 0.5
+        trade some overall error for less error on rare scores. May be changed after ``fit``; needs
+        ``loss="quantile"`` or ``"emd"``.
+    backbone : "auto", "tabular", "mlp", str, torch.nn.Module or callable, default="auto"
+        Maps a batch of inputs to features (B, D). ``"auto"`` and ``"tabular"`` are the body for
+        tables [4]_: columns of numbers or categories, with missing values or without, become
+        embeddings, which several members inside one network read. ``"mlp"`` is a plain network on
+        standardized numbers. Any other string is the name of a timm model for images, see
         :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit and starts
         from the weights it came with; it gets arrays as they are, or prepared images if it is a
         timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
         or factory is called at every fit, with the shape of one sample if it has a required
         argument.
-    max_epochs : int, default=100
-        Most passes over the training rows.
-    lr : float, default=1e-3
-        Learning rate.
+    max_epochs : int or "auto", default="auto"
+        Most passes over the training rows. ``"auto"`` falls from 80 to 40 with the number of
+        training rows for the body for tables, and is 100 otherwise.
+    lr : float or "auto", default="auto"
+        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
+        body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows, between 16 and 256.
+        ``"auto"`` is a 16th of the training rows for the body for tables, between 8 and 256, and a
+        32nd otherwise, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
+        frame that hold categories or strings, or objects other than numbers; None: none; else a
+        boolean mask over the columns, or positions or names of columns.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
-    hidden_layer_sizes : sequence of int, default=(128, 64)
-        Widths of the layers of ``"mlp"``; the last one is D.
-    dropout : float, default=0.0
-        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    hidden_layer_sizes : sequence of int or "auto", default="auto"
+        Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
+        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
+        (128, 64) for ``"mlp"``.
+    dropout : float or "auto", default="auto"
+        Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
+        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
+        body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
@@ -106,11 +133,13 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         Optimizer, schedule, validation, precision; None is the defaults, here and below. Options
         are reached by nested names, too: ``set_params(training__layer_decay=0.75)``.
     architecture : ltlearn.options.Architecture, default=None
-        Pooling of features, normalization before the head.
+        Members and pieces of the body for tables, pooling of features, normalization before the
+        head.
     images : ltlearn.options.Images, default=None
         How image files are read.
     bins : ltlearn.options.Bins, default=None
-        Number, range and prior of the score bins of ``loss="emd"``.
+        Number, range and prior of the score bins of ``loss="emd"``; number and range of those
+        that ``predict_distribution`` refers to.
     enhancers : ltlearn.options.Enhancers, default=None
         Temperatures of mixup, head retraining, self-training.
 
@@ -127,7 +156,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         Number of columns (or size of the second dimension) seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, when X has string column names.
-    loss_ : {"mse", "emd"}
+    loss_ : {"quantile", "mse", "emd"}
         The loss used.
     bin_centers_ : ndarray of shape (K,) or None
         Scores of the bins; None for ``"mse"``.
@@ -145,6 +174,9 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
        2024, PMLR 235:31106-31118.
     .. [2] Yang et al., "Delving into Deep Imbalanced Regression", ICML 2021.
     .. [3] Talebi and Milanfar, "NIMA: Neural Image Assessment", IEEE TIP 2018.
+    .. [4] Gorishniy et al., "TabM: Advancing Tabular Deep Learning with Parameter-Efficient
+       Ensembling", ICLR 2025; "On Embeddings for Numerical Features in Tabular Deep Learning",
+       NeurIPS 2022.
 
     Examples
     --------
@@ -241,8 +273,9 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or paths
-            Numbers for ``backbone="mlp"``; for a module an array of any number of dimensions; for
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, ...), or paths
+            Numbers and categories for the body for tables, where any may be missing; numbers for
+            ``backbone="mlp"``; for a module an array of any number of dimensions; for
             an image backbone images (n, H, W, C) or (n, C, H, W), or paths of image files.
         y : array-like of shape (n_samples,) or (n_samples, K)
             Scores, or a distribution (vote counts) over K score bins per row, which is normalized.

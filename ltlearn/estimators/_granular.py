@@ -91,34 +91,46 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     calibrate_temperature : bool, default=False
         Divide the logits by the temperature that gives the validation rows the least
         cross-entropy, between 1/20 and 20. Holds rows out where none are given.
-    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
+    backbone : "mlp", "tabular", str, torch.nn.Module or callable, default="mlp"
         Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
-        itself. Any other string is the name of a timm model for images, see
-        :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit and starts
-        from the weights it came with; it gets arrays as they are, or prepared images if it is a
-        timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
-        or factory is called at every fit, with the shape of one sample if it has a required
+        itself; ``"tabular"`` takes numbers and categories, with missing values or without, which
+        several members inside one network read. Any other string is the name of a timm model for
+        images, see :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit
+        and starts from the weights it came with; it gets arrays as they are, or prepared images if
+        it is a timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`.
+        A class or factory is called at every fit, with the shape of one sample if it has a required
         argument.
-    max_epochs : int, default=100
-        Most passes over the rows of the target classes. An epoch is every such row once and up to
-        ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
-        longer and never means fewer passes over the target classes. ``train_batch_count`` in
-        ``history_`` is the number of updates.
-    lr : float, default=1e-3
-        Learning rate.
+    max_epochs : int or "auto", default="auto"
+        Most passes over the rows of the target classes. ``"auto"`` falls from 80 to 40 with the
+        number of training rows for the body for tables, and is 100 otherwise. An epoch is every
+        such row once and up to ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary
+        data makes epochs longer and never means fewer passes over the target classes.
+        ``train_batch_count`` in ``history_`` is the number of updates.
+    lr : float or "auto", default="auto"
+        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
+        body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+        ``"auto"`` is a 16th of the training rows of the target classes for the body for tables,
+        between 8 and 256, and a 32nd otherwise, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
         like all others.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
+        frame that hold categories or strings, or objects other than numbers; None: none; else a
+        boolean mask over the columns, or positions or names of columns.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
-    hidden_layer_sizes : sequence of int, default=(128, 64)
-        Widths of the layers of ``"mlp"``; the last one is D.
-    dropout : float, default=0.0
-        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    hidden_layer_sizes : sequence of int or "auto", default="auto"
+        Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
+        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
+        (128, 64) for ``"mlp"``.
+    dropout : float or "auto", default="auto"
+        Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
+        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
+        body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
@@ -142,7 +154,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Optimizer, schedule, validation, precision; None is the defaults, here and below. Options
         are reached by nested names, too: ``set_params(training__layer_decay=0.75)``.
     architecture : ltlearn.options.Architecture, default=None
-        Pooling of features, normalization before the head.
+        Members and pieces of the body for tables, pooling of features, normalization before the
+        head.
     images : ltlearn.options.Images, default=None
         How image files are read.
 
@@ -238,14 +251,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         prior="balanced",
         calibrate_temperature=False,
         backbone="mlp",
-        max_epochs=100,
-        lr=1e-3,
+        max_epochs="auto",
+        lr="auto",
         batch_size="auto",
         random_state=None,
         categorical_features="from_dtype",
         backbone_params=None,
-        hidden_layer_sizes=(128, 64),
-        dropout=0.0,
+        hidden_layer_sizes="auto",
+        dropout="auto",
         early_stopping="auto",
         augmentation=None,
         callbacks=None,
