@@ -10,7 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from ltlearn.data._inputs import ArrayInputs
+from ltlearn.data._inputs import ArrayInputs, ColumnInputs
 from ltlearn.exceptions import OutOfRangeWarning
 from ltlearn.utils._compat import _check_sample_weight
 from ltlearn.utils._whole import unwrap
@@ -75,7 +75,7 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     y_val = estimator._encode_y(y_val, reset=False, name="y_val")
     if len(X_val) != len(y_val):
         raise ValueError(f"X_val has {len(X_val)} rows and y_val {len(y_val)}.")
-    warn_of_other_scale("X_val", X_val, train.X)
+    _warn_of_other_inputs(estimator, "X_val", X_val, train.X)
     if is_regressor(estimator):
         warn_of_other_scale("y_val", estimator._stratification(y_val), estimator._stratification(y))
     return train, Rows(X_val, y_val, None)
@@ -114,12 +114,14 @@ def warn_of_other_scale(name, values, like):
     if like.dtype.kind not in "iuf" or min(len(values), len(like)) < _FEWEST_ROWS or like.ndim > 2:
         return
     values, like = (a.reshape(len(a), -1).astype(np.float64) for a in (values, like))
-    low, high = like.min(axis=0), like.max(axis=0)
+    known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
+    values, like = values[:, known], like[:, known]
+    low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
     margin = high - low
     beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
     beyond &= high > low
     spread, own_spread = (
-        np.subtract(*np.quantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
+        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
     )
     varies = spread > 0
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
@@ -128,7 +130,7 @@ def warn_of_other_scale(name, values, like):
         return
     what = "spread over less than a tenth of what"
     if beyond.any():
-        where = "" if values.shape[1] == 1 else f" in column {np.flatnonzero(beyond)[0]}"
+        where = "" if len(known) == 1 else f" in column {np.flatnonzero(known)[beyond][0]}"
         what = f"mostly lie far outside{where} of what"
     y_name = "y" if name.startswith("y") else "X"
     advice = (
@@ -151,8 +153,14 @@ def validate_more_rows(estimator, X, name, like):
             f"{name} has samples of shape {X.shape[1:]} and type {X.dtype}, X of shape "
             f"{like.shape[1:]} and type {like.dtype}; they must be of the same kind."
         )
-    warn_of_other_scale(name, X, like)
+    _warn_of_other_inputs(estimator, name, X, like)
     return X
+
+
+def _warn_of_other_inputs(estimator, name, X, like):
+    if isinstance(estimator._inputs, ColumnInputs):
+        X, like = (estimator._inputs.measured(each) for each in (X, like))
+    warn_of_other_scale(name, X, like)
 
 
 def check_labels(y, name):

@@ -65,13 +65,24 @@ class Network(nn.Module):
         """Features (B, D) of a batch that is prepared already."""
         return at_least_float32(self.backbone(prepared))
 
+    def embedding(self, X):
+        """Features (B, D) of a raw batch, the mean over members where the backbone has some."""
+        features = self.features(X)
+        n_members = getattr(self.backbone, "n_members", 1)
+        return features.unflatten(1, (n_members, -1)).mean(1) if n_members > 1 else features
+
     def apply_head(self, features):
-        """Outputs (B, n_outputs) of the head, computed in float32 at least, also under autocast."""
+        """Outputs (B, n_outputs) of the head, computed in float32 at least, also under autocast.
+
+        Those of the members (B, M, n_outputs) where the backbone has some.
+        """
         with autocast(torch.float32, features.device):
             return self.head(features)
 
     def forward(self, X):
-        return self.apply_head(self.features(X))
+        """Outputs (B, n_outputs) of a raw batch, of all members together."""
+        outputs = self.apply_head(self.features(X))
+        return outputs if outputs.ndim == 2 else self.head.combined(outputs)
 
     def train(self, mode=True):
         super().train(mode)

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ltlearn.enhancers import mix_images
+from ltlearn.objectives._members import members_as_rows
 
 
 class GranularObjective(nn.Module):
@@ -45,7 +46,7 @@ class GranularObjective(nn.Module):
 
     def training_terms(self, network, X, target):
         if not (self.mixup_alpha or self.cutmix_alpha):
-            return {"loss": self._loss_of(network(X), target)}
+            return {"loss": self._loss_of(network.apply_head(network.features(X)), target)}
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
             network.prepare(X),
@@ -81,6 +82,7 @@ class GranularObjective(nn.Module):
         return (weight * losses).sum() / weight.sum()
 
     def _loss_of(self, logits, target):
+        logits, target = members_as_rows(logits, target)
         return self.loss(logits, target["label"], target.get("weight"))
 
     def _balanced(self, outputs):

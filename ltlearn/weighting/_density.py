@@ -78,8 +78,11 @@ class BinnedDensity(NamedTuple):
         return (1 - share_beside) * density[row] + share_beside * density[row_beside]
 
 
-def binned_density(y, bandwidth=None):
-    """:class:`BinnedDensity` of labels that are not constant; Silverman's bandwidth for None."""
+def binned_density(y, bandwidth=None, weight=None):
+    """:class:`BinnedDensity` of labels that are not constant; Silverman's bandwidth for None.
+
+    Labels count by their ``weight``, or all the same.
+    """
     y, exponent = scaled_by_power(y)  # to where nothing overflows
     bandwidth = _silverman_bandwidth(y) if bandwidth is None else _scaled(bandwidth, -exponent)
     low, high = np.min(y), np.max(y)
@@ -87,7 +90,9 @@ def binned_density(y, bandwidth=None):
     bandwidth = min(max(bandwidth, _LEAST_BANDWIDTH * (high - low)), 2 * (high - low))
     n_bins = max(float(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth)), _MIN_BINS)
     width = (high - low) / n_bins
-    occupied, counts = np.unique(np.minimum((y - low) // width, n_bins - 1), return_counts=True)
+    number = np.minimum((y - low) // width, n_bins - 1)
+    occupied, row = np.unique(number, return_inverse=True)
+    counts = np.bincount(row, weight)
 
     # Between two occupied bins there are at most as many rows as the kernel reaches from both, and
     # a few empty ones.
@@ -104,7 +109,7 @@ def binned_density(y, bandwidth=None):
     )
 
     histogram = np.zeros(len(rows))
-    histogram[occupied_rows] = counts / (len(y) * width)
+    histogram[occupied_rows] = counts / (counts.sum() * width)
     density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect", radius=reach)
     return BinnedDensity(density, numbers, width, low, high, bandwidth, exponent)
 

@@ -27,7 +27,7 @@ UNLABELED = np.random.default_rng(1).normal(size=(50, 4))
 
 
 def quick(**params):
-    return ELTARegressor(max_epochs=5, random_state=0).set_params(**params)
+    return ELTARegressor(backbone="mlp", max_epochs=5, random_state=0).set_params(**params)
 
 
 class MeanOverTime(nn.Module):

@@ -16,7 +16,7 @@ from ltlearn.weighting import label_density_weights
 
 
 def quick(**params):
-    return ELTARegressor(max_epochs=5, random_state=0).set_params(**params)
+    return ELTARegressor(backbone="mlp", max_epochs=5, random_state=0).set_params(**params)
 
 
 class TestTwoHot:
@@ -111,7 +111,7 @@ class TestScalarsOverBins:
         assert not hasattr(model, "predict_distribution")
         with pytest.raises(AttributeError) as error:
             model.predict_distribution(skewed_regression[0])
-        assert 'needs loss="emd"' in str(error.value.__cause__)
+        assert 'use loss="quantile"' in str(error.value.__cause__)
 
     def test_logit_adjustment_moves_predictions_towards_rare_scores(self, skewed_regression):
         X, y = skewed_regression
@@ -127,8 +127,9 @@ class TestScalarsOverBins:
     ):
         with pytest.raises(ValueError, match="bins are not a posterior"):
             quick(bins__logit_adjustment=1.0).fit(*score_distributions)
-        with pytest.raises(ValueError, match="there are no bins"):
-            quick(bins__logit_adjustment=1.0).fit(*skewed_regression)
+        for loss in ("mse", "quantile"):
+            with pytest.raises(ValueError, match=f"loss='{loss}' there are no logits of bins"):
+                quick(bins__logit_adjustment=1.0, loss=loss).fit(*skewed_regression)
 
     @pytest.mark.parametrize("score_range", [(3, 3), (5, 1), (0, np.inf)])
     def test_impossible_ranges(self, skewed_regression, score_range):
