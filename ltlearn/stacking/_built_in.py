@@ -1,0 +1,128 @@
+"""The heads that a stack takes by itself, by the kind and size of the data."""
+
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ltlearn.stacking._logistic import MANY_COLUMNS, TailLogisticClassifier
+from ltlearn.stacking._plda import PLDAClassifier
+from ltlearn.utils._random import draw_seed
+
+_N_TREES = 300
+
+
+def built_in_heads(kind, n_rows, n_columns, has_categories):
+    """Unfitted heads by name.
+
+    Parameters
+    ----------
+    kind : {"auto", "fast", "full"}
+    n_rows, n_columns : int
+        Of the training rows, encoded as numbers.
+    has_categories : bool
+        A table with categories is no embedding, however many columns it has.
+
+    Returns
+    -------
+    heads : dict of str to classifier
+    """
+    logistic = {"logistic": TailLogisticClassifier()}
+    if n_columns > MANY_COLUMNS and not has_categories:
+        if kind == "fast":
+            return logistic
+        return logistic | {"plda": PLDAClassifier(), "network": _embedding_network(n_rows)}
+    trees = {"extra trees": ExtraTreesClassifier(_N_TREES)}
+    if kind == "fast":
+        return trees
+    heads = trees | logistic | {"network": _table_network(n_rows)}
+    if kind == "full":
+        heads |= {
+            "forest": RandomForestClassifier(_N_TREES),
+            "boosting": HistGradientBoostingClassifier(early_stopping=False),
+            "plda": PLDAClassifier(),
+        }
+    return heads
+
+
+def _embedding_network(n_rows):
+    from ltlearn._granular import GranularClassifier
+
+    n_epochs = max(15, math.ceil(600 * 64 / n_rows))
+    return AveragedClassifier(
+        GranularClassifier(
+            hidden_layer_sizes=(128,),
+            dropout=0.5,
+            lr_schedule="cosine",
+            weight_decay=1e-2,
+            batch_size=64,
+            max_epochs=n_epochs,
+            early_stopping=False,
+        )
+    )
+
+
+def _table_network(n_rows):
+    from ltlearn._granular import GranularClassifier
+
+    return AveragedClassifier(
+        GranularClassifier(
+            hidden_layer_sizes=(256, 256),
+            dropout=0.2,
+            lr_schedule="cosine",
+            max_epochs=100,
+            early_stopping=False,
+        )
+    )
+
+
+class AveragedClassifier(ClassifierMixin, BaseEstimator):
+    """Mean log probability of copies of a classifier that differ in their seed.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With a parameter ``random_state``.
+    n_copies : int, default=2
+    random_state : int, RandomState instance or None, default=None
+    """
+
+    def __init__(self, estimator, *, n_copies=2, random_state=None):
+        self.estimator = estimator
+        self.n_copies = n_copies
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None):
+        generator = check_random_state(self.random_state)
+        self.estimators_ = [
+            clone(self.estimator)
+            .set_params(random_state=draw_seed(generator))
+            .fit(X, y, sample_weight, X_aux=X_aux, y_aux=y_aux)
+            for _ in range(self.n_copies)
+        ]
+        self.classes_ = self.estimators_[0].classes_
+        return self
+
+    def predict_proba(self, X):
+        check_is_fitted(self)
+        logs = [
+            np.log(np.maximum(model.predict_proba(X), np.finfo(np.float32).tiny))
+            for model in self.estimators_
+        ]
+        proba = np.exp(np.mean(logs, axis=0, dtype=np.float64))
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        return self.estimators_[0].prediction_prior_
