@@ -1,7 +1,8 @@
 """Enhancers against the long tail: torch modules that work in any training loop.
 
-`TailMixup` adds samples to a batch of features, `FeatureMixup` mixes all of them, `SimilarityAlignment` is a loss term on them,
-and `AdaptiveSharpening` selects pseudo-labels for self-training.
+`TailMixup` adds samples to a batch of features, `FeatureMixup` mixes all of its rows,
+`SimilarityAlignment` is a loss term on them, and `AdaptiveSharpening` selects pseudo-labels for
+self-training.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity

@@ -16,7 +16,8 @@ from ltlearn.stacking._logistic import MANY_COLUMNS, TailLogisticClassifier
 from ltlearn.stacking._plda import PLDAClassifier
 from ltlearn.utils._random import draw_seed
 
-_N_TREES = 300
+N_TREES = 300
+TABLE_EPOCHS = 100
 
 
 def built_in_heads(kind, n_rows, n_columns, has_categories):
@@ -39,13 +40,13 @@ def built_in_heads(kind, n_rows, n_columns, has_categories):
         if kind == "fast":
             return logistic
         return logistic | {"plda": PLDAClassifier(), "network": _embedding_network(n_rows)}
-    trees = {"extra trees": ExtraTreesClassifier(_N_TREES)}
+    trees = {"extra trees": ExtraTreesClassifier(N_TREES)}
     if kind == "fast":
         return trees
     heads = trees | logistic | {"network": _table_network(n_rows)}
     if kind == "full":
         heads |= {
-            "forest": RandomForestClassifier(_N_TREES),
+            "forest": RandomForestClassifier(N_TREES),
             "boosting": HistGradientBoostingClassifier(early_stopping=False),
             "plda": PLDAClassifier(),
         }
@@ -77,7 +78,7 @@ def _table_network(n_rows):
             hidden_layer_sizes=(256, 256),
             dropout=0.2,
             lr_schedule="cosine",
-            max_epochs=100,
+            max_epochs=TABLE_EPOCHS,
             early_stopping=False,
         )
     )

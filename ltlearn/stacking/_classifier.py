@@ -223,8 +223,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         self.heads_ = fit_all(
             {
                 name: partial(heads[name].fit, rows, auxiliary, chosen[name])
-                for name, factor in self.factors_.items()
-                if factor > 0
+                for name in self._used(chosen)
             },
             n_jobs=self.n_jobs,
         )
@@ -232,6 +231,10 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         self.class_counts_ = np.bincount(rows.codes, minlength=rows.n_classes)
         self._counts = rows.counts
         return self
+
+    def _used(self, names):
+        """Heads that count; at least one, even where all know nothing."""
+        return [name for name in names if self.factors_[name] > 0] or list(names)[:1]
 
     def _weigh(self, heads, rows, auxiliary, folds, log_counts):
         """Learn what each head counts; returns the settings chosen for it."""
@@ -431,7 +434,8 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             router.add(**{name: head}, method_mapping=to_fit)
         splitter = RareClassStratifiedKFold(2) if isinstance(self.cv, Integral) else self.cv
         if hasattr(splitter, "split"):
-            router.add(splitter=splitter, method_mapping=MethodMapping().add("fit", "split"))
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=splitter, method_mapping=to_split)
         return router
 
     def __sklearn_tags__(self):
@@ -440,7 +444,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             tags.input_tags.allow_nan = True
             tags.input_tags.categorical = True
         else:
-            heads = [get_tags(head).input_tags for _, head in self.heads]
+            heads = [get_tags(head).input_tags for head in self._listed_heads().values()]
             tags.input_tags.allow_nan = all(head.allow_nan for head in heads)
             tags.input_tags.sparse = all(head.sparse for head in heads)
         return tags

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 # Held-out rows without an error would let factors, and rare classes without one τ, grow for ever.
 _LARGEST_FACTOR = 20.0
 _LARGEST_TAU = 5.0
+_SMALLEST_SCALE = 1e-6  # log probabilities that differ by less say nothing
 
 
 class Factors(NamedTuple):
@@ -72,7 +73,7 @@ def fit_factors(scores, codes, weights, log_counts, *, with_tau=True):
     n_heads = len(scores)
     # Heads may differ by orders of magnitude; the search had better not see that.
     squares = np.mean(scores**2, axis=2) @ weights / weights.sum()
-    scale = np.maximum(np.sqrt(squares), np.finfo(np.float32).tiny)
+    scale = np.maximum(np.sqrt(squares), _SMALLEST_SCALE)
     terms = np.concatenate(
         [
             scores / scale[:, None, None],
@@ -91,7 +92,7 @@ def fit_factors(scores, codes, weights, log_counts, *, with_tau=True):
         options={"ftol": 1e-12, "gtol": 1e-8, "maxiter": 500},
     )
     parameters = _polish(found.x, bounds, terms, codes, weights)
-    return Factors(parameters[:-1] / scale, float(parameters[-1]))
+    return Factors(np.where(squares > 0, parameters[:-1] / scale, 0.0), float(parameters[-1]))
 
 
 def _derivatives(parameters, terms, codes, weights, with_curvature=False):
