@@ -5,9 +5,9 @@ import pandas as pd
 import torch
 
 from ltlearn import ELTARegressor, Whole
-from ltlearn._elta_objective import ELTAObjective
 from ltlearn.enhancers import TailMixup
 from ltlearn.evaluation import compare, paired_differences, summarize
+from ltlearn.objectives._elta import ELTAObjective
 
 POST_HOC = ["stretch", "linear", "isotonic", "cubic"]
 COLUMNS = {
@@ -71,7 +71,7 @@ def enhancer_rows(loss, settings):
     """
 
     def make(cls=ELTARegressor, **params):
-        return cls(**{**settings, "loss": loss, **params})
+        return cls(loss=loss).set_params(**{**settings, **params})
 
     other = "mse" if loss == "emd" else "emd"
     rows = {
@@ -89,7 +89,7 @@ def enhancer_rows(loss, settings):
         "reweighting inverse": make(reweighting="inverse"),
         "mixup 0.25 + reweighting sqrt": make(mixup_strength=0.25, reweighting="sqrt_inverse"),
         "mixup 0.25 + reweighting inverse": make(mixup_strength=0.25, reweighting="inverse"),
-        "head retraining": make(head_retraining_epochs=30),
+        "head retraining": make(enhancers__head_retraining_epochs=30),
     }
     if loss == "mse":
         rows["EMD + logit adjustment"] = make(loss="emd", logit_adjustment=1.0)
@@ -98,11 +98,11 @@ def enhancer_rows(loss, settings):
 
 def self_training_rows(percent, settings):
     """Rows that are trained on ``percent`` % of the labels; the first is their base."""
-    settings = {**settings, "loss": "emd"}
+    names = ["EMD", "self-training", "random pseudo-labels"]
+    kinds = [ELTARegressor, ELTARegressor, RandomPseudoLabelsRegressor]
     return {
-        f"{percent} % labels, EMD": ELTARegressor(**settings),
-        f"{percent} % labels, self-training": ELTARegressor(**settings),
-        f"{percent} % labels, random pseudo-labels": RandomPseudoLabelsRegressor(**settings),
+        f"{percent} % labels, {name}": kind(loss="emd").set_params(**settings)
+        for name, kind in zip(names, kinds, strict=True)
     }
 
 

@@ -34,11 +34,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _rows import COLUMNS, POST_HOC, difference_table, format_table
+from sklearn.base import clone
 
 from ltlearn import ELTARegressor, datasets
 from ltlearn.evaluation import compare
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.images import readable_rows
+from ltlearn.options import Enhancers, Images, Training
 
 RESULTS = Path(__file__).parent / "results"
 READERS = {
@@ -59,21 +61,19 @@ def make_estimators(args):
         augmentation="elta",
         loss="emd" if votes else "mse",
         dropout=0.0 if votes else 0.75,
-        optimizer="adam",
+        training=Training(
+            optimizer="adam", weight_decay=0.0, scoring="mae", n_iter_no_change=args.epochs
+        ),
         lr=1e-5,
-        weight_decay=0.0,
         batch_size=BATCH_SIZE,
         max_epochs=args.epochs,
-        scoring="mae",
-        n_iter_no_change=args.epochs,
-        num_workers=args.num_workers,
+        images=Images(num_workers=args.num_workers),
         device=args.device,
         mixup_strength=0.0,
-        temperature_unit=args.temperature_unit,
+        enhancers=Enhancers(temperature_unit=args.temperature_unit),
         verbose=1,
     )
-    elta = ELTARegressor(**plain.get_params())
-    elta.set_params(mixup_strength=1 / BATCH_SIZE, alignment_weight=1.0)
+    elta = clone(plain).set_params(mixup_strength=1 / BATCH_SIZE, alignment_weight=1.0)
     return {"plain": plain, "ELTA": elta}
 
 

@@ -56,6 +56,8 @@ from granular import (
 from torch import nn
 from torch.nn import functional as F
 
+from ltlearn.options import Training
+
 BATCH_SIZE, ERASED_SIDE, SHIFT = 128, 16, 4
 # Rounded down, as in the literature.
 FULL_SIZES = [int(LARGEST_CLASS * IMBALANCE ** (-c / 99)) for c in range(100)]
@@ -164,11 +166,13 @@ def run(name, epochs, seed, row_name, *, data, device):
         epochs = epochs_for(epochs, row, problem, "longer")
     model = row.cls(
         backbone=ResNet32,
-        optimizer="sgd",
+        training=Training(
+            optimizer="sgd",
+            weight_decay=5e-4,
+            lr_schedule="cosine",
+            lr_warmup_epochs=min(5, epochs - 1),
+        ),
         lr=0.1,
-        weight_decay=5e-4,
-        lr_schedule="cosine",
-        warmup_epochs=min(5, epochs - 1),
         batch_size=BATCH_SIZE,
         max_epochs=epochs,
         early_stopping=False,

@@ -51,6 +51,7 @@ from skorch.callbacks import LRScheduler
 from ltlearn import BackboneFeatures, GranularClassifier, Whole
 from ltlearn.curation import FeatureFilter, FolderSource, WordNetProposer, curate
 from ltlearn.metrics import ClassBands, shot_accuracy
+from ltlearn.options import Auxiliary
 
 LARGEST_CLASS, IMBALANCE, BANK_IMAGES, DISTRACTORS = 500, 100, 100, 20
 EPOCHS, AUXILIARY_SAMPLES = 20, 50
@@ -183,7 +184,7 @@ def fit(problem, epochs, seed, auxiliary=None, neighbors=None):
         callbacks=[LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs)],
         device="cpu",
         random_state=seed,
-        max_auxiliary_samples=AUXILIARY_SAMPLES,
+        auxiliary=Auxiliary(max_samples=AUXILIARY_SAMPLES),
         neighbors="auto" if auxiliary is None else neighbors or {},
         silencing=0.1 if neighbors else 1.0,
     )

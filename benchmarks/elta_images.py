@@ -47,9 +47,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
 from ltlearn import BackboneFeatures, ELTARegressor
-from ltlearn.backbones import timm_backbone
 from ltlearn.evaluation import compare
 from ltlearn.exceptions import LTLearnWarning
+from ltlearn.networks import timm_backbone
 from ltlearn.weighting import label_density_weights
 
 RESULTS = Path(__file__).parent / "results"
@@ -60,9 +60,9 @@ END_TO_END_SIDE = {"quality": SIDE, "prices": 96}
 # Patches are shifted only: resizing them, as ELTA's recipe does, would change their quality.
 AUGMENTATION = {"quality": "standard", "prices": "elta"}
 LABELED_PERCENT = 25
-SETTINGS = {"mixup_strength": 0.0, "scoring": "mae", "batch_size": 48, "device": "cpu"}
+SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "batch_size": 48, "device": "cpu"}
 ON_FEATURES = {**SETTINGS, "max_epochs": 60}
-END_TO_END = {**SETTINGS, "max_epochs": 5, "lr_schedule": "cosine"}
+END_TO_END = {**SETTINGS, "max_epochs": 5, "training__lr_schedule": "cosine"}
 
 
 def end_to_end_rows(name):
@@ -74,12 +74,16 @@ def end_to_end_rows(name):
         "backbone": network.to(memory_format=torch.channels_last),
         "augmentation": AUGMENTATION[name],
     }
+
+    def make(cls=ELTARegressor, **params):
+        return cls().set_params(**{**shared, **params})
+
     return {
-        "plain MSE": ELTARegressor(**shared),
-        "mixup 0.25": ELTARegressor(**{**shared, "mixup_strength": 0.25}),
-        "anchors repeated 0.25": OversamplingRegressor(**{**shared, "mixup_strength": 0.25}),
-        "alignment 1": ELTARegressor(**{**shared, "alignment_weight": 1.0}),
-        "reweighting sqrt": ELTARegressor(**{**shared, "reweighting": "sqrt_inverse"}),
+        "plain MSE": make(),
+        "mixup 0.25": make(mixup_strength=0.25),
+        "anchors repeated 0.25": make(OversamplingRegressor, mixup_strength=0.25),
+        "alignment 1": make(alignment_weight=1.0),
+        "reweighting sqrt": make(reweighting="sqrt_inverse"),
     }
 
 

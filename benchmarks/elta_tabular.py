@@ -34,7 +34,7 @@ from ltlearn.evaluation import compare, summarize
 from ltlearn.exceptions import LTLearnWarning
 
 RESULTS = Path(__file__).parent / "results"
-SETTINGS = {"mixup_strength": 0.0, "scoring": "mae", "max_epochs": 60, "device": "cpu"}
+SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "max_epochs": 60, "device": "cpu"}
 CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
 
 

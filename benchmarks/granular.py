@@ -82,6 +82,7 @@ from ltlearn.calibration import adjust_proba
 from ltlearn.evaluation import paired_differences
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import ClassBands, expected_calibration_error, shot_accuracy
+from ltlearn.options import Training
 
 LARGEST_CLASS, IMBALANCE, AUXILIARY_SAMPLES, BATCH_SIZE = 500, 100, 50, 64
 EPOCHS = {
@@ -181,7 +182,7 @@ def make_rows(part, problem):
         "CE": row(**PLAIN),
         BASELINE: row(),
         "+ random auxiliary": row(
-            "random", silencing=1.0, max_auxiliary_samples=AUXILIARY_SAMPLES * n_near // n_far
+            "random", silencing=1.0, auxiliary__max_samples=AUXILIARY_SAMPLES * n_near // n_far
         ),
         "+ neighbors (silencing 1)": row(**near, silencing=1.0),
         "+ neighbors, silencing 0.1": row(**near),
@@ -191,8 +192,10 @@ def make_rows(part, problem):
         return rows
     shuffled = shuffle_anchors(problem.neighbors)
     return rows | {
-        "+ neighbors, silencing 0.1, auxiliary": row(**near, silencing_direction="auxiliary"),
-        "+ neighbors, silencing 0.1, target": row(**near, silencing_direction="target"),
+        "+ neighbors, silencing 0.1, auxiliary": row(
+            **near, auxiliary__silencing_direction="auxiliary"
+        ),
+        "+ neighbors, silencing 0.1, target": row(**near, auxiliary__silencing_direction="target"),
         "+ neighbors, silencing 0": row(**near, silencing=0.0),
         "+ neighbors found by similarity, silencing 0.1": row("neighbors"),
         "+ neighbors shuffled, silencing 0.1": row("neighbors", neighbors=shuffled),
@@ -257,7 +260,7 @@ def make_model(part, row, seed, epochs):
         batch_size=BATCH_SIZE,
         max_epochs=epochs,
         early_stopping=False,
-        lr_schedule="cosine",
+        training=Training(lr_schedule="cosine"),
         device="cpu",
         random_state=seed,
     ).set_params(**row.params)

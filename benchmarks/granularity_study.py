@@ -58,6 +58,7 @@ from ltlearn import GranularClassifier
 from ltlearn.evaluation import paired_differences
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import ClassBands, shot_accuracy
+from ltlearn.options import Training
 
 LABELS = {
     "coarse": "20 coarse classes",
@@ -122,7 +123,7 @@ def run(part, loss, labels, seed, budget, *, data):
         backbone="mlp" if part == "features" else SmallCNN,
         hidden_layer_sizes=(128,),
         lr=1e-3 if part == "features" else 3e-3,
-        lr_schedule="cosine",
+        training=Training(lr_schedule="cosine"),
         batch_size=BATCH_SIZE,
         max_epochs=max(1, round(budget * EPOCHS[part])),
         early_stopping=False,

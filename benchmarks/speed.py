@@ -27,7 +27,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from ltlearn import ELTARegressor
-from ltlearn.backbones import MLP
+from ltlearn.networks import MLP
 
 N_ROWS, N_COLUMNS, HIDDEN, LR = 50_000, 32, (128, 64), 1e-3
 

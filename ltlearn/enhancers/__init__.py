@@ -7,6 +7,7 @@ self-training.
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
+from ltlearn.enhancers._image_mixing import mix_images
 from ltlearn.enhancers._mixup import (
     MixupDraw,
     TailMixup,
@@ -24,6 +25,7 @@ __all__ = [
     "TailMixup",
     "anchor_probabilities",
     "label_similarity",
+    "mix_images",
     "partner_probabilities",
     "select_sharpening",
     "sharpen",

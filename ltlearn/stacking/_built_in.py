@@ -54,15 +54,13 @@ def built_in_heads(kind, n_rows, n_columns, has_categories):
 
 
 def _embedding_network(n_rows):
-    from ltlearn._granular import GranularClassifier
+    from ltlearn.estimators import GranularClassifier
 
     n_epochs = max(15, math.ceil(600 * 64 / n_rows))
     return AveragedClassifier(
         GranularClassifier(
             hidden_layer_sizes=(128,),
             dropout=0.5,
-            lr_schedule="cosine",
-            weight_decay=1e-2,
             batch_size=64,
             max_epochs=n_epochs,
             early_stopping=False,
@@ -71,13 +69,12 @@ def _embedding_network(n_rows):
 
 
 def _table_network(n_rows):
-    from ltlearn._granular import GranularClassifier
+    from ltlearn.estimators import GranularClassifier
 
     return AveragedClassifier(
         GranularClassifier(
             hidden_layer_sizes=(256, 256),
             dropout=0.2,
-            lr_schedule="cosine",
             max_epochs=TABLE_EPOCHS,
             early_stopping=False,
         )

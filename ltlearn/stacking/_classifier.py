@@ -12,18 +12,11 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from ltlearn.exceptions import SmallSampleWarning
-from ltlearn.model_selection import RareClassStratifiedKFold
+from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.stacking._built_in import built_in_heads
 from ltlearn.stacking._columns import TableEncoder, check_table
-from ltlearn.stacking._factors import (
-    Factors,
-    balancing_weights,
-    cross_fitted_loss,
-    fit_factors,
-)
 from ltlearn.stacking._folds import fit_all, predict_held_out
 from ltlearn.stacking._head import Head
-from ltlearn.stacking._prior import log_prior
 from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
 from ltlearn.stacking._scores import balanced_scores
 from ltlearn.stacking._tuned import choose_setting
@@ -36,6 +29,13 @@ from ltlearn.utils._compat import (
     _VisualBlock,
 )
 from ltlearn.utils._random import draw_seed
+from ltlearn.weighting._factors import (
+    Factors,
+    balancing_weights,
+    cross_fitted_loss,
+    fit_factors,
+)
+from ltlearn.weighting._prior import log_prior
 
 _STACK = "stack"  # what held_out_loss_ calls it
 
@@ -194,7 +194,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         X = self._validate_X(X, reset=True)
         rows, self.classes_, used = check_rows(self, X, y, sample_weight)
         log_counts = np.log(rows.counts)
-        log_prior(self.prior, self.classes_, log_counts)
+        log_prior(self.prior, log_counts)
         validate = partial(self._validate_X, reset=False)
         auxiliary = check_auxiliary(X_aux, y_aux, X, self.classes_, validate)
         routed, n_passed = self._route(sample_weight, fit_params), _num_samples(X)
@@ -329,7 +329,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         return softmax(self._log_prior())
 
     def _log_prior(self):
-        return log_prior(self.prior, self.classes_, log_softmax(np.log(self._counts)))
+        return log_prior(self.prior, log_softmax(np.log(self._counts)))
 
     # Parameters, inputs and routing
 

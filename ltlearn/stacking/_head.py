@@ -4,11 +4,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from ltlearn._whole import Whole
-from ltlearn.stacking._factors import center
 from ltlearn.stacking._scores import balanced_scores
 from ltlearn.stacking._tuned import TunedHead
 from ltlearn.utils._compat import _check_method_params
+from ltlearn.utils._whole import Whole
+from ltlearn.weighting._factors import center
 
 
 class Head:

@@ -8,9 +8,9 @@ from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from ltlearn._whole import unwrap
-from ltlearn.model_selection import RareClassStratifiedKFold
+from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._compat import _check_sample_weight, _num_samples, _safe_indexing
+from ltlearn.utils._whole import unwrap
 
 
 class Rows(NamedTuple):

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
-from ltlearn.calibration._prior import prediction_prior
-from ltlearn.stacking._factors import center
 from ltlearn.stacking._tuned import TunedHead
+from ltlearn.weighting._factors import center
+from ltlearn.weighting._prior import prediction_prior
 
 _VOTERS = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier)
 _SMALLEST_PROBABILITY = 1e-7  # what float32 can tell from 1

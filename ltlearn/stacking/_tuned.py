@@ -10,18 +10,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ltlearn.stacking._factors import (
+from ltlearn.stacking._folds import predict_held_out
+from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
+from ltlearn.utils._compat import StrOptions, _fit_context
+from ltlearn.utils._random import draw_seed
+from ltlearn.weighting._factors import (
     Factors,
     balancing_weights,
     center,
     cross_entropy,
     fit_factors,
 )
-from ltlearn.stacking._folds import predict_held_out
-from ltlearn.stacking._prior import log_prior
-from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
-from ltlearn.utils._compat import StrOptions, _fit_context
-from ltlearn.utils._random import draw_seed
+from ltlearn.weighting._prior import log_prior
 
 
 class TunedHead(ClassifierMixin, BaseEstimator, ABC):
@@ -78,7 +78,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         rows, self.classes_, used = check_rows(self, X, y, sample_weight)
         check = partial(validate_data, self, dtype=[np.float64, np.float32], reset=False)
         auxiliary = check_auxiliary(X_aux, y_aux, X, self.classes_, check)
-        log_prior(self.prior, self.classes_, np.log(rows.counts))
+        log_prior(self.prior, np.log(rows.counts))
         generator = check_random_state(self.random_state)
         seed = draw_seed(generator)
         settings = self.settings(X.shape[1])
@@ -154,7 +154,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
 
     def _log_prior(self):
         share = self._log_counts - np.log(np.exp(self._log_counts).sum())
-        return log_prior(self.prior, self.classes_, share)
+        return log_prior(self.prior, share)
 
 
 def choose_setting(scores, rows):

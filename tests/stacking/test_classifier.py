@@ -1,4 +1,4 @@
-"""The stack: what it holds out, how it weighs, what it falls back to, what comes in and goes out."""
+"""The stack: what it holds out, how it weighs and falls back, what comes in and goes out."""
 
 import pickle
 
@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from ltlearn import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier, Whole
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.model_selection import RareClassStratifiedKFold
-from ltlearn.stacking._factors import balancing_weights, fit_factors
+from ltlearn.weighting._factors import balancing_weights, fit_factors
 
 
 def tail_problem(seed=0, counts=(60, 25, 8, 3), n_columns=6):
@@ -108,7 +108,7 @@ def test_held_out_rows_are_in_no_fit_and_rare_classes_in_all():
 
 
 def test_a_head_that_knows_nothing_is_left_out():
-    X, y, X_test, y_test = tail_problem(counts=(60, 25, 12, 9))
+    X, y, X_test, _ = tail_problem(counts=(60, 25, 12, 9))
     heads = [("bayes", GaussianNB()), ("nothing", NoAnswer())]
     folds = list(StratifiedKFold(3).split(X, y))
     stack = TailStackingClassifier(heads, cv=folds).fit(X, y)
@@ -318,7 +318,7 @@ def test_mixed_columns_with_gaps(heads, monkeypatch):
 
 def test_gaps_and_infinities_in_arrays(monkeypatch):
     monkeypatch.setattr("ltlearn.stacking._built_in.N_TREES", 10)
-    X, y, X_test, _ = tail_problem()
+    X, y, _, _ = tail_problem()
     X[::5, 1] = np.nan
     stack = TailStackingClassifier("fast", random_state=0).fit(X, y)
     assert np.isfinite(stack.predict_proba(np.full((2, 6), np.nan))).all()
