@@ -28,8 +28,8 @@ def backbone_builder(estimator):
     """A callable from the shape of a sample to the backbone."""
     backbone = estimator.backbone
     if backbone == "mlp":
-        widths = tuple(estimator.hidden_layer_sizes)
-        return partial(_build_mlp, hidden_layer_sizes=widths, dropout=estimator.dropout)
+        widths, dropout = (estimator._setting(name) for name in ("hidden_layer_sizes", "dropout"))
+        return partial(_build_mlp, hidden_layer_sizes=tuple(widths), dropout=dropout)
     if isinstance(backbone, str):
         return NamedBackbone(backbone, _timm_params(estimator))
     return GivenBackbone(backbone)

@@ -13,7 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -145,7 +145,8 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _check_network_params(self):
         """Check parameters of the network beyond their types."""
         resolve_recipe(self.augmentation)
-        if not all(isinstance(n, Integral) and n > 0 for n in self.hidden_layer_sizes):
+        widths = () if isinstance(self.hidden_layer_sizes, str) else self.hidden_layer_sizes
+        if not all(isinstance(n, Integral) and n > 0 for n in widths):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
             )
@@ -179,6 +180,13 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         if self.early_stopping == "auto":
             return has_validation_rows or n >= 100
         return self.early_stopping
+
+    def _setting(self, name):
+        """A parameter or training option; subclasses that have more "auto" resolve it here."""
+        if name == "lr_schedule":
+            schedule = self._option("training").lr_schedule
+            return "constant" if schedule == "auto" else schedule
+        return getattr(self, name)
 
     # Training
 
@@ -237,9 +245,9 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         return make_net(
             {**network, "build_head": self._head()} if isinstance(network, dict) else network,
             *self._objective(),
-            options=options,
+            options=clone(options).set_params(lr_schedule=self._setting("lr_schedule")),
             device=resolve_device(self.device),
-            lr=self.lr,
+            lr=self._setting("lr"),
             batch_size=batch_size,
             evaluation_batch_size=self._evaluation_batch_size(batch_size),
             max_epochs=max_epochs,
@@ -266,7 +274,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             net = self._make_net(
                 network,
                 batch_size=batch_size,
-                max_epochs=self.max_epochs,
+                max_epochs=self._setting("max_epochs"),
                 early_stopping=early_stopping,
                 layer_decay=options.layer_decay,
             )

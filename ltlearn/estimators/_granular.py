@@ -21,6 +21,7 @@ from ltlearn.auxiliary._neighbors import (
 from ltlearn.auxiliary._synthesis import synthesize
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._defaults import classifier_defaults
 from ltlearn.estimators._validation import (
     Rows,
     check_labels,
@@ -30,15 +31,17 @@ from ltlearn.estimators._validation import (
 )
 from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
-from ltlearn.networks._heads import ClassHead
+from ltlearn.networks import class_mean_directions
+from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.networks._network import Network, apply_in_batches
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import resolve_precision
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._classes import weights_by_class
+from ltlearn.weighting._factors import BalancedRows, fit_factors
 from ltlearn.weighting._prior import log_prior
 
 # Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
@@ -59,11 +62,18 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     :func:`ltlearn.evaluation.compare`, before relying on them. The parameters to try first are
     ``logit_adjustment``, ``prior`` and ``lr``.
 
+    What ``"auto"`` stands for depends on the inputs: numbers for ``backbone="mlp"`` are a table, or
+    with more than 128 columns an embedding.
+
     Parameters
     ----------
-    logit_adjustment : float, default=1.0
+    logit_adjustment : float or "auto", default=1.0
         τ of [2]_: multiple of the log class shares that is added to the logits in training. 1 is
         balanced cross-entropy, 0 plain cross-entropy. See the notes for how predictions follow.
+        ``"auto"`` is 1 in training; afterwards it sets ``tau_``, and the temperature with it, to
+        what gives the validation rows the least class-balanced cross-entropy. It holds rows out
+        where none are given; with few of them, cross-fitting as in
+        :class:`~ltlearn.TailStackingClassifier` is steadier.
     silencing : float, default=0.1
         λ_s of [1]_: weight, in the softmax of a sample's loss, of the neighbors of its class. 0
         takes them out of it, 1 turns silencing off.
@@ -96,15 +106,17 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
         or factory is called at every fit, with the shape of one sample if it has a required
         argument.
-    max_epochs : int, default=100
+    max_epochs : int or "auto", default="auto"
         Most passes over the rows of the target classes. An epoch is every such row once and up to
         ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
-        ``history_`` is the number of updates.
-    lr : float, default=1e-3
-        Learning rate.
+        ``history_`` is the number of updates. ``"auto"`` is 100, and for embeddings as many as 600
+        updates without auxiliary data take, at least 15.
+    lr : float or "auto", default="auto"
+        Learning rate; ``"auto"`` is 3e-3 for tables, else 1e-3.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256, and 64
+        for embeddings.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
@@ -112,14 +124,18 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
-    hidden_layer_sizes : sequence of int, default=(128, 64)
-        Widths of the layers of ``"mlp"``; the last one is D.
-    dropout : float, default=0.0
-        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    hidden_layer_sizes : sequence of int or "auto", default="auto"
+        Widths of the layers of ``"mlp"``; the last one is D. ``"auto"`` is (256, 256) for tables
+        and (128,) for embeddings.
+    dropout : float or "auto", default="auto"
+        Share of activations dropped between the layers of ``"mlp"`` and before the head. ``"auto"``
+        is 0.2 for tables, 0.5 for embeddings and 0 for other backbones.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
-        it so. ``"auto"`` is on with ``X_val`` or from 100 rows.
+        it so. ``"auto"`` is on with ``X_val``, for tables and embeddings from 10,000 rows, and for
+        other backbones from 100 rows: a tenth of a few hundred rows says too little about the tail
+        to stop by.
     augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
         Random changes to training images: crops and flips, or those of the published methods, see
         :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
@@ -165,7 +181,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     neighbors_ : dict
         The relation used: every target class with the list of its auxiliary neighbors.
     temperature_ : float
-        What the logits are divided by; 1.0 without ``calibrate_temperature``.
+        What the logits are divided by; 1.0 unless it is fitted.
+    tau_ : float
+        Multiple of the log class shares that is taken off the logits at balanced classes in
+        predictions; 0.0 but for ``logit_adjustment="auto"``.
+    feature_power_ : float
+        Exponent taken of the columns; see :class:`~ltlearn.options.Architecture`.
     prediction_prior_ : ndarray of shape (n_classes,)
         Class shares that probabilities refer to: those of ``prior``, times the class weights.
 
@@ -183,8 +204,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     .. math:: p(j \\mid x) \\propto \\rho_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j) / T\\big)
 
-    for every τ: with τ = 1 the plain logits refer to balanced classes already. Sample weights
-    count in :math:`\\pi`, class weights do not.
+    for every τ: with τ = 1 the plain logits refer to balanced classes already. A τ' fitted after
+    training divides this by :math:`\\pi_j^{\\tau'}`. Sample weights count in :math:`\\pi`, class
+    weights do not.
 
     References
     ----------
@@ -211,7 +233,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
+        **{
+            name: [StrOptions({"auto"}), *BaseDeepEstimator._parameter_constraints[name]]
+            for name in ("dropout", "lr", "max_epochs")
+        },
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -232,13 +259,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         prior="balanced",
         calibrate_temperature=False,
         backbone="mlp",
-        max_epochs=100,
-        lr=1e-3,
+        max_epochs="auto",
+        lr="auto",
         batch_size="auto",
         random_state=None,
         backbone_params=None,
-        hidden_layer_sizes=(128, 64),
-        dropout=0.0,
+        hidden_layer_sizes="auto",
+        dropout="auto",
         early_stopping="auto",
         augmentation=None,
         callbacks=None,
@@ -322,17 +349,22 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         if train.weight is not None:
             train = train._replace(weight=weighted_mean_one(train.weight))
         class_counts = np.bincount(train.y, minlength=len(self.classes_))
+        self._auto = self._defaults(len(train.X))
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
-        if valid is None and (early_stopping or self.calibrate_temperature):
+        if valid is None and (early_stopping or self._needs_validation_rows):
             train, valid = self._hold_out(train, rng)
         if not self._is_continued:
+            self.feature_power_ = self._choose_power(train, valid, seed)
+            if self._has_mlp:
+                self._inputs.power = self.feature_power_
             self._inputs.fit(train.X)
             self.class_counts_ = class_counts
             self._learn_neighbors(train, X_aux, y_aux, seed)
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
-        self._log_balance = (self.logit_adjustment - 1) * self._log_share
+        self._log_balance = (self._training_tau - 1) * self._log_share
+        self._directions = self._initial_directions(train, auxiliary, seed)
         self._trained_class_weights = weights_by_class(
             self.class_weight,
             [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
@@ -348,8 +380,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             early_stopping=early_stopping,
             batch_size=self._resolved_batch_size(len(train.X)),
         )
-        self.temperature_ = 1.0
-        if self.calibrate_temperature:
+        self.temperature_, self.tau_ = 1.0, 0.0
+        if self.logit_adjustment == "auto":
+            self.temperature_, self.tau_ = self._fit_adjustment(net, valid)
+        elif self.calibrate_temperature:
             self.temperature_ = _fit_temperature(net, valid)
         self.net_, self.history_ = net, self._history_of(net, "fit")
         self.n_iter_ = len(net.history)
@@ -422,6 +456,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             neighbors="auto",
             auxiliary=Auxiliary(max_samples=0),
             training__label_smoothing=0.0,
+            training__feature_mixup=0.0,
             class_weight=None,
         )
 
@@ -434,10 +469,91 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _adjusted_logits(self, X):
         logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
-        adjusted = (logits + self._log_balance) / self.temperature_ + log_prior(
-            self.prior, self._log_share
+        balanced = (logits + self._log_balance) / self.temperature_ - self.tau_ * self._log_share
+        return (balanced + log_prior(self.prior, self._log_share)).astype(np.float32)
+
+    # Settings
+
+    def _defaults(self, n_rows):
+        n_columns = getattr(self, "n_features_in_", 0)
+        return classifier_defaults(n_rows, n_columns, self._has_mlp)
+
+    def _setting(self, name):
+        is_option = name in ("lr_schedule", "feature_mixup")
+        value = getattr(self._option("training") if is_option else self, name)
+        return self._auto[name] if isinstance(value, str) and value == "auto" else value
+
+    def _wants_early_stopping(self, n, has_validation_rows):
+        return self._setting("early_stopping") or (
+            self.early_stopping == "auto" and has_validation_rows
         )
-        return adjusted.astype(np.float32)
+
+    def _resolved_batch_size(self, n):
+        return self._setting("batch_size")
+
+    @property
+    def _needs_validation_rows(self):
+        """Whether anything but early stopping needs them."""
+        power = self._option("architecture").feature_power
+        return self.calibrate_temperature or "auto" in (self.logit_adjustment, power)
+
+    @property
+    def _training_tau(self):
+        return 1.0 if self.logit_adjustment == "auto" else self.logit_adjustment
+
+    def _choose_power(self, train, valid, seed):
+        """Exponent of the columns: that of the parameter, or the one that validates better."""
+        power = self._option("architecture").feature_power
+        if power == 1:
+            return 1.0
+        if not self._has_mlp:
+            raise ValueError(
+                f'architecture.feature_power={power!r} is for tables, with backbone="mlp"; leave '
+                "it 1.0 for other backbones."
+            )
+        if power != "auto":
+            return float(power)
+        return min((1.0, 0.5), key=lambda p: self._loss_with_power(p, train, valid, seed))
+
+    def _loss_with_power(self, power, train, valid, seed):
+        trial = clone(self).set_params(
+            architecture__feature_power=power,
+            auxiliary=Auxiliary(max_samples=0),
+            neighbors="auto",
+            logit_adjustment=self._training_tau,
+            calibrate_temperature=False,
+            early_stopping=False,
+            callbacks=None,
+            warm_start=False,
+            verbose=0,
+            random_state=seed,
+        )
+        validation = {"X_val": Whole(valid.X), "y_val": Whole(self.classes_[valid.y])}
+        trial.fit(train.X, self.classes_[train.y], train.weight, **validation)
+        return trial.history_[-1]["valid_loss"]
+
+    def _fit_adjustment(self, net, valid):
+        """Temperature and τ that give the validation rows the least class-balanced loss."""
+        n_classes = len(self.classes_)
+        logits = net.apply_network(valid.to(net.device))[:, :n_classes].double().cpu().numpy()
+        codes, weight = (valid.target.get(name) for name in ("label", "weight"))
+        codes = codes.cpu().numpy()
+        weight = None if weight is None else weight.double().cpu().numpy()
+        rows = BalancedRows.of(codes, n_classes, weight)
+        factors = fit_factors(logits[None], rows, self._log_share)
+        bounds = (1 / _LARGEST_TEMPERATURE, _LARGEST_TEMPERATURE)
+        return float(1 / np.clip(factors.head[0], *bounds)), factors.tau
+
+    def _initial_directions(self, train, auxiliary, seed):
+        """Directions of the class means of the features before training, for a cosine head."""
+        if self._option("architecture").head == "linear" or self._is_continued:
+            return None
+        parts = [rows for rows in (train, auxiliary) if len(rows.X)]
+        features = torch.cat(
+            [self._initial_features(self._inputs.data(rows.X), seed) for rows in parts]
+        )
+        labels = np.concatenate([train.y, len(self.classes_) + auxiliary.y])
+        return class_mean_directions(features, torch.from_numpy(labels), self._n_outputs)
 
     # Classes and auxiliary data
 
@@ -613,8 +729,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     # Head and objective
 
     def _head(self):
-        n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
-        return ClassHead(self.dropout, self._option("architecture").batch_norm_head, n_outputs)
+        dropout, batch_norm = self._setting("dropout"), self._option("architecture").batch_norm_head
+        if self._directions is not None:
+            return CosineClassHead(dropout, batch_norm, self._directions)
+        return ClassHead(dropout, batch_norm, self._n_outputs)
+
+    @property
+    def _n_outputs(self):
+        return len(self.classes_) + len(self.auxiliary_classes_)
 
     def _loss(self):
         label_smoothing = self._option("training").label_smoothing
@@ -623,7 +745,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             self._relation,
             silencing=self.silencing,
             direction=self._option("auxiliary").silencing_direction,
-            tau=self.logit_adjustment,
+            tau=self._training_tau,
             label_smoothing=label_smoothing or self._mixing.label_smoothing,
         )
 
@@ -642,6 +764,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             "loss": self._loss(),
             "mixup_alpha": self._mixing.mixup_alpha,
             "cutmix_alpha": self._mixing.cutmix_alpha,
+            "feature_mixup": self._setting("feature_mixup"),
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
 

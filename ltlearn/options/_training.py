@@ -19,8 +19,9 @@ class Training(Options):
         The first two are fused where torch can do that; ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=1e-4
         Weight decay of the optimizer.
-    lr_schedule : {"constant", "cosine"}, default="constant"
-        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``.
+    lr_schedule : {"auto", "constant", "cosine"}, default="auto"
+        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``. ``"auto"`` is
+        that for classes of tables, else constant.
     lr_warmup_epochs : int, default=0
         First epochs, in which the learning rate rises linearly.
     layer_decay : float, default=1.0
@@ -48,6 +49,10 @@ class Training(Options):
     label_smoothing : float, default=0.0
         For classes: this much of each label is spread evenly over the classes that are not
         silenced for it.
+    feature_mixup : float or "auto", default="auto"
+        For classes: mix the rows of a batch, and their losses, with a share drawn from Beta(α, α)
+        of this α, see :class:`ltlearn.enhancers.FeatureMixup`; 0 turns it off. Inputs must be such
+        that mixing them makes sense. ``"auto"`` is 0.5 for tables and 0 for other backbones.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
         float32 elsewhere.
@@ -66,7 +71,7 @@ class Training(Options):
     _parameter_constraints: dict = {
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "lr_schedule": [StrOptions({"auto", "constant", "cosine"})],
         "lr_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "freeze_backbone": ["boolean"],
@@ -77,6 +82,7 @@ class Training(Options):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "scoring": [StrOptions({"loss", "mae", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
     }
@@ -86,7 +92,7 @@ class Training(Options):
         *,
         optimizer="adamw",
         weight_decay=1e-4,
-        lr_schedule="constant",
+        lr_schedule="auto",
         lr_warmup_epochs=0,
         layer_decay=1.0,
         freeze_backbone=False,
@@ -97,6 +103,7 @@ class Training(Options):
         n_iter_no_change=10,
         scoring="loss",
         label_smoothing=0.0,
+        feature_mixup="auto",
         precision="auto",
         compile=False,
     ):
@@ -113,5 +120,6 @@ class Training(Options):
         self.n_iter_no_change = n_iter_no_change
         self.scoring = scoring
         self.label_smoothing = label_smoothing
+        self.feature_mixup = feature_mixup
         self.precision = precision
         self.compile = compile

@@ -1,7 +1,5 @@
 """The heads that a stack takes by itself, by the kind and size of the data."""
 
-import math
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import (
@@ -12,12 +10,14 @@ from sklearn.ensemble import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ltlearn.stacking._logistic import MANY_COLUMNS, TailLogisticClassifier
+from ltlearn.estimators import GranularClassifier
+from ltlearn.estimators._defaults import MANY_COLUMNS, classifier_defaults
+from ltlearn.options import Architecture
+from ltlearn.stacking._logistic import TailLogisticClassifier
 from ltlearn.stacking._plda import PLDAClassifier
 from ltlearn.utils._random import draw_seed
 
 N_TREES = 300
-TABLE_EPOCHS = 100
 
 
 def built_in_heads(kind, n_rows, n_columns, has_categories):
@@ -39,11 +39,19 @@ def built_in_heads(kind, n_rows, n_columns, has_categories):
     if n_columns > MANY_COLUMNS and not has_categories:
         if kind == "fast":
             return logistic
-        return logistic | {"plda": PLDAClassifier(), "network": _embedding_network(n_rows)}
+        network = GranularClassifier(
+            early_stopping=False, architecture=Architecture(feature_power=0.5)
+        )
+        return logistic | {"plda": PLDAClassifier(), "network": AveragedClassifier(network)}
     trees = {"extra trees": ExtraTreesClassifier(N_TREES)}
     if kind == "fast":
         return trees
-    heads = trees | logistic | {"network": _table_network(n_rows)}
+    table = classifier_defaults(n_rows, min(n_columns, MANY_COLUMNS), is_table=True)
+    network = GranularClassifier(
+        early_stopping=False,
+        **{name: table[name] for name in ("hidden_layer_sizes", "dropout", "lr", "batch_size")},
+    )
+    heads = trees | logistic | {"network": network}
     if kind == "full":
         heads |= {
             "forest": RandomForestClassifier(N_TREES),
@@ -51,34 +59,6 @@ def built_in_heads(kind, n_rows, n_columns, has_categories):
             "plda": PLDAClassifier(),
         }
     return heads
-
-
-def _embedding_network(n_rows):
-    from ltlearn.estimators import GranularClassifier
-
-    n_epochs = max(15, math.ceil(600 * 64 / n_rows))
-    return AveragedClassifier(
-        GranularClassifier(
-            hidden_layer_sizes=(128,),
-            dropout=0.5,
-            batch_size=64,
-            max_epochs=n_epochs,
-            early_stopping=False,
-        )
-    )
-
-
-def _table_network(n_rows):
-    from ltlearn.estimators import GranularClassifier
-
-    return AveragedClassifier(
-        GranularClassifier(
-            hidden_layer_sizes=(256, 256),
-            dropout=0.2,
-            max_epochs=TABLE_EPOCHS,
-            early_stopping=False,
-        )
-    )
 
 
 class AveragedClassifier(ClassifierMixin, BaseEstimator):

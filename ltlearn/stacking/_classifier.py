@@ -29,12 +29,7 @@ from ltlearn.utils._compat import (
     _VisualBlock,
 )
 from ltlearn.utils._random import draw_seed
-from ltlearn.weighting._factors import (
-    Factors,
-    balancing_weights,
-    cross_fitted_loss,
-    fit_factors,
-)
+from ltlearn.weighting._factors import Factors, fit_factors, leave_one_out_losses
 from ltlearn.weighting._prior import log_prior
 
 _STACK = "stack"  # what held_out_loss_ calls it
@@ -48,7 +43,8 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
     classes in training. Its scores are referred to balanced classes; then factors of the heads, not
     negative, and a multiple τ of the log class counts are chosen that give these rows the least
     class-balanced cross-entropy, and the heads are fitted again to all rows. Where a single head
-    predicts held-out rows better than the stack, it is all that is kept.
+    predicts held-out rows clearly better than the stack, by a standard error, it is all that is
+    kept.
 
     Parameters
     ----------
@@ -92,7 +88,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         Settings that held-out rows chose for heads which leave them open.
     held_out_loss_ : dict of str to float
         Class-balanced cross-entropy of held-out rows, of each head alone and of the ``"stack"``,
-        with factors and τ fitted to the other folds. Empty where no row could be held out.
+        each row under factors and τ fitted to all other rows. Empty where no row could be held out.
     prediction_prior_ : ndarray of shape (n_classes,)
         Class shares that probabilities refer to.
     n_features_in_ : int
@@ -115,8 +111,10 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
 
     Scores of a head are its log probabilities less the log class shares that they refer to [1]_:
     its ``prediction_prior_`` if it has one, else the shares in training. A probability of 0 counts
-    as 1 / trees in forests. The loss is convex in the factors and τ. Held-out rows see heads of
-    fewer rows than those that predict in the end, which moves τ slightly towards the tail.
+    as 1 / trees in forests. The loss is convex in the factors and τ, and τ is pulled towards 0 by a
+    Gaussian prior of deviation 0.5, which matters where rare classes have few rows. Held-out rows
+    see heads of fewer rows than those that predict in the end, which moves τ slightly towards the
+    tail.
 
     References
     ----------
@@ -255,29 +253,29 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             n_jobs=self.n_jobs,
         )
         seen = rows.take(held_out.rows)
-        weights = balancing_weights(seen.codes, rows.n_classes, seen.weight)
+        balanced = seen.balanced
         chosen, scores, self.temperatures_ = {}, {}, {}
         for name, head in heads.items():
             best, _ = choose_setting(held_out.predictions[name], seen)
             chosen[name] = head.settings(rows)[best]
             values = held_out.predictions[name][best]
-            alone = fit_factors(values[None], seen.codes, weights, log_counts, with_tau=False)
+            alone = fit_factors(values[None], balanced, log_counts, with_tau=False)
             scores[name] = values * alone.head[0]
             self.temperatures_[name] = float(1 / alone.head[0]) if alone.head[0] else np.inf
-
-        def loss_of(names):
-            values = np.stack([scores[name] for name in names])
-            return cross_fitted_loss(values, seen.codes, weights, log_counts, held_out.fold)
-
-        self.held_out_loss_ = {name: loss_of([name]) for name in heads}
-        used = min(self.held_out_loss_, key=self.held_out_loss_.get)
-        used = [used]
+        losses = {
+            name: leave_one_out_losses(values[None], balanced, log_counts)
+            for name, values in scores.items()
+        }
+        self.held_out_loss_ = {name: float(balanced.weights @ losses[name]) for name in heads}
+        best = min(heads, key=self.held_out_loss_.get)
+        used = list(heads)
         if len(heads) > 1:
-            self.held_out_loss_[_STACK] = loss_of(list(heads))
-            if self.held_out_loss_[_STACK] < self.held_out_loss_[used[0]]:
-                used = list(heads)
+            stacked = leave_one_out_losses(np.stack(list(scores.values())), balanced, log_counts)
+            self.held_out_loss_[_STACK] = float(balanced.weights @ stacked)
+            if is_clearly_worse(stacked, losses[best], balanced.weights):
+                used = [best]
         values = np.stack([scores[name] for name in used])
-        factors = fit_factors(values, seen.codes, weights, log_counts)
+        factors = fit_factors(values, balanced, log_counts)
         self.factors_ = dict.fromkeys(heads, 0.0)
         self.factors_ |= dict(zip(used, factors.head.tolist(), strict=True))
         self.tau_ = factors.tau
@@ -452,6 +450,13 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
     def _sk_visual_block_(self):
         heads = getattr(self, "heads_", None) or self._listed_heads()
         return _VisualBlock("parallel", list(heads.values()), names=list(heads), dash_wrapped=False)
+
+
+def is_clearly_worse(losses, others, weights):
+    """Whether the weighted mean of losses is above that of others by a standard error at least."""
+    differences = losses - others
+    excess = weights @ differences
+    return bool(excess > 0 and excess > np.sqrt(weights**2 @ (differences - excess) ** 2))
 
 
 class _Routed:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_consistent_length
 from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._compat import _check_sample_weight, _num_samples, _safe_indexing
 from ltlearn.utils._whole import unwrap
+from ltlearn.weighting._factors import BalancedRows
 
 
 class Rows(NamedTuple):
@@ -26,6 +27,11 @@ class Rows(NamedTuple):
         return self._replace(
             X=_safe_indexing(self.X, index), codes=self.codes[index], weight=weight
         )
+
+    @property
+    def balanced(self):
+        """Class numbers with weights by which all classes count the same."""
+        return BalancedRows.of(self.codes, self.n_classes, self.weight)
 
     @property
     def counts(self):

@@ -14,13 +14,7 @@ from ltlearn.stacking._folds import predict_held_out
 from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
 from ltlearn.utils._compat import StrOptions, _fit_context
 from ltlearn.utils._random import draw_seed
-from ltlearn.weighting._factors import (
-    Factors,
-    balancing_weights,
-    center,
-    cross_entropy,
-    fit_factors,
-)
+from ltlearn.weighting._factors import Factors, center, fit_factors
 from ltlearn.weighting._prior import log_prior
 
 
@@ -95,8 +89,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
             chosen, loss = settings[best], losses[best]
             if self.calibrate:
                 scores = held_out.predictions[""][best][None]
-                weights = balancing_weights(seen.codes, rows.n_classes, seen.weight)
-                factors = fit_factors(scores, seen.codes, weights, np.log(rows.counts))
+                factors = fit_factors(scores, seen.balanced, np.log(rows.counts))
         (self._model,) = self.fit_settings(rows, auxiliary, [chosen], seed)
         self._factors = factors
         for name, value in chosen.items():
@@ -173,12 +166,11 @@ def choose_setting(scores, rows):
     losses : list of float
         Class-balanced cross-entropy of each setting.
     """
-    weights = balancing_weights(rows.codes, rows.n_classes, rows.weight)
     log_counts = np.zeros(rows.n_classes)
     losses = []
     for values in scores:
-        factors = fit_factors(values[None], rows.codes, weights, log_counts, with_tau=False)
-        losses.append(cross_entropy(factors.pool(values[None], log_counts), rows.codes, weights))
+        factors = fit_factors(values[None], rows.balanced, log_counts, with_tau=False)
+        losses.append(rows.balanced.loss(factors.pool(values[None], log_counts)))
     return int(np.argmin(losses)), losses
 
 

@@ -20,9 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from ltlearn import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier, Whole
+from ltlearn.estimators import _defaults
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.model_selection import RareClassStratifiedKFold
-from ltlearn.weighting._factors import balancing_weights, fit_factors
+from ltlearn.stacking._classifier import is_clearly_worse
+from ltlearn.weighting._factors import BalancedRows, fit_factors
 
 
 def tail_problem(seed=0, counts=(60, 25, 8, 3), n_columns=6):
@@ -78,9 +80,8 @@ def test_it_is_what_a_plain_computation_gives():
         for name, head in two_heads():
             proba = clone(head).fit(X[train], y[train]).predict_proba(X[test])
             held_out[name][test] = np.log(np.maximum(proba, 1e-7)) - np.log(share)
-    weights = balancing_weights(codes, 4)
     values = np.stack(list(held_out.values()))
-    expected = fit_factors(values, codes, weights, np.log(counts))
+    expected = fit_factors(values, BalancedRows.of(codes, 4), np.log(counts))
     found = [stack.factors_[name] / stack.temperatures_[name] for name in held_out]
     np.testing.assert_allclose(found, expected.head, rtol=1e-5)
     assert stack.tau_ == pytest.approx(expected.tau, abs=1e-5)
@@ -131,13 +132,25 @@ def test_it_falls_back_to_the_best_head_where_that_predicts_better(monkeypatch):
     X, y, _, _ = tail_problem()
     losses = {1: iter([0.5, 0.4]), 2: iter([0.45])}
     monkeypatch.setattr(
-        "ltlearn.stacking._classifier.cross_fitted_loss",
-        lambda scores, *args: next(losses[len(scores)]),
+        "ltlearn.stacking._classifier.leave_one_out_losses",
+        lambda scores, *args: np.full(len(y), next(losses[len(scores)])),
     )
     stack = TailStackingClassifier(two_heads(), random_state=0).fit(X, y)
-    assert stack.held_out_loss_ == {"logistic": 0.5, "bayes": 0.4, "stack": 0.45}
+    assert stack.held_out_loss_ == pytest.approx({"logistic": 0.5, "bayes": 0.4, "stack": 0.45})
     assert list(stack.heads_) == ["bayes"]
     assert stack.factors_["logistic"] == 0
+
+
+def test_clearly_worse_is_by_a_standard_error():
+    rng = np.random.default_rng(0)
+    others, weights = rng.random(400), np.full(400, 1 / 400)
+    noise = rng.normal(size=400)
+    noise -= noise.mean()
+    error = np.std(noise) / 20
+    assert is_clearly_worse(others + noise + 1.05 * error, others, weights)
+    assert not is_clearly_worse(others + noise + 0.95 * error, others, weights)
+    assert not is_clearly_worse(others, others, weights)
+    assert not is_clearly_worse(others - 0.1, others, weights)
 
 
 def test_unlike_heads_are_better_together():
@@ -303,7 +316,7 @@ def mixed_table(n=120, seed=0):
 @pytest.mark.parametrize("heads", ["fast", "auto"])
 def test_mixed_columns_with_gaps(heads, monkeypatch):
     monkeypatch.setattr("ltlearn.stacking._built_in.N_TREES", 20)
-    monkeypatch.setattr("ltlearn.stacking._built_in.TABLE_EPOCHS", 3)
+    monkeypatch.setitem(_defaults.TABLE, "max_epochs", 3)
     X, y = mixed_table()
     stack = TailStackingClassifier(heads, random_state=0).fit(X, y)
     assert stack.feature_names_in_.tolist() == ["size", "color", "count", "flag"]

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from ltlearn.weighting import _factors
 from ltlearn.weighting._factors import (
+    BalancedRows,
     Factors,
-    balancing_weights,
+    _Search,
     center,
-    cross_entropy,
-    cross_fitted_loss,
     fit_factors,
+    leave_one_out_losses,
 )
 
 
@@ -31,7 +30,9 @@ def loop_loss(factors, tau, scores, codes, weight, counts):
         ]
         log_partition = math.log(sum(math.exp(z) for z in logits))
         loss += weight[i] / totals[code] / len(totals) * (log_partition - logits[code])
-    return loss
+    # A Gaussian of deviation 1/2, and as many rows as the variance of a balanced mean amounts to.
+    n_effective = len(totals) ** 2 / sum(1 / total for total in totals.values())
+    return loss + (tau / 0.5) ** 2 / 2 / n_effective
 
 
 def problem(seed=0, n=60, n_heads=2):
@@ -46,8 +47,7 @@ def problem(seed=0, n=60, n_heads=2):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_optimum_is_that_of_a_brute_grid(seed):
     scores, codes, weight, counts = problem(seed)
-    weights = balancing_weights(codes, 3, weight)
-    found = fit_factors(scores, codes, weights, np.log(counts))
+    found = fit_factors(scores, BalancedRows.of(codes, 3, weight), np.log(counts))
     reached = loop_loss(found.head, found.tau, scores, codes, weight, counts)
     grid = {
         point: loop_loss(point[:2], point[2], scores, codes, weight, counts)
@@ -69,9 +69,10 @@ def test_the_optimum_is_that_of_a_brute_grid(seed):
 def test_a_head_that_misleads_gets_nothing():
     scores, codes, weight, counts = problem()
     scores = np.stack([scores[0], -scores[1]])
-    found = fit_factors(scores, codes, balancing_weights(codes, 3, weight), np.log(counts))
+    rows = BalancedRows.of(codes, 3, weight)
+    found = fit_factors(scores, rows, np.log(counts))
     assert found.head[1] == 0
-    alone = fit_factors(scores[:1], codes, balancing_weights(codes, 3, weight), np.log(counts))
+    alone = fit_factors(scores[:1], rows, np.log(counts))
     assert found.head[0] == pytest.approx(alone.head[0], rel=1e-6)
     assert found.tau == pytest.approx(alone.tau, abs=1e-6)
 
@@ -85,56 +86,54 @@ def test_true_parameters_are_recovered():
     proba = np.exp(truth.pool(scores, np.log(counts)))
     proba /= proba.sum(axis=1, keepdims=True)
     codes = (rng.random((n, 1)) > proba.cumsum(axis=1)).sum(axis=1)
-    found = fit_factors(scores, codes, np.full(n, 1 / n), np.log(counts))
+    found = fit_factors(scores, BalancedRows(codes, np.full(n, 1 / n), n), np.log(counts))
     np.testing.assert_allclose(found.head, truth.head, rtol=0.05)
     assert found.tau == pytest.approx(0.5, abs=0.03)
 
 
+def test_few_rows_hardly_move_tau():
+    """Rare classes are missed in all of their few rows: without the prior τ would be large."""
+    codes = np.array([0] * 30 + [1, 1])
+    scores = np.tile([1.0, -1.0], (32, 1))[None]
+    found = fit_factors(scores, BalancedRows.of(codes, 2), np.log([300.0, 20]))
+    assert 0 < found.tau < 0.5
+
+
 def test_weights_make_classes_equal_and_are_those_of_repeated_rows():
     codes, weight = np.array([0, 0, 0, 2, 2]), np.array([1.0, 2, 1, 5, 1])
-    weights = balancing_weights(codes, 4, weight)
-    np.testing.assert_allclose(np.bincount(codes, weights), [0.5, 0, 0.5])
+    rows = BalancedRows.of(codes, 4, weight)
+    np.testing.assert_allclose(np.bincount(codes, rows.weights), [0.5, 0, 0.5])
+    assert BalancedRows.of(codes, 4).n_effective == pytest.approx(4 / (1 / 3 + 1 / 2))
+    assert BalancedRows.of(np.arange(6) % 2, 2).n_effective == pytest.approx(6)
     scores, codes, _, counts = problem()
     times = np.random.default_rng(1).integers(1, 4, len(codes))
-    weighted = fit_factors(scores, codes, balancing_weights(codes, 3, times), np.log(counts))
+    weighted = fit_factors(scores, BalancedRows.of(codes, 3, times), np.log(counts))
     again = np.repeat(np.arange(len(codes)), times)
-    repeated = fit_factors(
-        scores[:, again], codes[again], balancing_weights(codes[again], 3), np.log(counts)
-    )
+    repeated = fit_factors(scores[:, again], BalancedRows.of(codes[again], 3), np.log(counts))
     np.testing.assert_allclose(weighted.head, repeated.head, rtol=1e-6)
     assert weighted.tau == pytest.approx(repeated.tau, abs=1e-6)
 
 
-def test_cross_entropy_is_that_of_a_loop():
-    scores, codes, weight, counts = problem()
-    factors = Factors(np.array([0.7, 0.2]), 0.3)
-    logits = factors.pool(scores, np.log(counts))
-    expected = loop_loss(factors.head, factors.tau, scores, codes, weight, counts)
-    assert cross_entropy(logits, codes, balancing_weights(codes, 3, weight)) == pytest.approx(
-        expected
-    )
-
-
 def test_what_a_row_adds_to_all_scores_does_not_matter():
     scores, codes, weight, counts = problem()
-    weights = balancing_weights(codes, 3, weight)
+    rows = BalancedRows.of(codes, 3, weight)
     shifted = scores + np.random.default_rng(2).normal(size=(2, len(codes), 1)) * 50
-    plain, moved = (fit_factors(s, codes, weights, np.log(counts)) for s in (scores, shifted))
+    plain, moved = (fit_factors(s, rows, np.log(counts)) for s in (scores, shifted))
     np.testing.assert_allclose(plain.head, moved.head, rtol=1e-6)
     np.testing.assert_allclose(center(shifted), center(scores), atol=1e-12)
 
 
 def test_gradient_and_curvature_are_those_of_finite_differences():
-    scores, codes, weight, _ = problem()
-    weights = balancing_weights(codes, 3, weight)
-    point = np.array([0.4, 1.1])
+    scores, codes, weight, counts = problem()
+    search = _Search(scores, BalancedRows.of(codes, 3, weight), np.log(counts), True)
+    point = np.array([0.4, 1.1, 0.3])
 
     def derivative(which):
-        return lambda p: _factors._derivatives(p, scores, codes, weights, True)[which]
+        return lambda p: search.derivatives(p, with_curvature=True)[which]
 
     assert check_grad(derivative(0), derivative(1), point) < 1e-6
-    for axis in range(2):
-        step = np.zeros(2)
+    for axis in range(3):
+        step = np.zeros(3)
         step[axis] = 1e-5
         rate = (derivative(1)(point + step) - derivative(1)(point - step)) / 2e-5
         np.testing.assert_allclose(derivative(2)(point)[axis], rate, atol=1e-6)
@@ -144,29 +143,26 @@ def test_gradient_and_curvature_are_those_of_finite_differences():
 def test_degenerate_scores_give_finite_factors(scale):
     _, codes, _, counts = problem()
     perfect = np.eye(3)[codes][None] * scale  # nothing bounds the factor from above
-    found = fit_factors(perfect, codes, balancing_weights(codes, 3), np.log(counts))
+    rows = BalancedRows.of(codes, 3)
+    found = fit_factors(perfect, rows, np.log(counts))
     assert np.isfinite(found.head).all()
     assert np.isfinite(found.tau)
-    assert np.isfinite(found.pool(perfect, np.log(counts))).all()
+    assert np.isfinite(rows.losses(found.pool(perfect, np.log(counts)))).all()
+    assert np.isfinite(leave_one_out_losses(perfect, rows, np.log(counts))).all()
 
 
-def test_cross_fitted_loss_fits_to_the_other_folds():
-    scores, codes, weight, counts = problem()
-    weights = balancing_weights(codes, 3, weight)
-    fold = np.arange(len(codes)) % 3
-    expected = 0.0
-    for k in range(3):
-        others = fold != k
-        fitted = fit_factors(
-            scores[:, others],
-            codes[others],
-            balancing_weights(codes[others], 3, weight[others]),
-            np.log(counts),
-        )
-        logits = fitted.pool(scores[:, fold == k], np.log(counts))
-        expected += cross_entropy(logits, codes[fold == k], weights[fold == k])
-    found = cross_fitted_loss(scores, codes, weights, np.log(counts), fold)
-    assert found == pytest.approx(expected, rel=1e-6)
-    assert found > loop_loss(
-        *fit_factors(scores, codes, weights, np.log(counts)), scores, codes, weight, counts
-    )
+@pytest.mark.parametrize("seed", range(2))
+def test_leave_one_out_losses_are_those_of_fits_without_the_row(seed):
+    scores, codes, weight, counts = problem(seed, n=150)
+    rows = BalancedRows.of(codes, 3, weight)
+    found = leave_one_out_losses(scores, rows, np.log(counts))
+    expected = []
+    for row in range(len(codes)):
+        weights = rows.weights.copy()
+        weights[row] = 0
+        factors = fit_factors(scores, rows._replace(weights=weights), np.log(counts))
+        expected.append(rows.losses(factors.pool(scores, np.log(counts)))[row])
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.02)
+    assert rows.weights @ found == pytest.approx(rows.weights @ expected, rel=0.01)
+    factors = fit_factors(scores, rows, np.log(counts))
+    assert rows.weights @ found > rows.loss(factors.pool(scores, np.log(counts)))
