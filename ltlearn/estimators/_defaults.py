@@ -8,10 +8,10 @@ MANY_COLUMNS = 128
 TABLE = {
     "hidden_layer_sizes": (256, 256),
     "dropout": 0.2,
-    "lr": 3e-3,
+    "lr": 5e-3,
     "lr_schedule": "cosine",
     "feature_mixup": 0.5,
-    "max_epochs": 100,
+    "max_epochs": 80,
 }
 EMBEDDING = {
     "hidden_layer_sizes": (128,),
@@ -50,12 +50,13 @@ def classifier_defaults(n_rows, n_columns, is_table):
     defaults : dict
         ``early_stopping`` says whether rows are held out for it where none are given.
     """
-    batch_size = min(max(n_rows // 32, 16), 256)
     if not is_table:
+        batch_size = min(max(n_rows // 32, 16), 256)
         stop = n_rows >= _ROWS_TO_SPARE_OF_OTHERS
         return OTHER | {"batch_size": batch_size, "early_stopping": stop}
     early_stopping = n_rows >= _ROWS_TO_SPARE
     if n_columns > MANY_COLUMNS:
         n_epochs = math.ceil(_EMBEDDING_UPDATES * EMBEDDING["batch_size"] / n_rows)
         return EMBEDDING | {"max_epochs": max(15, n_epochs), "early_stopping": early_stopping}
+    batch_size = min(max(n_rows // 16, 64), 256)
     return TABLE | {"batch_size": batch_size, "early_stopping": early_stopping}

@@ -110,13 +110,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Most passes over the rows of the target classes. An epoch is every such row once and up to
         ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
-        ``history_`` is the number of updates. ``"auto"`` is 100, and for embeddings as many as 600
-        updates without auxiliary data take, at least 15.
+        ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many as
+        600 updates without auxiliary data take, at least 15, and else 100.
     lr : float or "auto", default="auto"
-        Learning rate; ``"auto"`` is 3e-3 for tables, else 1e-3.
+        Learning rate; ``"auto"`` is 5e-3 for tables, else 1e-3.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256, and 64
-        for embeddings.
+        ``"auto"`` is for tables a 16th of the training rows of the target classes, between 64 and
+        256, for embeddings 64, and else a 32nd, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,

@@ -111,10 +111,10 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
 
     Scores of a head are its log probabilities less the log class shares that they refer to [1]_:
     its ``prediction_prior_`` if it has one, else the shares in training. A probability of 0 counts
-    as 1 / trees in forests. The loss is convex in the factors and τ, and τ is pulled towards 0 by a
-    Gaussian prior of deviation 0.5, which matters where rare classes have few rows. Held-out rows
-    see heads of fewer rows than those that predict in the end, which moves τ slightly towards the
-    tail.
+    as one vote in forests and among neighbors, but no class is lifted beyond its share. The loss is
+    convex in the factors and τ, and τ is pulled towards 0 by a Gaussian prior of deviation 0.5,
+    which matters where rare classes have few rows. Held-out rows see heads of fewer rows than those
+    that predict in the end, which moves τ slightly towards the tail.
 
     References
     ----------

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
 from ltlearn.stacking._tuned import TunedHead
@@ -22,6 +23,8 @@ def smallest_probability(classifier):
         classifier = classifier.steps[-1][1]
     if isinstance(classifier, _VOTERS):
         return 1 / len(classifier.estimators_)
+    if isinstance(classifier, KNeighborsClassifier):
+        return 1 / classifier.n_neighbors
     return _SMALLEST_PROBABILITY
 
 
@@ -47,7 +50,9 @@ def balanced_scores(classifier, X, classes, totals):
     proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     floor = smallest_probability(classifier)
     prior = prediction_prior(classifier, classifier.classes_, totals[columns])
-    known = np.log(np.maximum(proba, floor)) - np.log(np.maximum(prior, _SMALLEST_PROBABILITY))
+    # A class is not lifted beyond its prior: else one without a vote could win for being rare.
+    prior = np.maximum(prior, _SMALLEST_PROBABILITY)
+    known = np.log(np.maximum(proba, np.minimum(floor, prior))) - np.log(prior)
     scores = np.repeat(known.min(axis=1, keepdims=True), len(classes), axis=1)
     scores[:, columns] = known
     return center(scores)
