@@ -2,7 +2,7 @@
 
 Command::
 
-    python benchmarks/classes.py PART [--sets SET ...] [--seeds N] [--jobs N] [--data FOLDER]
+    python benchmarks/classes.py PART [--sets SET ...] [--rows ROW ...] [--seeds N] [--jobs N] [--data FOLDER]
 
 with ``features`` or ``tables`` for PART.
 
@@ -375,6 +375,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=SETS)
     parser.add_argument("--sets", nargs="+", help="default: all of the part")
+    parser.add_argument("--rows", nargs="+", help="default: all of the part")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
@@ -385,6 +386,7 @@ def main():
         for seed in range(args.seeds)
         for name in args.sets or SETS[args.part]
         for row in list_rows(args.part, name)
+        if args.rows is None or row in args.rows
     ]
     path = args.out / f"classes_{args.part}.jsonl"
     run_missing(partial(run, data=args.data), keys, args.jobs, path)

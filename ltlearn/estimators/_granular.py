@@ -110,8 +110,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Most passes over the rows of the target classes. An epoch is every such row once and up to
         ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
-        ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many as
-        600 updates without auxiliary data take, at least 15, and else 100.
+        ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many
+        as 600 updates without auxiliary data take, at least 15, and else 100.
     lr : float or "auto", default="auto"
         Learning rate; ``"auto"`` is 5e-3 for tables, else 1e-3.
     batch_size : int or "auto", default="auto"
