@@ -2,7 +2,7 @@
 
 Command::
 
-    python benchmarks/classes.py PART [--sets SET ...] [--rows ROW ...] [--seeds N] [--jobs N] [--data FOLDER]
+    python benchmarks/classes.py PART [--sets SET ...] [--rows ROW ...] [--seeds N] [--jobs N]
 
 with ``features`` or ``tables`` for PART.
 

@@ -24,6 +24,7 @@ PUBLIC_MODULES = [
     "ltlearn.networks",
     "ltlearn.options",
     "ltlearn.plotting",
+    "ltlearn.stacking",
     "ltlearn.weighting",
 ]
 
@@ -71,6 +72,7 @@ def test_there_is_a_summary_and_an_example(name, value):
 
 
 SHARED_DIFFERENTLY = {"batch_size", "max_epochs", "random_state", "augmentation", "warm_start"}
+SHARED_DIFFERENTLY |= {"lr", "hidden_layer_sizes", "dropout", "early_stopping"}
 
 
 def test_shared_parameters_are_documented_alike():
@@ -105,6 +107,10 @@ def fitted_estimators():
     y, classes = X[:, 0], np.repeat(["a", "b", "c"], 20)
     yield ltlearn.ELTARegressor(max_epochs=1).fit(X, y)
     yield ltlearn.GranularClassifier(max_epochs=1).fit(X, classes)
+    yield ltlearn.PLDAClassifier().fit(X, classes)
+    yield ltlearn.TailLogisticClassifier().fit(X, classes)
+    heads = [("plda", ltlearn.PLDAClassifier())]
+    yield ltlearn.TailStackingClassifier(heads).fit(X, classes)
 
 
 @pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)

@@ -29,11 +29,30 @@ class FeatureMix(NamedTuple):
     partners: Tensor
 
     def mix(self, values: Tensor) -> Tensor:
-        """``λ x_i + (1 - λ) x_partner(i)`` along the first dimension."""
+        """Mix rows: ``λ x_i + (1 - λ) x_partner(i)``.
+
+        Parameters
+        ----------
+        values : Tensor of shape (B, ...), floating
+
+        Returns
+        -------
+        Tensor of shape (B, ...)
+        """
         return torch.lerp(values.index_select(0, self.partners), values, self.share)
 
     def expected(self, own: Tensor, others: Tensor) -> Tensor:
-        """``λ own + (1 - λ) others``: losses at a row's own label and at its partner's."""
+        """Mix losses: ``λ own + (1 - λ) others``.
+
+        Parameters
+        ----------
+        own, others : Tensor of any one shape
+            Losses of the mixed rows for their own labels and for those of their partners.
+
+        Returns
+        -------
+        Tensor of that shape
+        """
         return torch.lerp(others, own, self.share)
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from ltlearn.utils._compat import StrOptions
+
 # Tables of more columns are taken for embeddings of images or texts.
 MANY_COLUMNS = 128
 
@@ -60,3 +62,9 @@ def classifier_defaults(n_rows, n_columns, is_table):
         return EMBEDDING | {"max_epochs": max(15, n_epochs), "early_stopping": early_stopping}
     batch_size = min(max(n_rows // 16, 64), 256)
     return TABLE | {"batch_size": batch_size, "early_stopping": early_stopping}
+
+
+def with_auto(cls, *names):
+    """Constraints of parameters of a class, by name, that also let "auto" pass."""
+    constraints = cls._parameter_constraints
+    return {name: [StrOptions({"auto"}), *constraints[name]] for name in names}

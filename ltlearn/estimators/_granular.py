@@ -1,11 +1,9 @@
 """Granular classification: auxiliary classes beside a long tail of target classes."""
 
-import math
 from numbers import Real
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
@@ -21,7 +19,8 @@ from ltlearn.auxiliary._neighbors import (
 from ltlearn.auxiliary._synthesis import synthesize
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
-from ltlearn.estimators._defaults import classifier_defaults
+from ltlearn.estimators._defaults import classifier_defaults, with_auto
+from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
     Rows,
     check_labels,
@@ -39,14 +38,12 @@ from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import resolve_precision
-from ltlearn.utils._whole import Whole, unwrap
+from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
-from ltlearn.weighting._factors import BalancedRows, fit_factors
 from ltlearn.weighting._prior import log_prior
 
 # Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
 _SYNTHETIC_POOL = 4
-_LARGEST_TEMPERATURE = 20.0
 
 
 class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
@@ -234,11 +231,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
         "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
-        **{
-            name: [StrOptions({"auto"}), *BaseDeepEstimator._parameter_constraints[name]]
-            for name in ("dropout", "lr", "max_epochs")
-        },
+        **with_auto(BaseDeepEstimator, "dropout", "lr", "max_epochs", "hidden_layer_sizes"),
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -349,12 +342,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         if train.weight is not None:
             train = train._replace(weight=weighted_mean_one(train.weight))
         class_counts = np.bincount(train.y, minlength=len(self.classes_))
-        self._auto = self._defaults(len(train.X))
+        n_columns = getattr(self, "n_features_in_", 0)
+        self._auto = classifier_defaults(len(train.X), n_columns, self._has_mlp)
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
         if valid is None and (early_stopping or self._needs_validation_rows):
             train, valid = self._hold_out(train, rng)
         if not self._is_continued:
-            self.feature_power_ = self._choose_power(train, valid, seed)
+            self.feature_power_ = choose_power(self, train, valid, seed)
             if self._has_mlp:
                 self._inputs.power = self.feature_power_
             self._inputs.fit(train.X)
@@ -380,11 +374,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             early_stopping=early_stopping,
             batch_size=self._resolved_batch_size(len(train.X)),
         )
+        self._directions = None
         self.temperature_, self.tau_ = 1.0, 0.0
         if self.logit_adjustment == "auto":
-            self.temperature_, self.tau_ = self._fit_adjustment(net, valid)
+            self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
         elif self.calibrate_temperature:
-            self.temperature_ = _fit_temperature(net, valid)
+            self.temperature_ = fit_temperature(net, valid)
         self.net_, self.history_ = net, self._history_of(net, "fit")
         self.n_iter_ = len(net.history)
         if task is not None:
@@ -474,19 +469,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     # Settings
 
-    def _defaults(self, n_rows):
-        n_columns = getattr(self, "n_features_in_", 0)
-        return classifier_defaults(n_rows, n_columns, self._has_mlp)
-
     def _setting(self, name):
         is_option = name in ("lr_schedule", "feature_mixup")
         value = getattr(self._option("training") if is_option else self, name)
         return self._auto[name] if isinstance(value, str) and value == "auto" else value
 
     def _wants_early_stopping(self, n, has_validation_rows):
-        return self._setting("early_stopping") or (
-            self.early_stopping == "auto" and has_validation_rows
-        )
+        is_auto = self.early_stopping == "auto"
+        return self._setting("early_stopping") or (is_auto and has_validation_rows)
 
     def _resolved_batch_size(self, n):
         return self._setting("batch_size")
@@ -501,59 +491,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     def _training_tau(self):
         return 1.0 if self.logit_adjustment == "auto" else self.logit_adjustment
 
-    def _choose_power(self, train, valid, seed):
-        """Exponent of the columns: that of the parameter, or the one that validates better."""
-        power = self._option("architecture").feature_power
-        if power == 1:
-            return 1.0
-        if not self._has_mlp:
-            raise ValueError(
-                f'architecture.feature_power={power!r} is for tables, with backbone="mlp"; leave '
-                "it 1.0 for other backbones."
-            )
-        if power != "auto":
-            return float(power)
-        return min((1.0, 0.5), key=lambda p: self._loss_with_power(p, train, valid, seed))
-
-    def _loss_with_power(self, power, train, valid, seed):
-        trial = clone(self).set_params(
-            architecture__feature_power=power,
-            auxiliary=Auxiliary(max_samples=0),
-            neighbors="auto",
-            logit_adjustment=self._training_tau,
-            calibrate_temperature=False,
-            early_stopping=False,
-            callbacks=None,
-            warm_start=False,
-            verbose=0,
-            random_state=seed,
-        )
-        validation = {"X_val": Whole(valid.X), "y_val": Whole(self.classes_[valid.y])}
-        trial.fit(train.X, self.classes_[train.y], train.weight, **validation)
-        return trial.history_[-1]["valid_loss"]
-
-    def _fit_adjustment(self, net, valid):
-        """Temperature and τ that give the validation rows the least class-balanced loss."""
-        n_classes = len(self.classes_)
-        logits = net.apply_network(valid.to(net.device))[:, :n_classes].double().cpu().numpy()
-        codes, weight = (valid.target.get(name) for name in ("label", "weight"))
-        codes = codes.cpu().numpy()
-        weight = None if weight is None else weight.double().cpu().numpy()
-        rows = BalancedRows.of(codes, n_classes, weight)
-        factors = fit_factors(logits[None], rows, self._log_share)
-        bounds = (1 / _LARGEST_TEMPERATURE, _LARGEST_TEMPERATURE)
-        return float(1 / np.clip(factors.head[0], *bounds)), factors.tau
-
     def _initial_directions(self, train, auxiliary, seed):
         """Directions of the class means of the features before training, for a cosine head."""
         if self._option("architecture").head == "linear" or self._is_continued:
             return None
         parts = [rows for rows in (train, auxiliary) if len(rows.X)]
-        features = torch.cat(
-            [self._initial_features(self._inputs.data(rows.X), seed) for rows in parts]
-        )
-        labels = np.concatenate([train.y, len(self.classes_) + auxiliary.y])
-        return class_mean_directions(features, torch.from_numpy(labels), self._n_outputs)
+        features = [self._initial_features(self._inputs.data(rows.X), seed) for rows in parts]
+        labels = torch.from_numpy(np.concatenate([train.y, len(self.classes_) + auxiliary.y]))
+        return class_mean_directions(torch.cat(features), labels, self._n_outputs)
 
     # Classes and auxiliary data
 
@@ -767,15 +712,3 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             "feature_mixup": self._setting("feature_mixup"),
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
-
-
-def _fit_temperature(net, valid):
-    """Temperature that gives the validation rows the least cross-entropy."""
-    valid = valid.to(net.device)
-    outputs = net.apply_network(valid)
-    found = minimize_scalar(
-        lambda log_t: net.criterion_.validation_loss(outputs, valid.target, math.exp(log_t)).item(),
-        bounds=(-math.log(_LARGEST_TEMPERATURE), math.log(_LARGEST_TEMPERATURE)),
-        method="bounded",
-    )
-    return math.exp(found.x)

@@ -58,7 +58,17 @@ class CosineHead(nn.Module):
         self.weight = nn.Parameter(F.normalize(directions.detach().clone().float()))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (B, n_classes) of features (B, n_features)."""
+        """Compare features with the direction of every class.
+
+        Parameters
+        ----------
+        features : Tensor of shape (B, n_features)
+
+        Returns
+        -------
+        logits : Tensor of shape (B, n_classes)
+            In [-scale, scale].
+        """
         return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
 
     def extra_repr(self) -> str:

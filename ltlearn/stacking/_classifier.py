@@ -384,16 +384,21 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         return self._listed_heads()
 
     def _validate_X(self, X, *, reset):
-        if not isinstance(self.heads, str):
+        takes = get_tags(self).input_tags
+        is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
+        if is_frame or not takes.two_d_array:
             (X,) = indexable(X)
             validate_data(self, X, skip_check_array=True, reset=reset)
-            return X
-        if hasattr(X, "columns") and hasattr(X, "dtypes"):
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            check_table(X)
+            if isinstance(self.heads, str):
+                check_table(X)
             return X
         return validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+            self,
+            X,
+            reset=reset,
+            dtype=None if takes.string else "numeric",
+            accept_sparse=["csr"] if takes.sparse else False,
+            ensure_all_finite="allow-nan" if takes.allow_nan else True,
         )
 
     def _route(self, sample_weight, fit_params):
@@ -443,8 +448,8 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             tags.input_tags.categorical = True
         else:
             heads = [get_tags(head).input_tags for head in self._listed_heads().values()]
-            tags.input_tags.allow_nan = all(head.allow_nan for head in heads)
-            tags.input_tags.sparse = all(head.sparse for head in heads)
+            for kind in ("two_d_array", "sparse", "allow_nan", "string", "categorical"):
+                setattr(tags.input_tags, kind, all(getattr(head, kind) for head in heads))
         return tags
 
     def _sk_visual_block_(self):

@@ -40,7 +40,7 @@ class Head:
     def settings(self, rows):
         """Settings to choose from; a single empty one where the head leaves nothing open."""
         if isinstance(self.estimator, TunedHead):
-            return self.estimator.settings(np.shape(rows.X)[1])
+            return self.estimator._settings(np.shape(rows.X)[1])
         return [{}]
 
     def hold_out(self, rows, auxiliary, train, test):
@@ -49,7 +49,7 @@ class Head:
         if isinstance(self.estimator, TunedHead):
             part, auxiliary = _as_numbers(part), auxiliary and _as_numbers(auxiliary)
             settings = self.settings(part)
-            models = self.estimator.fit_settings(part, auxiliary, settings, self.seed)
+            models = self.estimator._fit_settings(part, auxiliary, settings, self.seed)
             return [center(model.scores(np.asarray(X_test))) for model in models]
         fitted = self._fitted(self.estimator, part, auxiliary, self.used[train])
         return [balanced_scores(fitted, X_test, self.classes, part.counts)]

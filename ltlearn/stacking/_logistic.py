@@ -134,7 +134,7 @@ class TailLogisticClassifier(TunedHead):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def settings(self, n_features):
+    def _settings(self, n_features):
         penalties = PENALTIES_OF_MANY if n_features > MANY_COLUMNS else PENALTIES_OF_FEW
         penalties = grid_of(self.C, penalties, "C", np.finfo(float).tiny, np.inf)
         powers = grid_of(self.power, POWERS, "power", np.finfo(float).tiny, np.inf)
@@ -145,7 +145,7 @@ class TailLogisticClassifier(TunedHead):
         check_is_fitted(self)
         return self._model.n_iter
 
-    def fit_settings(self, rows, auxiliary, settings, seed):
+    def _fit_settings(self, rows, auxiliary, settings, seed):
         codes, weight, extra = rows.codes, rows.weight, None
         if auxiliary is not None and self.max_auxiliary_samples:
             drawn = draw_rows(auxiliary.codes, self.max_auxiliary_samples, seed)

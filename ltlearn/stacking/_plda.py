@@ -103,10 +103,10 @@ class PLDAClassifier(TunedHead):
     >>> from sklearn.datasets import load_digits
     >>> from ltlearn import PLDAClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> rare = np.flatnonzero(y == 8)[3:]
+    >>> rare = np.flatnonzero(y == 4)[3:]
     >>> train = np.setdiff1d(np.arange(0, len(y), 2), rare)
     >>> model = PLDAClassifier(random_state=0).fit(X[train], y[train])
-    >>> bool(np.mean(model.predict(X[rare]) == 8) > 0.5)
+    >>> bool(np.mean(model.predict(X[rare]) == 4) > 0.5)
     True
     """
 
@@ -135,12 +135,12 @@ class PLDAClassifier(TunedHead):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def settings(self, n_features):
+    def _settings(self, n_features):
         shrinkages = grid_of(self.shrinkage, SHRINKAGES, "shrinkage", 0, 1)
         powers = grid_of(self.power, POWERS, "power", np.finfo(float).tiny, np.inf)
         return [{"shrinkage": s, "power": p} for p in powers for s in shrinkages]
 
-    def fit_settings(self, rows, auxiliary, settings, seed):
+    def _fit_settings(self, rows, auxiliary, settings, seed):
         powers = dict.fromkeys(setting["power"] for setting in settings)
         spaces = {power: WithinClasses(power, rows, auxiliary) for power in powers}
         return [PLDA(spaces[s["power"]], s["shrinkage"]) for s in settings]

@@ -45,7 +45,7 @@ def balanced_scores(classifier, X, classes, totals):
     scores : ndarray of shape (n, K)
     """
     if isinstance(classifier, TunedHead):
-        return classifier.balanced_scores(X)
+        return classifier._balanced_scores(X)
     columns = np.searchsorted(classes, classifier.classes_)
     proba = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     floor = smallest_probability(classifier)

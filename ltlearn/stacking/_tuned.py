@@ -34,11 +34,11 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
     }
 
     @abstractmethod
-    def settings(self, n_features):
+    def _settings(self, n_features):
         """Settings to choose from: a list of dicts of parameters, simplest last."""
 
     @abstractmethod
-    def fit_settings(self, rows, auxiliary, settings, seed):
+    def _fit_settings(self, rows, auxiliary, settings, seed):
         """Models of the settings fitted to ``rows``, in the same order."""
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -75,7 +75,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         log_prior(self.prior, np.log(rows.counts))
         generator = check_random_state(self.random_state)
         seed = draw_seed(generator)
-        settings = self.settings(X.shape[1])
+        settings = self._settings(X.shape[1])
 
         chosen, factors, loss = settings[-1], Factors(np.ones(1), 0.0), np.nan
         folds = []
@@ -90,7 +90,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
             if self.calibrate:
                 scores = held_out.predictions[""][best][None]
                 factors = fit_factors(scores, seen.balanced, np.log(rows.counts))
-        (self._model,) = self.fit_settings(rows, auxiliary, [chosen], seed)
+        (self._model,) = self._fit_settings(rows, auxiliary, [chosen], seed)
         self._factors = factors
         for name, value in chosen.items():
             setattr(self, f"{name}_", value)
@@ -101,10 +101,10 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         return self
 
     def _hold_out(self, rows, auxiliary, settings, seed, train, test):
-        models = self.fit_settings(rows.take(train), auxiliary, settings, seed)
+        models = self._fit_settings(rows.take(train), auxiliary, settings, seed)
         return [center(model.scores(rows.X[test])) for model in models]
 
-    def balanced_scores(self, X):
+    def _balanced_scores(self, X):
         """Scores (n, K) at balanced classes, before the factor and τ."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -122,7 +122,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         probabilities : ndarray of shape (n_samples, n_classes)
             Rows sum to 1; columns in the order of ``classes_``.
         """
-        scores = self.balanced_scores(X)
+        scores = self._balanced_scores(X)
         logits = self._factors.pool(scores[None], self._log_counts)
         return softmax(logits + self._log_prior(), axis=1)
 
