@@ -386,7 +386,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
     def _validate_X(self, X, *, reset):
         takes = get_tags(self).input_tags
         is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
-        if is_frame or not takes.two_d_array:
+        if is_frame or not takes.two_d_array or _holds_texts(X):
             (X,) = indexable(X)
             validate_data(self, X, skip_check_array=True, reset=reset)
             if isinstance(self.heads, str):
@@ -396,7 +396,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             self,
             X,
             reset=reset,
-            dtype=None if takes.string else "numeric",
+            dtype="numeric",
             accept_sparse=["csr"] if takes.sparse else False,
             ensure_all_finite="allow-nan" if takes.allow_nan else True,
         )
@@ -448,7 +448,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
             tags.input_tags.categorical = True
         else:
             heads = [get_tags(head).input_tags for head in self._listed_heads().values()]
-            for kind in ("two_d_array", "sparse", "allow_nan", "string", "categorical"):
+            for kind in ("two_d_array", "sparse", "allow_nan", "categorical"):
                 setattr(tags.input_tags, kind, all(getattr(head, kind) for head in heads))
         return tags
 
@@ -473,6 +473,14 @@ class _Routed:
 
     def __getitem__(self, name):
         return self.routed.get(name, Bunch(fit=self.default))
+
+
+def _holds_texts(X):
+    """Whether rows, or their first values, are strings: texts, paths, categories."""
+    values = X if hasattr(X, "dtype") else np.asarray(X, dtype=object)
+    return values.dtype.kind in "US" or (
+        values.dtype.kind == "O" and values.size > 0 and isinstance(values.flat[0], str)
+    )
 
 
 def _weights(sample_weight):

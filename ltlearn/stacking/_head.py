@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_array
 from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn.stacking._scores import balanced_scores
@@ -45,14 +46,15 @@ class Head:
 
     def hold_out(self, rows, auxiliary, train, test):
         """Scores (len(test), K) of held-out rows in every setting."""
-        part, X_test = rows.take(train), rows.take(test).X
+        part, rest = rows.take(train), rows.take(test)
         if isinstance(self.estimator, TunedHead):
-            part, auxiliary = _as_numbers(part), auxiliary and _as_numbers(auxiliary)
+            part, rest = as_numbers(part), as_numbers(rest)
+            auxiliary = None if auxiliary is None else as_numbers(auxiliary)
             settings = self.settings(part)
             models = self.estimator._fit_settings(part, auxiliary, settings, self.seed)
-            return [center(model.scores(np.asarray(X_test))) for model in models]
+            return [center(model.scores(rest.X)) for model in models]
         fitted = self._fitted(self.estimator, part, auxiliary, self.used[train])
-        return [balanced_scores(fitted, X_test, self.classes, part.counts)]
+        return [balanced_scores(fitted, rest.X, self.classes, part.counts)]
 
     def fit(self, rows, auxiliary, setting):
         """The head fitted to all rows."""
@@ -69,8 +71,9 @@ class Head:
         return clone(estimator).fit(rows.X, self.classes[rows.codes], **params)
 
 
-def _as_numbers(rows):
-    return rows._replace(X=np.asarray(rows.X))
+def as_numbers(rows):
+    """Rows as an array of floating-point numbers, without gaps."""
+    return rows._replace(X=check_array(rows.X, dtype=[np.float64, np.float32]))
 
 
 def with_seed(estimator, seed):
