@@ -124,6 +124,11 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         return isinstance(self._inputs, ColumnInputs | TableInputs)
 
     @property
+    def _has_mlp(self):
+        """Whether the backbone, of this fit or the last one, is the built-in MLP."""
+        return isinstance(self._inputs, TableInputs)
+
+    @property
     def _n_members(self):
         """Members of the body for tables, of this fit or the last one; None for other backbones."""
         if not isinstance(self._inputs, ColumnInputs):
@@ -216,12 +221,15 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     def _learn_defaults(self, n_rows):
         """Find out what "auto" stands for with this many training rows."""
-        tabular = isinstance(self._inputs, ColumnInputs)
         before = self._defaults if self._is_continued else {}
-        self._defaults = (tabular_defaults if tabular else general_defaults)(n_rows)
+        self._defaults = self._make_defaults(n_rows)
         # What the network is made of stays as it was.
         kept = ("hidden_layer_sizes", "dropout", "n_members", "n_pieces")
         self._defaults.update((name, before[name]) for name in kept if name in before)
+
+    def _make_defaults(self, n_rows):
+        is_tabular = isinstance(self._inputs, ColumnInputs)
+        return (tabular_defaults if is_tabular else general_defaults)(n_rows)
 
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""

@@ -192,8 +192,8 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
 
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
-        "training": ["label_smoothing"],
-        "architecture": ["batch_norm_head"],
+        "training": ["label_smoothing", "feature_mixup"],
+        "architecture": ["batch_norm_head", "head", "feature_power"],
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
