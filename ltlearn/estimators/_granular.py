@@ -542,10 +542,17 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _check_network_params(self):
         super()._check_network_params()
-        if is_tabular(self) and self._option("architecture").batch_norm_head:
+        if not is_tabular(self):
+            return
+        if self._option("architecture").batch_norm_head:
             raise ValueError(
                 "architecture.batch_norm_head=True is not for the body for tables, whose members "
                 "have heads of their own."
+            )
+        if self._option("training").feature_mixup not in ("auto", 0):
+            raise ValueError(
+                f"training.feature_mixup={self._option('training').feature_mixup!r} is not for the "
+                "body for tables, whose columns may be categories; leave it 0."
             )
 
     def _encode_y(self, y, *, reset, name="y"):

@@ -34,8 +34,11 @@ class TwoLayers(torch.nn.Module):
         self.backbone = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU())
         self.apply_head = torch.nn.Linear(6, 3)
 
-    def forward(self, X):
-        return self.apply_head(self.backbone(self.prepare(X)))
+    def features_of(self, prepared):
+        return self.backbone(prepared)
+
+    def features(self, X):
+        return self.features_of(self.prepare(X))
 
 
 class TestFeatureMixup:
