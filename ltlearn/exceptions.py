@@ -17,6 +17,10 @@ class EmptyBandWarning(LTLearnWarning):
     """A label band (head, middle or tail) holds no sample; its metric is NaN."""
 
 
+class OutOfRangeWarning(LTLearnWarning):
+    """Rows lie far outside what the training rows span: perhaps not scaled as these were."""
+
+
 class SmallSampleWarning(LTLearnWarning):
     """Too few samples for the requested estimate to be trusted."""
 

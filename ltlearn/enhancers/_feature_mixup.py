@@ -118,7 +118,7 @@ class FeatureMixup(nn.Module):
         -------
         FeatureMix
         """
-        seed = torch.randint(2**62, (), generator=generator).item()
+        seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
         share = random.Random(seed).betavariate(self.alpha, self.alpha)
         return FeatureMix(share, torch.arange(n_samples - 1, -1, -1, device=device))
 

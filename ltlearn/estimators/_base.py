@@ -8,7 +8,7 @@ backbone, K outputs of the head.
 import copy
 import functools
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
 
 import numpy as np
@@ -28,8 +28,8 @@ from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
-from ltlearn.utils._device import resolve_device, torch_defaults
-from ltlearn.utils._random import draw_seed, isolated_generators
+from ltlearn.utils._device import resolve_device
+from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
 
 # Rows that the built-in MLP predicts at once.
 _MLP_EVALUATION_BATCH = 1024
@@ -190,16 +190,22 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     # Training
 
+    @property
+    def _draws_globally(self):
+        """Whether the network or the data may draw from the default generators.
+
+        A user's module or the augmentation of images may; what is built in has its own generators.
+        """
+        return not self._has_mlp
+
     @contextmanager
-    def _isolated(self, seed, device):
-        """Own generators, torch's own defaults, and one CPU thread for the built-in MLP.
+    def _few_threads(self, device):
+        """One CPU thread for the built-in MLP.
 
         Its matrix products are too small to gain from more threads, and their number would change
         how sums are rounded: so results do not depend on ``n_jobs``.
         """
         with ExitStack() as stack:
-            stack.enter_context(isolated_generators(seed, device))
-            stack.enter_context(torch_defaults())
             if self._has_mlp and device.type == "cpu":
                 stack.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
@@ -262,10 +268,10 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
         With ``warm_start`` a copy of its network goes on training.
         """
-        options = self._option("training")
+        options, device = self._option("training"), resolve_device(self.device)
         if data.epoch_index is None:
-            data.epoch_index = ShuffledEpochs(len(data), seed)
-        with self._isolated(seed, resolve_device(self.device)):
+            data.epoch_index = ShuffledEpochs(len(data), seed_for(seed, "order"))
+        with isolated_generators(seed_for(seed, "weights"), device):
             if self._is_continued:
                 network = copy.deepcopy(self.net_.module_)
                 network.freeze_backbone(options.freeze_backbone)
@@ -280,13 +286,18 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             )
             if self._is_continued:
                 net.go_on_from(self.net_)
-            return self._run(net, data, valid, task=task, stage=stage)
+            else:
+                net.initialize()
+        return self._run(net, data, valid, seed=seed, task=task, stage=stage)
 
-    def _run(self, net, data, valid, *, task, stage):
+    def _run(self, net, data, valid, *, seed, task, stage, draws_globally=None):
         observers = [TaskReporter(self, task, stage)]
         if self.verbose:
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
-        net.fit_data(data, valid, observers)
+        if draws_globally is None:
+            draws_globally = self._draws_globally
+        with self._few_threads(torch.device(net.device)):
+            net.fit_data(data, valid, observers, seed=seed, draws_globally=draws_globally)
         if not self.warm_start:
             net.optimizer_.state.clear()  # twice the size of the weights, and of no further use
         return net
@@ -307,7 +318,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         net = self.net_ if net is None else net
         device = torch.device(net.device)
         exact = self._has_mlp and device.type != "mps"
-        with self._isolated(0, device):
+        with self._few_threads(device), self._still(device):
             try:
                 return net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
             except RuntimeError as error:
@@ -318,6 +329,10 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
                     f"X has samples of shape {X.shape[1:]}, fit saw {seen}, and the backbone does "
                     f"not take both: {error}"
                 ) from error
+
+    def _still(self, device):
+        """Context of prediction: a module that draws even then draws the same every time."""
+        return isolated_generators(0, device) if self._draws_globally else nullcontext()
 
     def embed(self, X):
         """Features of the backbone, before the head.

@@ -18,10 +18,12 @@ from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_see
 from ltlearn.estimators._self_training import SelfTrainingMixin
 from ltlearn.estimators._validation import validate_more_rows, validate_X, weighted_mean_one
 from ltlearn.metrics import LabelBands
+from ltlearn.metrics._scores import are_distributions
 from ltlearn.networks._heads import EMDHead, MSEHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 
@@ -301,13 +303,16 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             if not len(picked["index"]):
                 break
             pseudo_labeled = self._pseudo_labeled_data(picked, X_unlabeled, like=labeled)
-            epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), seed)
+            settings["seed"] = seed_for(seed, "self-training", number + 1)
+            order = seed_for(settings["seed"], "order")
+            epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), order)
             data = labeled.concatenate(pseudo_labeled, epochs)
             stage = f"self-training {number + 1}"
             net = self._train(self._rebalanced(data), stage=stage, **settings)
             history += self._history_of(net, stage)
         self.n_iter_ = len(net.history)
         if options.head_retraining_epochs:
+            settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)
         self.net_, self.history_ = net, history
         if task is not None:
@@ -399,6 +404,13 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             if self.loss == "auto":
                 self.loss_ = "emd" if is_distribution else "mse"
             self._check_options(is_distribution)
+            if is_distribution and self.loss == "auto" and not are_distributions(y):
+                raise ValueError(
+                    f"{name} has {y.shape[1]} columns whose rows are neither whole vote counts nor "
+                    "shares that sum to 1. For several targets, fit one regressor each, as "
+                    "sklearn.multioutput.MultiOutputRegressor does; if the columns are the bins of "
+                    'a rating distribution all the same, say so by loss="emd".'
+                )
             self._distribution_centers = None
             if is_distribution:
                 self._distribution_centers = self._centers((1.0, y.shape[1]), y.shape[1])
@@ -539,18 +551,23 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         def frozen(rows):
             return TensorData(net.apply_network(rows, "features").cpu().clone(), rows.target)
 
-        with self._isolated(seed, torch.device(net.device)):
+        device = torch.device(net.device)
+        with self._few_threads(device), self._still(device):
             features = frozen(data)
-            features.epoch_index = ShuffledEpochs(len(features), seed)
+            valid = None if valid is None else frozen(valid)
+        features.epoch_index = ShuffledEpochs(len(features), seed_for(seed, "order"))
+        with isolated_generators(seed_for(seed, "weights"), device):
             head_net = self._make_net(
                 {"build_backbone": _identity, "input_shape": features.input_shape},
                 batch_size=batch_size,
                 max_epochs=self._option("enhancers").head_retraining_epochs,
                 early_stopping=early_stopping,
             )
-            valid = None if valid is None else frozen(valid)
-            stage = "head retraining"
-            self._run(head_net, features, valid, task=task, stage=stage)
+            head_net.initialize()
+        stage = "head retraining"
+        self._run(
+            head_net, features, valid, seed=seed, task=task, stage=stage, draws_globally=False
+        )
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())
         return self._history_of(head_net, stage)
 

@@ -23,6 +23,7 @@ from ltlearn.estimators._defaults import classifier_defaults, with_auto
 from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
     Rows,
+    check_auxiliary_labels,
     check_labels,
     validate_more_rows,
     validate_X,
@@ -38,6 +39,7 @@ from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import resolve_precision
+from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -199,11 +201,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     among training rows like x. Left to the target classes, and their training shares replaced by
     the shares :math:`\\rho` of ``prior``, this becomes, with the temperature T,
 
-    .. math:: p(j \\mid x) \\propto \\rho_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j) / T\\big)
+    .. math:: p(j \\mid x) \\propto
+        \\rho_j w_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j - \\log w_j) / T\\big)
 
     for every τ: with τ = 1 the plain logits refer to balanced classes already. A τ' fitted after
-    training divides this by :math:`\\pi_j^{\\tau'}`. Sample weights count in :math:`\\pi`, class
-    weights do not.
+    training divides this by :math:`\\pi_j^{\\tau'}`. Sample weights count in :math:`\\pi`. Class
+    weights w are a wish for other shares: they act like a prior in proportion to
+    :math:`\\rho_j w_j`, and neither the validation loss nor the temperature counts them.
 
     References
     ----------
@@ -357,13 +361,15 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
-        self._log_balance = (self._training_tau - 1) * self._log_share
         self._directions = self._initial_directions(train, auxiliary, seed)
         self._trained_class_weights = weights_by_class(
             self.class_weight,
             [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
             self._epoch_counts,
         )
+        # With class weights w, the softmax estimates shares that are in proportion to w π.
+        adjustment = (self._training_tau - 1) * self._log_share
+        self._log_balance = adjustment - self._log_class_weights
 
         valid = None if valid is None else self._data(valid)
         net = self._train(
@@ -377,7 +383,9 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self._directions = None
         self.temperature_, self.tau_ = 1.0, 0.0
         if self.logit_adjustment == "auto":
-            self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
+            self.temperature_, self.tau_ = fit_adjustment(
+                net, valid, self._log_balance, self._log_share
+            )
         elif self.calibrate_temperature:
             self.temperature_ = fit_temperature(net, valid)
         self.net_, self.history_ = net, self._history_of(net, "fit")
@@ -458,14 +466,28 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     @property
     def prediction_prior_(self):
         check_is_fitted(self)
-        class_weights = self._trained_class_weights[: len(self.classes_)]
-        shares = np.exp(log_prior(self.prior, self._log_share)) * class_weights
+        shares = np.exp(log_prior(self.prior, self._log_share))
+        shares *= self._trained_class_weights[: len(self.classes_)]
         return shares / shares.sum()
 
     def _adjusted_logits(self, X):
         logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
         balanced = (logits + self._log_balance) / self.temperature_ - self.tau_ * self._log_share
-        return (balanced + log_prior(self.prior, self._log_share)).astype(np.float32)
+        return (balanced + self._log_prior).astype(np.float32)
+
+    @property
+    def _log_class_weights(self):
+        """Log weights of the target classes (C,).
+
+        A class of weight 0 is not trained, so its logit falls by itself, and counts as weight 1.
+        """
+        weights = self._trained_class_weights[: len(self.classes_)]
+        return np.log(np.where(weights > 0, weights, 1.0))
+
+    @property
+    def _log_prior(self):
+        """Log of the class shares that predictions refer to (C,), up to a constant."""
+        return log_prior(self.prior, self._log_share) + self._log_class_weights
 
     # Settings
 
@@ -545,17 +567,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             )
         X_aux = validate_more_rows(self, X_aux, "X_aux", like=train.X)
         y_aux = check_labels(y_aux, "y_aux")
-        if len(X_aux) != len(y_aux):
-            raise ValueError(
-                f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "
-                "you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
-            )
-        shared = sorted(set(self.classes_.tolist()) & set(np.unique(y_aux).tolist()))
-        if shared:
-            raise ValueError(
-                f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
-                "than the target classes: rename them or leave their rows out."
-            )
+        check_auxiliary_labels(y_aux, len(X_aux), self.classes_)
         usable = self._inputs.usable_rows(X_aux) if options.max_samples else slice(0)
         return X_aux[usable], y_aux[usable]
 
@@ -623,7 +635,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     def _initial_features(self, data, seed):
         """Features of the backbone that training with this seed will start from."""
         device = resolve_device(self.device)
-        with self._isolated(seed, device):
+        with isolated_generators(seed_for(seed, "weights"), device), self._few_threads(device):
             params = self._network_params(data.input_shape)
             network = Network(build_head=nn.Identity, **params).to(device).eval()
             return apply_in_batches(
@@ -703,7 +715,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         offsets = {
             "log_share": self._log_share,
             "log_balance": self._log_balance,
-            "log_prior": log_prior(self.prior, self._log_share),
+            "log_prior": self._log_prior,
         }
         return GranularObjective, {
             "loss": self._loss(),

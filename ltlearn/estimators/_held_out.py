@@ -72,14 +72,15 @@ def fit_temperature(net, valid):
     return math.exp(found.x)
 
 
-def fit_adjustment(net, valid, log_share):
+def fit_adjustment(net, valid, log_balance, log_share):
     """Temperature and τ that give the validation rows the least class-balanced cross-entropy.
 
     Parameters
     ----------
     net : ObjectiveNet
-        Whose outputs refer to balanced classes.
     valid : TensorData or FileData
+    log_balance : ndarray of shape (n_classes,)
+        Added to the outputs of the target classes, it makes them refer to balanced classes.
     log_share : ndarray of shape (n_classes,)
         Log shares of the target classes in training.
 
@@ -89,6 +90,7 @@ def fit_adjustment(net, valid, log_share):
     """
     n_classes = len(log_share)
     logits = net.apply_network(valid.to(net.device))[:, :n_classes].double().cpu().numpy()
+    logits = logits + log_balance
     codes, weight = (valid.target.get(name) for name in ("label", "weight"))
     weight = None if weight is None else weight.double().cpu().numpy()
     rows = BalancedRows.of(codes.cpu().numpy(), n_classes, weight)

@@ -61,6 +61,12 @@ def check_distributions(distributions, name):
     return shares / totals
 
 
+def are_distributions(y):
+    """Whether every row (n, K) holds whole vote counts, or shares that sum to 1."""
+    whole = np.all(y == np.round(y))
+    return bool(whole or np.all(np.abs(np.sum(y, axis=1) - 1) <= 1e-3))
+
+
 def as_scores(y, name):
     """One float per sample: labels (n,) or (n, 1) as they are, distributions by their mean."""
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)

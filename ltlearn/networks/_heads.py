@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ltlearn.networks._cosine import CosineHead
+from ltlearn.networks._dropout import Dropout
 
 
 class MSEHead:
@@ -74,4 +75,4 @@ class _FeatureNorm(nn.BatchNorm1d):
 
 def _dropout(share):
     """Modules of a head that drop this share of its inputs: none where it is 0."""
-    return [nn.Dropout(share)] if share else []
+    return [Dropout(share)] if share else []

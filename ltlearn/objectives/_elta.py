@@ -65,6 +65,11 @@ class ELTAObjective(nn.Module):
         # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
         self.mixes_outputs = is_head_linear and self.alignment is None
         self.emd = EMDLoss()
+        self.generator = None
+
+    def seed(self, seed, device):
+        """Draw mixup from an own generator from now on; None ends that."""
+        self.generator = None if seed is None else torch.Generator(device).manual_seed(seed)
 
     def prepare_targets(self, target):
         """Do for mixup what takes labels only, for one batch or many at once.
@@ -81,7 +86,8 @@ class ELTAObjective(nn.Module):
         """
         if self.mixup is None:
             return target
-        draw = self.mixup.draw(self.temperature_scale * target["score"])
+        scores = self.temperature_scale * target["score"]
+        draw = self.mixup.draw(scores, generator=self.generator)
         mixed = {name: draw.mix(values) for name, values in target.items()}
         how = _with_originals(draw, target["score"]) if self.mixes_outputs else draw._asdict()
         return {**mixed, **how}

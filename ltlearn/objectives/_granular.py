@@ -45,9 +45,14 @@ class GranularObjective(nn.Module):
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
         self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
+        self.generator = None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
+
+    def seed(self, seed, device):
+        """Draw how rows are mixed from an own generator from now on; None ends that."""
+        self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
 
     def training_terms(self, network, X, target):
         if self.feature_mixup is not None:
@@ -56,16 +61,20 @@ class GranularObjective(nn.Module):
             return {"loss": self._loss_of(network(X), target)}
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
-            network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
+            network.prepare(X),
+            rows,
+            mixup_alpha=self.mixup_alpha,
+            cutmix_alpha=self.cutmix_alpha,
+            generator=self.generator,
         )
-        logits = network.apply_head(network.backbone(mixed))
+        logits = network.apply_head(network.features_of(mixed))
         other = {name: values.index_select(0, partners) for name, values in target.items()}
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
 
     def _mixed_loss(self, network, X, target):
-        mixed, draw = self.feature_mixup(network.prepare(X))
-        logits = network.apply_head(network.backbone(mixed))
+        mixed, draw = self.feature_mixup(network.prepare(X), self.generator)
+        logits = network.apply_head(network.features_of(mixed))
         other = {name: values.index_select(0, draw.partners) for name, values in target.items()}
         return draw.expected(self._loss_of(logits, target), self._loss_of(logits, other))
 

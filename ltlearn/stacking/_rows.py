@@ -4,10 +4,10 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
+from ltlearn.estimators._validation import check_auxiliary_labels, check_labels
 from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._compat import _check_sample_weight, _num_samples, _safe_indexing
 from ltlearn.utils._whole import unwrap
@@ -62,8 +62,7 @@ def check_rows(estimator, X, y, sample_weight):
         raise ValueError(
             f"This {name} estimator requires y to be passed, but the target y is None."
         )
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
-    check_classification_targets(y)
+    y = check_labels(y, "y")
     check_consistent_length(X, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -95,19 +94,9 @@ def check_auxiliary(X_aux, y_aux, X, classes, validate):
         X_aux = validate(X_aux)
     except ValueError as error:
         raise ValueError(f"X_aux is not as X: {error}") from error
-    y_aux = column_or_1d(check_array(y_aux, ensure_2d=False, dtype=None, input_name="y_aux"))
-    if _num_samples(X_aux) != len(y_aux):
-        raise ValueError(
-            f"X_aux has {_num_samples(X_aux)} rows and y_aux {len(y_aux)}. If both were as long "
-            "when you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
-        )
+    y_aux = check_labels(y_aux, "y_aux")
+    check_auxiliary_labels(y_aux, _num_samples(X_aux), classes)
     names, codes = np.unique(y_aux, return_inverse=True)
-    shared = sorted(set(classes.tolist()) & set(names.tolist()))
-    if shared:
-        raise ValueError(
-            f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
-            "than the target classes: rename them or leave their rows out."
-        )
     return Auxiliary(X_aux, codes, names)
 
 

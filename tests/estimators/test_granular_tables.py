@@ -32,6 +32,7 @@ class TwoLayers(torch.nn.Module):
         super().__init__()
         self.prepare = lambda X: X + 1
         self.backbone = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU())
+        self.features_of = self.backbone
         self.apply_head = torch.nn.Linear(6, 3)
 
     def forward(self, X):
