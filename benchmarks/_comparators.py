@@ -65,7 +65,7 @@ class MergingClassifier(GranularClassifier):
         for auxiliary in np.unique(y_aux):
             anchors = [t for t, neighbors in self.neighbors.items() if auxiliary in neighbors]
             rows = np.flatnonzero(y_aux == auxiliary)
-            rows = rng.permutation(rows)[: self.max_auxiliary_samples]
+            rows = rng.permutation(rows)[: self._option("auxiliary").max_samples]
             X_parts.append(X_aux[rows])
             y_parts.append(np.resize(anchors, len(rows)))
         merged = self.get_params(deep=False) | {"neighbors": "auto"}

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import torch
+from _markdown import markdown_table, star
 
 from ltlearn import ELTARegressor, Whole
-from ltlearn._elta_objective import ELTAObjective
 from ltlearn.enhancers import TailMixup
 from ltlearn.evaluation import compare, paired_differences, summarize
+from ltlearn.objectives._elta import ELTAObjective
 
 POST_HOC = ["stretch", "linear", "isotonic", "cubic"]
 COLUMNS = {
@@ -21,6 +22,16 @@ COLUMNS = {
     ("balanced_mae", "overall"): "MAE bins",
     ("mae", "few"): "MAE rarest",
 }
+
+LEGEND = """\
+± is the standard deviation over seeds. A star marks a difference to the first row with
+Holm-corrected p < 0.05, by the corrected resampled t-test over random splits; they share most of
+their rows, so the test is conservative, and a difference without a star may still have one sign
+in all seeds. On a fixed split (STS-B-DIR) it is a paired t-test over seeds, which speaks of
+that split alone. "MAE 0-20" and so on are between percentiles of the training scores, "MAE bins"
+is the mean over ten equal-width bins of the label, "MAE rarest" that of the few-shot band, "MAE
+wins" the share of seeds with a lower overall MAE. A dash: no test row in the band.
+"""
 
 
 class AnchorCopies(TailMixup):
@@ -71,7 +82,7 @@ def enhancer_rows(loss, settings):
     """
 
     def make(cls=ELTARegressor, **params):
-        return cls(**{**settings, "loss": loss, **params})
+        return cls(loss=loss).set_params(**{**settings, **params})
 
     other = "mse" if loss == "emd" else "emd"
     rows = {
@@ -89,7 +100,7 @@ def enhancer_rows(loss, settings):
         "reweighting inverse": make(reweighting="inverse"),
         "mixup 0.25 + reweighting sqrt": make(mixup_strength=0.25, reweighting="sqrt_inverse"),
         "mixup 0.25 + reweighting inverse": make(mixup_strength=0.25, reweighting="inverse"),
-        "head retraining": make(head_retraining_epochs=30),
+        "head retraining": make(enhancers__head_retraining_epochs=30),
     }
     if loss == "mse":
         rows["EMD + logit adjustment"] = make(loss="emd", logit_adjustment=1.0)
@@ -98,11 +109,11 @@ def enhancer_rows(loss, settings):
 
 def self_training_rows(percent, settings):
     """Rows that are trained on ``percent`` % of the labels; the first is their base."""
-    settings = {**settings, "loss": "emd"}
+    names = ["EMD", "self-training", "random pseudo-labels"]
+    kinds = [ELTARegressor, ELTARegressor, RandomPseudoLabelsRegressor]
     return {
-        f"{percent} % labels, EMD": ELTARegressor(**settings),
-        f"{percent} % labels, self-training": ELTARegressor(**settings),
-        f"{percent} % labels, random pseudo-labels": RandomPseudoLabelsRegressor(**settings),
+        f"{percent} % labels, {name}": kind(loss="emd").set_params(**settings)
+        for name, kind in zip(names, kinds, strict=True)
     }
 
 
@@ -143,14 +154,30 @@ def compare_with_few_labels(percent, settings, X, y, split, seed, **options):
     )
 
 
-def format_table(results, baseline, columns=COLUMNS):
-    """Means over runs with the spread; a star marks a difference with Holm's p < 0.05.
+def difference_table(results, baseline):
+    """Mean and spread of every row, and its paired difference to the baseline; a DataFrame.
+
+    ``starred`` says which differences have Holm's p < 0.05.
+    """
+    paired = paired_differences(results, baseline=baseline)
+    paired = paired[["estimator", "metric", "band", "difference", "wins", "p_value", "p_holm"]]
+    table = summarize(results).merge(paired, "left", on=["estimator", "metric", "band"])
+    return table.assign(starred=table["p_holm"] < 0.05)
+
+
+def write_differences(tables, path):
+    """Write tables of :func:`difference_table`, each with its set and part, to one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables).to_csv(path, index=False, float_format="%.10g")
+
+
+def format_table(differences, columns=COLUMNS):
+    """Means over runs with the spread, and a star where the difference has one.
 
     Parameters
     ----------
-    results : DataFrame
-        Of :func:`ltlearn.evaluation.compare`.
-    baseline : str
+    differences : DataFrame
+        Of :func:`difference_table`; the first row is the baseline.
     columns : dict of (metric, band) to str
         Titles of the columns.
 
@@ -159,37 +186,81 @@ def format_table(results, baseline, columns=COLUMNS):
     str
         In Markdown.
     """
-    wanted = pd.MultiIndex.from_tuples(columns, names=["metric", "band"])
-    chosen = results.set_index(["metric", "band"])
-    chosen = chosen[chosen.index.isin(wanted)].reset_index()
-    means = summarize(chosen).dropna(subset="mean").set_index(["estimator", "metric", "band"])
-    paired = paired_differences(chosen, baseline=baseline)
-    paired = paired.set_index(["estimator", "metric", "band"])
-    lines = [
-        "| row | " + " | ".join(columns.values()) + " | MAE wins |",
-        "|---|" + "---|" * (len(columns) + 1),
-    ]
-    for row in dict.fromkeys(chosen["estimator"]):
-        cells = []
-        for key in columns:
-            if (row, *key) not in means.index:
-                cells.append("–")
-                continue
-            mean, spread = means.loc[(row, *key), ["mean", "std"]]
-            star = "" if row == baseline else "*" * int(paired.loc[(row, *key), "p_holm"] < 0.05)
-            cells.append(f"{mean:.4g}{_plus_minus(spread)}{star}")
-        wins = "" if row == baseline else f"{paired.loc[(row, 'mae', 'overall'), 'wins']:.0%}"
-        lines.append(f"| {row} | " + " | ".join(cells) + f" | {wins} |")
-    return "\n".join(lines)
+    cells = differences.dropna(subset="mean").set_index(["estimator", "metric", "band"])
+    rows = []
+    for name in dict.fromkeys(differences["estimator"]):
+        row = [_cell(cells, (name, *key)) for key in columns]
+        wins = cells.loc[(name, "mae", "overall"), "wins"]
+        rows.append([name, *row, "" if np.isnan(wins) else f"{wins:.0%}"])
+    return markdown_table(["row", *columns.values(), "MAE wins"], rows)
 
 
-def _plus_minus(spread):
-    """The spread behind a mean; a single run has none."""
-    return "" if np.isnan(spread) else f" ± {spread:.2g}"
+def _cell(cells, key):
+    if key not in cells.index:
+        return "–"
+    cell = cells.loc[key]
+    # A single run has no spread.
+    spread = "" if np.isnan(cell["std"]) else f" ± {cell['std']:.2g}"
+    return f"{cell['mean']:.4g}{spread}{star(cell['starred'])}"
 
 
-def difference_table(results, baseline):
-    """Mean and spread of every row, and its paired difference to the baseline; a DataFrame."""
-    paired = paired_differences(results, baseline=baseline)
-    paired = paired[["estimator", "metric", "band", "difference", "wins", "p_value", "p_holm"]]
-    return summarize(results).merge(paired, "left", on=["estimator", "metric", "band"])
+def read_parts(path):
+    """Tables of differences by set and part, from a file of measurements."""
+    frame = pd.read_csv(path)
+    frame["starred"] = frame["starred"].eq(True)  # empty where it is not known
+    return dict(list(frame.groupby(["set", "part"], sort=False)))
+
+
+def result_tables(path, columns=COLUMNS):
+    """The tables of a file of measurements, by title."""
+    tables = {}
+    for (name, part), differences in read_parts(path).items():
+        baseline, n_runs = differences["estimator"].iloc[0], differences["n"].max()
+        title = f"{name}, {part}: against {baseline}, {n_runs} seeds"
+        tables[title] = format_table(differences, columns)
+    return tables
+
+
+def change_table(columns, rows):
+    """Changes of MAE overall / of the rarest scores to the first row of each part, in percent.
+
+    Parameters
+    ----------
+    columns : dict of str to list of DataFrame
+        By title, tables of :func:`difference_table`; the baseline of the first is shown.
+    rows : dict of str to list of str
+        By title, names of a row, of which a column has at most one that is no baseline.
+
+    Returns
+    -------
+    str
+        In Markdown.
+    """
+    header, lines = ["", *columns], [["base: MAE"], *([title] for title in rows)]
+    for parts in columns.values():
+        bands = [_mae(part) for part in parts]
+        lines[0].append(" / ".join(_or_dash(band["mean"].iloc[:1], ".4g") for band in bands[0]))
+        changes = {}
+        for overall, few in bands:
+            for name in overall.index[1:]:
+                changes[name] = " / ".join(_change(band, name) for band in (overall, few))
+        for line, names in zip(lines[1:], rows.values(), strict=True):
+            line.append(next((changes[name] for name in names if name in changes), "–"))
+    return markdown_table(header, lines)
+
+
+def _mae(differences):
+    """MAE overall and of the rarest scores, each with the baseline first, by estimator."""
+    mae = differences[differences["metric"] == "mae"].set_index("estimator")
+    return [mae[mae["band"] == band].dropna(subset="mean") for band in ("overall", "few")]
+
+
+def _or_dash(values, form):
+    return format(values.iloc[0], form) if len(values) else "–"
+
+
+def _change(band, name):
+    if name not in band.index:
+        return "–"
+    change = 100 * (band.loc[name, "mean"] / band["mean"].iloc[0] - 1)
+    return f"{change:+.1f}{star(band.loc[name, 'starred'])}"

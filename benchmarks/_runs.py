@@ -2,8 +2,15 @@
 
 import json
 
+from _results import noted
 from joblib import Parallel, delayed
 from tqdm import tqdm
+
+
+def read_runs(path):
+    """Results by key, in the order of the file."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {tuple(line["key"]): line["result"] for line in map(json.loads, lines)}
 
 
 def run_missing(function, keys, jobs, path):
@@ -17,27 +24,29 @@ def run_missing(function, keys, jobs, path):
     jobs : int
         Processes.
     path : pathlib.Path
-        JSON lines, one a key.
-
-    Returns
-    -------
-    results : list
-        In the order of the keys.
+        JSON lines, one a key; in the end in the order of the keys, others last.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_text().splitlines() if path.exists() else []
-    finished = {tuple(line["key"]): line["result"] for line in map(json.loads, lines)}
+    finished = read_runs(path)
     missing = [key for key in keys if key not in finished]
     outputs = Parallel(jobs, return_as="generator_unordered")(
         delayed(_with_key)(function, key) for key in missing
     )
-    with path.open("a") as file:
+    with noted(path), path.open("a") as file:
         for key, result in tqdm(outputs, total=len(missing)):
             finished[key] = result
-            file.write(json.dumps({"key": key, "result": result}) + "\n")
+            file.write(_line(key, result))
             file.flush()
-    return [finished[key] for key in keys]
+    ordered = path.with_suffix(".ordered")
+    ordered.write_text(
+        "".join(_line(key, finished[key]) for key in dict.fromkeys([*keys, *finished]))
+    )
+    ordered.replace(path)
 
 
 def _with_key(function, key):
     return key, function(*key)
+
+
+def _line(key, result):
+    return json.dumps({"key": key, "result": result}) + "\n"

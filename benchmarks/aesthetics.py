@@ -20,8 +20,8 @@ Other than published: 5 % of the training rows are held out, spread over the sco
 epoch is that of their lowest MAE, as ``scoring`` has no rank correlation; the bands of the table
 are cut at the percentiles of the training scores; the head is not trained a second time.
 
-Finished fits are kept in ``results/cache/aesthetics_<dataset>.jsonl`` and not repeated. The table
-goes to ``results/aesthetics_<dataset>.md``, means and paired differences to the ``.csv`` beside it.
+Finished fits are kept in ``results/cache/aesthetics_<dataset>.jsonl`` and not repeated. Means and
+paired differences go to ``results/aesthetics_<dataset>.csv``, the table to the ``.md`` beside it.
 The complete run wants a GPU. For a look at whether it works::
 
     python benchmarks/aesthetics.py ... --backbone test_resnet --no-pretrained --epochs 1
@@ -33,14 +33,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _rows import COLUMNS, POST_HOC, difference_table, format_table
+from _results import RESULTS, noted
+from _rows import COLUMNS, LEGEND, POST_HOC, difference_table, write_differences
+from _rows import result_tables as score_tables
+from render import write_page
+from sklearn.base import clone
 
 from ltlearn import ELTARegressor, datasets
 from ltlearn.evaluation import compare
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.images import readable_rows
+from ltlearn.options import Enhancers, Images, Training
 
-RESULTS = Path(__file__).parent / "results"
+__all__ = ["LEGEND", "result_tables"]  # what render.py calls
+
 READERS = {
     "ava": datasets.read_ava,
     "aadb": datasets.read_aadb,
@@ -59,21 +65,19 @@ def make_estimators(args):
         augmentation="elta",
         loss="emd" if votes else "mse",
         dropout=0.0 if votes else 0.75,
-        optimizer="adam",
+        training=Training(
+            optimizer="adam", weight_decay=0.0, scoring="mae", n_iter_no_change=args.epochs
+        ),
         lr=1e-5,
-        weight_decay=0.0,
         batch_size=BATCH_SIZE,
         max_epochs=args.epochs,
-        scoring="mae",
-        n_iter_no_change=args.epochs,
-        num_workers=args.num_workers,
+        images=Images(num_workers=args.num_workers),
         device=args.device,
         mixup_strength=0.0,
-        temperature_unit=args.temperature_unit,
+        enhancers=Enhancers(temperature_unit=args.temperature_unit),
         verbose=1,
     )
-    elta = ELTARegressor(**plain.get_params())
-    elta.set_params(mixup_strength=1 / BATCH_SIZE, alignment_weight=1.0)
+    elta = clone(plain).set_params(mixup_strength=1 / BATCH_SIZE, alignment_weight=1.0)
     return {"plain": plain, "ELTA": elta}
 
 
@@ -98,6 +102,12 @@ def split_for(seed, is_test, n_rows):
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
+def result_tables(path):
+    """The table of a file of measurements, by title; with EMD where votes are predicted."""
+    votes = path.stem == "aesthetics_ava"
+    return score_tables(path, {**COLUMNS, ("emd", "overall"): "EMD"} if votes else COLUMNS)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", required=True, choices=list(READERS))
@@ -115,33 +125,30 @@ def main():
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore", SmallSampleWarning)  # one seed has no p-value
     warnings.simplefilter("ignore", EmptyBandWarning)  # shown as a dash
 
     paths, y, is_test = read(args)
+    path = args.out / f"aesthetics_{args.dataset}.csv"
+    checkpoint = args.out / "cache" / f"aesthetics_{args.dataset}.jsonl"
     parts = []
-    for seed in range(args.seeds):
-        results = compare(
-            make_estimators(args),
-            paths,
-            y,
-            cv=[split_for(seed, is_test, len(paths))],
-            seeds=(seed,),
-            controls=POST_HOC,
-            validation_fraction=VALIDATION_SHARE,
-            checkpoint=args.out / "cache" / f"aesthetics_{args.dataset}.jsonl",
-        )
-        # A given test set stays the same: seeds are then repetitions on one split.
-        parts.append(results if is_test is not None else results.assign(split=seed))
-    results = pd.concat(parts, ignore_index=True)
-    columns = {**COLUMNS, ("emd", "overall"): "EMD"} if args.dataset == "ava" else COLUMNS
-    table = format_table(results, "plain", columns)
-    print(table)
-    (args.out / f"aesthetics_{args.dataset}.md").write_text(table + "\n")
-    difference_table(results, "plain").to_csv(
-        args.out / f"aesthetics_{args.dataset}.csv", index=False, float_format="%.6g"
-    )
+    with noted(path, [checkpoint]):
+        for seed in range(args.seeds):
+            results = compare(
+                make_estimators(args),
+                paths,
+                y,
+                cv=[split_for(seed, is_test, len(paths))],
+                seeds=(seed,),
+                controls=POST_HOC,
+                validation_fraction=VALIDATION_SHARE,
+                checkpoint=checkpoint,
+            )
+            # A given test set stays the same: seeds are then repetitions on one split.
+            parts.append(results if is_test is not None else results.assign(split=seed))
+    differences = difference_table(pd.concat(parts, ignore_index=True), "plain")
+    write_differences([differences.assign(set=args.dataset, part="end to end")], path)
+    print(write_page(path))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ import pandas as pd
 import torch
 from _comparators import PLAIN
 from _data import CACHE, DEFAULT_DATA, load_cifar100
-from _runs import run_missing
+from _markdown import difference_text, markdown_table, mean_and_std
+from _runs import read_runs, run_missing
 from granular import (
     BASELINE,
     IMBALANCE,
@@ -45,16 +46,17 @@ from granular import (
     Problem,
     Row,
     compare_with_baseline,
-    difference_text,
     draw_problem,
     epochs_for,
     fit_row,
     make_rows,
-    mean_and_std,
     measure,
 )
+from render import write_page
 from torch import nn
 from torch.nn import functional as F
+
+from ltlearn.options import Training
 
 BATCH_SIZE, ERASED_SIDE, SHIFT = 128, 16, 4
 # Rounded down, as in the literature.
@@ -164,11 +166,13 @@ def run(name, epochs, seed, row_name, *, data, device):
         epochs = epochs_for(epochs, row, problem, "longer")
     model = row.cls(
         backbone=ResNet32,
-        optimizer="sgd",
+        training=Training(
+            optimizer="sgd",
+            weight_decay=5e-4,
+            lr_schedule="cosine",
+            lr_warmup_epochs=min(5, epochs - 1),
+        ),
         lr=0.1,
-        weight_decay=5e-4,
-        lr_schedule="cosine",
-        warmup_epochs=min(5, epochs - 1),
         batch_size=BATCH_SIZE,
         max_epochs=epochs,
         early_stopping=False,
@@ -190,8 +194,7 @@ def make_table(records):
     """Markdown table of one problem."""
     frame = pd.DataFrame(records)
     differences = compare_with_baseline(frame)
-    header = ["", "updates", *COLUMNS, "Δ overall", "Δ few"]
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines = []
     for name in dict.fromkeys(frame["row"]):
         rows = frame[frame["row"] == name]
         cells = [name, f"{rows['updates'].mean():.0f}"]
@@ -200,8 +203,20 @@ def make_table(records):
             cells += ["", ""]
         else:
             cells += [difference_text(differences.loc[(name, band)]) for band in ("overall", "few")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(["", "updates", *COLUMNS, "Δ overall", "Δ few"], lines)
+
+
+def result_tables(path):
+    """The tables of a file of measurements, by title."""
+    problems = {}
+    for (name, epochs, *_), record in read_runs(path).items():
+        problems.setdefault((name, epochs), []).append(record)
+    tables = {}
+    for (name, epochs), records in problems.items():
+        n_seeds = len({record["seed"] for record in records})
+        tables[f"CIFAR-100-LT, {name}, {epochs} epochs, {n_seeds} seeds"] = make_table(records)
+    return tables
 
 
 def main():
@@ -217,16 +232,12 @@ def main():
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("There is no CUDA device; --device cpu runs this on the CPU, for days.")
-    tables = []
+    path = args.out / "cifar100_lt.jsonl"
     for name in args.problems:
         _, rows = problem_and_rows(name, args.data, 0)
         keys = [(name, args.epochs, seed, row) for seed in range(args.seeds) for row in rows]
-        fit = partial(run, data=args.data, device=args.device)
-        records = run_missing(fit, keys, 1, args.out / "cifar100_lt.jsonl")
-        title = f"### CIFAR-100-LT, {name}, {args.epochs} epochs, {args.seeds} seeds"
-        tables.append(f"{title}\n\n{make_table(records)}\n")
-        print(tables[-1], flush=True)
-    (args.out / "cifar100_lt.md").write_text("\n".join(tables))
+        run_missing(partial(run, data=args.data, device=args.device), keys, 1, path)
+        print(write_page(path), flush=True)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ Held fixed over rows: network (one hidden layer of 128), AdamW with a cosine sch
 where there are neighbors.
 
 Needs WordNet's database files (Debian's package ``wordnet-base``). Where the images come from is
-said in ``_data.py``. Tables go to ``OUT/curation.md``; banks, curated data and cached features stay
-in ``OUT/curation``. A seed takes about five minutes on one core.
+said in ``_data.py``. Means and standard deviations go to ``OUT/curation.json``, the tables to the
+``.md`` beside it; banks, curated data and cached features stay in ``OUT/curation``. A seed takes
+about five minutes on one core.
 """
 
 import argparse
@@ -45,16 +46,24 @@ import numpy as np
 import pandas as pd
 import torch
 from _data import CACHE, DEFAULT_DATA, load_cifar100, long_tailed_counts
+from _markdown import markdown_table
+from _results import note_run
 from PIL import Image
+from render import write_page
 from skorch.callbacks import LRScheduler
 
 from ltlearn import BackboneFeatures, GranularClassifier, Whole
 from ltlearn.curation import FeatureFilter, FolderSource, WordNetProposer, curate
 from ltlearn.metrics import ClassBands, shot_accuracy
+from ltlearn.options import Auxiliary
 
 LARGEST_CLASS, IMBALANCE, BANK_IMAGES, DISTRACTORS = 500, 100, 100, 20
 EPOCHS, AUXILIARY_SAMPLES = 20, 50
 BANDS = ["overall", "many", "medium", "few"]
+DELTAS = ["Δ overall", "Δ few"]
+LEGEND = """\
+Shares in percent, ± the standard deviation over seeds; Δ are paired differences to none.
+"""
 BASELINE = "none"
 
 # Names that WordNet lacks, and trees that it lists as timber first.
@@ -183,7 +192,7 @@ def fit(problem, epochs, seed, auxiliary=None, neighbors=None):
         callbacks=[LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs)],
         device="cpu",
         random_state=seed,
-        max_auxiliary_samples=AUXILIARY_SAMPLES,
+        auxiliary=Auxiliary(max_samples=AUXILIARY_SAMPLES),
         neighbors="auto" if auxiliary is None else neighbors or {},
         silencing=0.1 if neighbors else 1.0,
     )
@@ -262,21 +271,47 @@ def run(images, superclasses, seed, out):
 # Tables
 
 
-def summarize(records, by, percent, plain):
-    """Markdown table of means and standard deviations over seeds."""
-    frame = pd.DataFrame(records)
-    lines = [
-        "| " + " | ".join([by, *plain, *percent]) + " |",
-        "|---|" + "---:|" * (len(plain) + len(percent)),
+def means(records, by, percent, plain):
+    """Means over seeds, and of shares, in percent, [mean, standard deviation]; a list of dict."""
+    return [
+        {
+            by: name,
+            **{column: float(rows[column].mean()) for column in plain},
+            **{
+                column: [float(100 * rows[column].mean()), float(100 * rows[column].std(ddof=0))]
+                for column in percent
+            },
+        }
+        for name, rows in pd.DataFrame(records).groupby(by, sort=False)
     ]
-    for name, rows in frame.groupby(by, sort=False):
-        cells = [f"{rows[column].mean():.0f}" for column in plain]
-        cells += [
-            f"{100 * rows[column].mean():.1f} ± {100 * rows[column].std(ddof=0):.1f}"
-            for column in percent
-        ]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    return "\n".join(lines)
+
+
+def make_table(rows):
+    """Markdown table of means."""
+    return markdown_table(list(rows[0]), [[_text(value) for value in row.values()] for row in rows])
+
+
+def _text(value):
+    if isinstance(value, list):
+        return "{:.1f} ± {:.1f}".format(*value)
+    return value if isinstance(value, str) else f"{value:.0f}"
+
+
+def result_tables(path):
+    """The tables of a file of measurements, by title."""
+    measured = json.loads(path.read_text())
+    return {
+        f"Neighbors found, {measured['seeds']} seeds": make_table(measured["neighbors"]),
+        "What became of the files": make_table(measured["files"]),
+        "Accuracy": make_table(measured["accuracy"]),
+    }
+
+
+def summary(folder):
+    """Accuracies and their differences."""
+    rows = json.loads((folder / "curation.json").read_text())["accuracy"]
+    columns = ["auxiliary data", "auxiliary classes", "overall", "few", *DELTAS]
+    return make_table([{column: row[column] for column in columns} for row in rows])
 
 
 def paired_with_baseline(accuracies):
@@ -301,24 +336,18 @@ def main():
         parts = run(images, superclasses, seed, args.out / "curation")
         for records, part in zip((found, planted, accuracies), parts, strict=True):
             records += [record | {"seed": seed} for record in part]
-    deltas = [f"Δ {band}" for band in ("overall", "few")]
-    text = "\n\n".join(
-        [
-            f"### Neighbors found, {args.seeds} seeds",
-            summarize(found, "neighbors", ["precision", "recall", "F1"], ["pairs"]),
-            "### What became of the files",
-            summarize(planted, "file", ["kept", "leak", "repeat", "unusable"], ["fetched"]),
-            "### Accuracy",
-            summarize(
-                paired_with_baseline(accuracies),
-                "auxiliary data",
-                [*BANDS, *deltas],
-                ["auxiliary classes", "updates"],
-            ),
-        ]
-    )
-    print(text)
-    (args.out / "curation.md").write_text(text + "\n")
+    accuracies = paired_with_baseline(accuracies)
+    plain = ["auxiliary classes", "updates"]
+    measured = {
+        "seeds": args.seeds,
+        "neighbors": means(found, "neighbors", ["precision", "recall", "F1"], ["pairs"]),
+        "files": means(planted, "file", ["kept", "leak", "repeat", "unusable"], ["fetched"]),
+        "accuracy": means(accuracies, "auxiliary data", [*BANDS, *DELTAS], plain),
+    }
+    path = args.out / "curation.json"
+    path.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    note_run(path, anew=True)
+    print(write_page(path))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ initialization together. Every row is a change of one thing against plain square
   96 x 96, with random crops and flips. Few epochs, small images and 3 seeds keep the complete run
   below half an hour on one core; they also leave these rows with little power.
 
-Finished fits are kept in ``results/cache/elta_images_<set>.jsonl`` and not repeated. The tables go
-to ``results/elta_images.md``; means, paired differences and p-values to
-``results/elta_images.csv``.
+Finished fits are kept in ``results/cache/elta_images_<set>.jsonl`` and not repeated. Means, paired
+differences and p-values go to ``results/elta_images.csv``, the tables to the ``.md`` beside it.
 """
 
 import argparse
@@ -34,25 +33,32 @@ import pandas as pd
 import torch
 from _data import CACHE, DEFAULT_DATA
 from _images import SIDE, load_prices, load_quality
+from _results import RESULTS, noted
 from _rows import (
+    LEGEND,
     POST_HOC,
     OversamplingRegressor,
+    change_table,
     compare_with_few_labels,
     difference_table,
     enhancer_rows,
-    format_table,
+    read_parts,
+    result_tables,
+    write_differences,
 )
+from render import write_page
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
 from ltlearn import BackboneFeatures, ELTARegressor
-from ltlearn.backbones import timm_backbone
 from ltlearn.evaluation import compare
 from ltlearn.exceptions import LTLearnWarning
+from ltlearn.networks import timm_backbone
 from ltlearn.weighting import label_density_weights
 
-RESULTS = Path(__file__).parent / "results"
+__all__ = ["LEGEND", "result_tables", "summary"]  # what render.py calls
+
 SETS = {"quality": load_quality, "prices": load_prices}
 NETWORK = "tf_efficientnet_lite0.package"
 FEATURE_SIDE = {"quality": SIDE, "prices": 224}
@@ -60,9 +66,24 @@ END_TO_END_SIDE = {"quality": SIDE, "prices": 96}
 # Patches are shifted only: resizing them, as ELTA's recipe does, would change their quality.
 AUGMENTATION = {"quality": "standard", "prices": "elta"}
 LABELED_PERCENT = 25
-SETTINGS = {"mixup_strength": 0.0, "scoring": "mae", "batch_size": 48, "device": "cpu"}
+SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "batch_size": 48, "device": "cpu"}
 ON_FEATURES = {**SETTINGS, "max_epochs": 60}
-END_TO_END = {**SETTINGS, "max_epochs": 5, "lr_schedule": "cosine"}
+END_TO_END = {**SETTINGS, "max_epochs": 5, "training__lr_schedule": "cosine"}
+# Of the table in README.md, with the names that a row has.
+SUMMARY_ROWS = {
+    "EMD on two-hot scores": ["plain EMD"],
+    "mixup 0.25": ["mixup 0.25"],
+    "anchors repeated 0.25": ["anchors repeated 0.25"],
+    "alignment 1": ["alignment 1"],
+    "reweighting sqrt": ["reweighting sqrt"],
+    "cubic recalibration": ["plain MSE + cubic"],
+    "plain MSE, frozen features": ["plain MSE, frozen features"],
+}
+
+
+def checkpoint(name):
+    """Where the finished fits of a set are kept."""
+    return CACHE / f"elta_images_{name}.jsonl"
 
 
 def end_to_end_rows(name):
@@ -74,12 +95,16 @@ def end_to_end_rows(name):
         "backbone": network.to(memory_format=torch.channels_last),
         "augmentation": AUGMENTATION[name],
     }
+
+    def make(cls=ELTARegressor, **params):
+        return cls().set_params(**{**shared, **params})
+
     return {
-        "plain MSE": ELTARegressor(**shared),
-        "mixup 0.25": ELTARegressor(**{**shared, "mixup_strength": 0.25}),
-        "anchors repeated 0.25": OversamplingRegressor(**{**shared, "mixup_strength": 0.25}),
-        "alignment 1": ELTARegressor(**{**shared, "alignment_weight": 1.0}),
-        "reweighting sqrt": ELTARegressor(**{**shared, "reweighting": "sqrt_inverse"}),
+        "plain MSE": make(),
+        "mixup 0.25": make(mixup_strength=0.25),
+        "anchors repeated 0.25": make(OversamplingRegressor, mixup_strength=0.25),
+        "alignment 1": make(alignment_weight=1.0),
+        "reweighting sqrt": make(reweighting="sqrt_inverse"),
     }
 
 
@@ -141,6 +166,14 @@ def run_end_to_end(name, images, seeds, settings):
     return pd.concat(parts, ignore_index=True)
 
 
+def summary(folder):
+    """Changes of MAE, overall / of the rarest scores, to plain training, in percent."""
+    columns = {}
+    for (name, part), differences in read_parts(folder / "elta_images.csv").items():
+        columns.setdefault(f"{name}, {part.partition(',')[0]}", []).append(differences)
+    return change_table(columns, SUMMARY_ROWS)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
@@ -150,34 +183,32 @@ def main():
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     # Bands without a test row are shown as a dash; few validation rows are part of the question.
     warnings.simplefilter("ignore", LTLearnWarning)
 
-    sections, summaries = [], []
-    for name in args.sets:
-        images = SETS[name](args.data)
-        settings = {"n_jobs": args.jobs, "checkpoint": CACHE / f"elta_images_{name}.jsonl"}
-        full, few = run_features(name, images, args.seeds, settings)
-        trained = run_end_to_end(name, images, args.end_to_end_seeds, settings)
-        same_splits = full[
-            (full["estimator"] == "plain MSE") & full["split"].isin(trained["split"])
-        ]
-        trained = pd.concat([trained, same_splits.assign(estimator="plain MSE, frozen features")])
-        for part, results in (
-            ("frozen features", full),
-            ("frozen features, few labels", few),
-            ("end to end", trained),
-        ):
-            baseline = results["estimator"].iloc[0]
-            n_seeds = results["split"].nunique()
-            sections.append(f"### {name}, {part}: against {baseline}, {n_seeds} seeds\n")
-            sections.append(format_table(results, baseline) + "\n")
-            print("\n".join(sections[-2:]), flush=True)
-            summaries.append(difference_table(results, baseline).assign(set=name, part=part))
-    (args.out / "elta_images.md").write_text("\n".join(sections))
-    pd.concat(summaries).to_csv(args.out / "elta_images.csv", index=False, float_format="%.6g")
+    tables = []
+    path = args.out / "elta_images.csv"
+    with noted(path, [checkpoint(name) for name in args.sets]):
+        for name in args.sets:
+            images = SETS[name](args.data)
+            settings = {"n_jobs": args.jobs, "checkpoint": checkpoint(name)}
+            full, few = run_features(name, images, args.seeds, settings)
+            trained = run_end_to_end(name, images, args.end_to_end_seeds, settings)
+            same_splits = full[
+                (full["estimator"] == "plain MSE") & full["split"].isin(trained["split"])
+            ]
+            same_splits = same_splits.assign(estimator="plain MSE, frozen features")
+            parts = {
+                "frozen features": full,
+                "frozen features, few labels": few,
+                "end to end": pd.concat([trained, same_splits]),
+            }
+            for part, results in parts.items():
+                differences = difference_table(results, results["estimator"].iloc[0])
+                tables.append(differences.assign(set=name, part=part))
+    write_differences(tables, path)
+    print(write_page(path))
 
 
 if __name__ == "__main__":

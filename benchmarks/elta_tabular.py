@@ -15,9 +15,9 @@ and cubic recalibration; anchors of mixup repeated without mixing; ridge; gradie
 and with density weights. Self-training sees the labels of 10 % of the training rows; beside it
 stand the same model without the other rows and with as many pseudo-labels dealt at random.
 
-Finished fits are kept in ``results/cache/elta_tabular_<set>.jsonl`` and not repeated. The tables go
-to ``results/elta_tabular.md``, the means to ``results/elta_tabular.csv``. Where the data come from
-is said in ``_tables.py``.
+Finished fits are kept in ``results/cache/elta_tabular_<set>.jsonl`` and not repeated. Means, paired
+differences and p-values go to ``results/elta_tabular.csv``, the tables to the ``.md`` beside it.
+Where the data come from is said in ``_tables.py``.
 """
 
 import argparse
@@ -27,15 +27,44 @@ from pathlib import Path
 import pandas as pd
 import torch
 from _data import CACHE, DEFAULT_DATA
-from _rows import POST_HOC, compare_with_few_labels, enhancer_rows, format_table
+from _results import RESULTS, noted
+from _rows import (
+    LEGEND,
+    POST_HOC,
+    change_table,
+    compare_with_few_labels,
+    difference_table,
+    enhancer_rows,
+    read_parts,
+    result_tables,
+    write_differences,
+)
 from _tables import TABLES, load_table
+from render import write_page
 
-from ltlearn.evaluation import compare, summarize
+from ltlearn.evaluation import compare
 from ltlearn.exceptions import LTLearnWarning
 
-RESULTS = Path(__file__).parent / "results"
-SETTINGS = {"mixup_strength": 0.0, "scoring": "mae", "max_epochs": 60, "device": "cpu"}
+__all__ = ["LEGEND", "result_tables", "summary"]  # what render.py calls
+SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "max_epochs": 60, "device": "cpu"}
 CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
+# Of the tables in README.md, with the names that a row has.
+SUMMARY_ROWS = {
+    "EMD on scalar scores": ["plain EMD"],
+    "mixup 0.1": ["mixup 0.1"],
+    "anchors repeated 0.25": ["anchors repeated 0.25"],
+    "alignment 1": ["alignment 1"],
+    "reweighting sqrt": ["reweighting sqrt"],
+    "isotonic recalibration": ["plain MSE + isotonic", "plain EMD + isotonic"],
+    "boosting": ["hgb"],
+    "boosting, density weights": ["hgb_density_weights"],
+    "self-training": ["10 % labels, self-training"],
+}
+
+
+def checkpoint(name):
+    """Where the finished fits of a set are kept."""
+    return CACHE / f"elta_tabular_{name}.jsonl"
 
 
 def run_set(name, seeds, jobs, data):
@@ -43,7 +72,7 @@ def run_set(name, seeds, jobs, data):
     table = load_table(name, data)
     y = table.y
     loss = "emd" if y.ndim == 2 else "mse"
-    settings = {"n_jobs": jobs, "checkpoint": CACHE / f"elta_tabular_{name}.jsonl"}
+    settings = {"n_jobs": jobs, "checkpoint": checkpoint(name)}
     frames = []
     for seed in range(seeds):
         split = table.split_for(seed)
@@ -61,6 +90,14 @@ def run_set(name, seeds, jobs, data):
     return pd.concat(frames, ignore_index=True)
 
 
+def summary(folder):
+    """Changes of MAE, overall / of the rarest scores, to plain training, in percent."""
+    columns = {}
+    for (name, _), differences in read_parts(folder / "elta_tabular.csv").items():
+        columns.setdefault(name, []).append(differences)
+    return change_table(columns, SUMMARY_ROWS)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(TABLES), choices=list(TABLES))
@@ -70,25 +107,23 @@ def main():
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     # Bands without a test row are shown as a dash.
     warnings.simplefilter("ignore", LTLearnWarning)
 
-    sections, summaries = [], []
-    for name in args.sets:
-        results = run_set(name, args.seeds, args.jobs, args.data)
-        tenth = results["estimator"].str.startswith("10 %")
-        if name == "sts_b_dir":  # seeds differ by initialization alone: an ordinary paired test
-            results = results.assign(split=0)
-        for part in (results[~tenth], results[tenth]):
-            baseline = part["estimator"].iloc[0]
-            sections.append(f"### {name}: against {baseline}\n")
-            sections.append(format_table(part, baseline) + "\n")
-            print("\n".join(sections[-2:]), flush=True)
-            summaries.append(summarize(part).assign(set=name))
-    (args.out / "elta_tabular.md").write_text("\n".join(sections))
-    pd.concat(summaries).to_csv(args.out / "elta_tabular.csv", index=False, float_format="%.6g")
+    tables = []
+    path = args.out / "elta_tabular.csv"
+    with noted(path, [checkpoint(name) for name in args.sets]):
+        for name in args.sets:
+            results = run_set(name, args.seeds, args.jobs, args.data)
+            tenth = results["estimator"].str.startswith("10 %")
+            if name == "sts_b_dir":  # seeds differ by initialization alone: a plain paired test
+                results = results.assign(split=0)
+            for part, rows in (("all labels", results[~tenth]), ("few labels", results[tenth])):
+                differences = difference_table(rows, rows["estimator"].iloc[0])
+                tables.append(differences.assign(set=name, part=part))
+    write_differences(tables, path)
+    print(write_page(path))
 
 
 if __name__ == "__main__":

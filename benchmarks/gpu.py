@@ -33,8 +33,9 @@ import torch
 from torch import nn
 
 from ltlearn import ELTARegressor
-from ltlearn.backbones import MLP, timm_backbone
 from ltlearn.images import Normalize, eval_transform
+from ltlearn.networks import MLP, timm_backbone
+from ltlearn.options import Training
 from ltlearn.utils._precision import autocast, resolve_precision
 
 LR, WEIGHT_DECAY = 1e-3, 1e-4
@@ -133,12 +134,11 @@ def fit_ltlearn(case, X, y, epochs, device, mixup_strength=0.0, alignment_weight
         backbone_params=None if case.side is None else params,
         hidden_layer_sizes=HIDDEN,
         lr=LR,
-        weight_decay=WEIGHT_DECAY,
+        training=Training(weight_decay=WEIGHT_DECAY, precision=case.precision),
         batch_size=case.batch_size,
         max_epochs=epochs,
         early_stopping=False,
         device=device,
-        precision=case.precision,
         mixup_strength=mixup_strength,
         alignment_weight=alignment_weight,
         random_state=0,

@@ -43,21 +43,22 @@ import pandas as pd
 import torch
 from _comparators import PLAIN
 from _data import CACHE, DEFAULT_DATA, long_tailed_counts
-from _runs import run_missing
+from _markdown import markdown_table, mean_and_std, p_value_text, star
+from _runs import read_runs, run_missing
 from granular import (
     BATCH_SIZE,
     IMBALANCE,
     LARGEST_CLASS,
     SmallCNN,
     load_images,
-    mean_and_std,
-    p_value_text,
 )
+from render import write_page
 
 from ltlearn import GranularClassifier
 from ltlearn.evaluation import paired_differences
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import ClassBands, shot_accuracy
+from ltlearn.options import Training
 
 LABELS = {
     "coarse": "20 coarse classes",
@@ -69,6 +70,11 @@ LABELS = {
 LOSSES = {"CE": PLAIN, "balanced CE": {}}
 EPOCHS = {"features": 20, "images": 24}
 SEEDS = {"features": 10, "images": 3}
+LEGEND = """\
+Accuracies in percent, ± the standard deviation over seeds. Gap: many minus few; retention: few as
+a share of many. Δ are paired differences to the coarse labels, with p-values of paired t-tests,
+corrected by Holm's method.
+"""
 COLUMNS = ["overall", "many", "medium", "few", "gap", "retention"]
 
 
@@ -122,7 +128,7 @@ def run(part, loss, labels, seed, budget, *, data):
         backbone="mlp" if part == "features" else SmallCNN,
         hidden_layer_sizes=(128,),
         lr=1e-3 if part == "features" else 3e-3,
-        lr_schedule="cosine",
+        training=Training(lr_schedule="cosine"),
         batch_size=BATCH_SIZE,
         max_epochs=max(1, round(budget * EPOCHS[part])),
         early_stopping=False,
@@ -146,19 +152,23 @@ def run(part, loss, labels, seed, budget, *, data):
     }
 
 
-def make_table(frame):
-    """Markdown table of one part and loss."""
+def compare_with_coarse(frame):
+    """Paired differences of gap and retention over seeds, by labels and metric."""
     results = frame.rename(columns={"labels": "estimator"}).melt(
         ["estimator", "seed", "n_train", "n_test"], ["gap", "retention"], var_name="metric"
     )
     results = results.assign(kind="estimator", split=0, band="overall")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)  # of a single seed
-        differences = paired_differences(
+        return paired_differences(
             results, baseline="coarse", greater_is_better={"gap": False, "retention": True}
         ).set_index(["estimator", "metric"])
-    lines = [f"| labels | {' | '.join(COLUMNS)} | Δ gap | p | Δ retention | p |"]
-    lines.append("|---|" + "---:|" * (len(COLUMNS) + 4))
+
+
+def make_table(frame):
+    """Markdown table of one part and loss."""
+    differences = compare_with_coarse(frame)
+    lines = []
     for labels, title in LABELS.items():
         rows = frame[frame["labels"] == labels]
         cells = [mean_and_std(100 * rows[column]) for column in COLUMNS]
@@ -168,8 +178,42 @@ def make_table(frame):
             else:
                 row = differences.loc[(labels, metric)]
                 cells += [f"{100 * row['difference']:+.1f}", p_value_text(row["p_holm"])]
-        lines.append("| " + " | ".join([title, *cells]) + " |")
-    return "\n".join(lines)
+        lines.append([title, *cells])
+    return markdown_table(["labels", *COLUMNS, "Δ gap", "p", "Δ retention", "p"], lines)
+
+
+def read_parts(path):
+    """Runs by part, loss and budget, each a DataFrame, from a file of measurements."""
+    runs = read_runs(path)
+    frame = pd.DataFrame(list(runs), columns=["part", "loss", "labels", "seed", "budget"])
+    frame = frame.join(pd.DataFrame(list(runs.values())))
+    return dict(list(frame.groupby(["part", "loss", "budget"], sort=False)))
+
+
+def result_tables(path):
+    """The tables of a file of measurements, by title."""
+    tables = {}
+    for (part, loss, budget), rows in read_parts(path).items():
+        shorter = "" if budget == 1 else f" ({budget:g} of the usual epochs)"
+        tables[f"{part}, {loss}{shorter}, {rows['seed'].nunique()} seeds"] = make_table(rows)
+    return tables
+
+
+def summary(folder):
+    """The gap, and in brackets its paired difference to that of coarse labels, in points."""
+    parts = read_parts(folder / "granularity_study.jsonl")
+    differences = {key: compare_with_coarse(frame) for key, frame in parts.items()}
+    rows = []
+    for labels, title in LABELS.items():
+        cells = []
+        for key, frame in parts.items():
+            gap = f"{100 * frame.loc[frame['labels'] == labels, 'gap'].mean():.1f}"
+            if labels != "coarse":
+                row = differences[key].loc[(labels, "gap")]
+                gap += f" ({100 * row['difference']:+.1f}{star(row['p_holm'] < 0.05)})"
+            cells.append(gap)
+        rows.append([title, *cells])
+    return markdown_table(["labels", *(f"{part}, {loss}" for part, loss, _ in parts)], rows)
 
 
 def main():
@@ -188,17 +232,10 @@ def main():
         for labels in LABELS
     ]
     path = args.out / "granularity_study.jsonl"
-    measured = run_missing(partial(run, data=args.data), keys, args.jobs, path)
-    frame = pd.DataFrame(keys, columns=["part", "loss", "labels", "seed", "budget"])
-    frame = frame.join(pd.DataFrame(measured))
-    tables = []
-    for (part, loss), rows in frame.groupby(["part", "loss"], sort=False):
-        title = f"### {part}, {loss}, {rows['seed'].nunique()} seeds"
-        tables.append(f"{title}\n\n{make_table(rows)}\n")
-    text = "\n".join(tables)
-    print(text)
-    (args.out / "granularity_study.md").write_text(text)
-    print(f"{frame['seconds'].sum() / 60:.0f} CPU minutes of fits")
+    run_missing(partial(run, data=args.data), keys, args.jobs, path)
+    print(write_page(path))
+    seconds = sum(result["seconds"] for result in read_runs(path).values())
+    print(f"{seconds / 60:.0f} CPU minutes of fits")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Command::
 
-    python benchmarks/speed.py [--repeats 8] [--json FILE]
+    python benchmarks/speed.py [--repeats 8] [--out FOLDER]
 
 (a) ``fit`` of the MLP regressor on 50,000 x 32 numbers, layers 128-64, against the same training
 written as a plain torch loop, plain skorch and scikit-learn's MLPRegressor; (b) what mixup at
@@ -10,15 +10,22 @@ strength 0.25 adds to a training step of ``ELTARegressor``: the time of an epoch
 mixup does before and in its steps, divided by the steps. Held fixed: data, network, AdamW (Adam for
 MLPRegressor, which has no other), fused where torch allows, learning rate, number of epochs, one
 thread, no early stopping. Machines are noisy, so the contenders take turns within one process, the
-tables give the least CPU time of all repeats, and only ratios within one run mean something.
+tables give the least CPU time of all repeats, and only ratios within one run mean something. Every
+run is appended to ``OUT/speed.jsonl``; the tables of all go to ``OUT/speed.md``.
 """
 
 import argparse
 import json
+import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from _data import CACHE
+from _markdown import markdown_table
+from _results import noted
+from render import write_page
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.utils._testing import ignore_warnings
@@ -27,7 +34,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from ltlearn import ELTARegressor
-from ltlearn.backbones import MLP
+from ltlearn.networks import MLP
 
 N_ROWS, N_COLUMNS, HIDDEN, LR = 50_000, 32, (128, 64), 1e-3
 
@@ -160,25 +167,108 @@ def time_mixup(repeats, epochs):
     return rows
 
 
+def read_runs(path):
+    """The runs of a file: those of all contenders, those of some, and the remark on the latter."""
+    runs = [json.loads(line) for line in path.read_text().splitlines()]
+    return [run for run in runs if "remark" not in run], [run for run in runs if "remark" in run]
+
+
+def fit_ratios(runs):
+    """Times the raw loop, in the order of the runs, by batch size and contender."""
+    ratios = {}
+    for batch_size, name, _, ratio in (row for run in runs for row in run["fit"]):
+        if name != "raw torch loop":
+            ratios.setdefault((batch_size, name), []).append(ratio)
+    return ratios
+
+
+def mixup_overheads(runs):
+    """Share of a plain step that mixup adds, in the order of the runs, by batch size."""
+    overheads = {}
+    for batch_size, _, _, overhead in (row for run in runs for row in run["mixup"]):
+        overheads.setdefault(batch_size, []).append(overhead)
+    return overheads
+
+
+def result_tables(path):
+    """The tables of a file of measurements, by title."""
+    runs, repeats = read_runs(path)
+    fits = [
+        [str(batch_size), name, ", ".join(f"{ratio:.2f}" for ratio in ratios)]
+        for (batch_size, name), ratios in fit_ratios(runs).items()
+    ]
+    steps = [
+        [
+            str(batch_size),
+            ", ".join(f"{100 * overhead:.0f} %" for overhead in overheads),
+            f"{100 * statistics.median(overheads):.0f} %",
+        ]
+        for batch_size, overheads in mixup_overheads(runs).items()
+    ]
+    again = [
+        [f"{run['remark']}, {run['rounds']} rounds", str(batch_size), f"{ratio:.2f}"]
+        for run in repeats
+        for (batch_size, _), (ratio,) in fit_ratios([run]).items()
+    ]
+    tables = {
+        "CPU time of fit, times the raw torch loop, run by run": markdown_table(
+            ["batch", "contender", "runs"], fits
+        ),
+        "Added to a training step by mixup 0.25, run by run": markdown_table(
+            ["batch", "runs", "median"], steps
+        ),
+    }
+    if again:
+        header = ["run", "batch", "times the raw torch loop"]
+        tables["ELTARegressor, repeats with fewer contenders"] = markdown_table(header, again)
+    return tables
+
+
+def summary(folder):
+    """Lowest and highest of all runs."""
+    runs, _ = read_runs(folder / "speed.jsonl")
+    ratios, overheads = fit_ratios(runs), mixup_overheads(runs)
+    names = [name for name in CONTENDERS if name != "raw torch loop"]
+    rows = []
+    for batch_size in sorted({*overheads, *(batch_size for batch_size, _ in ratios)}):
+        cells = [_span(ratios.get((batch_size, name)), "{:.2f} to {:.2f}") for name in names]
+        added = [100 * overhead for overhead in overheads.get(batch_size, [])]
+        rows.append([str(batch_size), *cells, _span(added, "{:.0f} to {:.0f} %")])
+    return markdown_table(["batch", *names, "mixup 0.25 adds to a step"], rows)
+
+
+def _span(values, text):
+    return text.format(min(values), max(values)) if values else "–"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--json", help="write the measurements to this file")
+    parser.add_argument("--out", type=Path, default=CACHE)
     args = parser.parse_args()
     torch.set_num_threads(1)
 
     fits = time_fits(args.repeats, args.epochs)
-    print("| batch | contender | CPU seconds an epoch | times the raw loop |\n|---|---|---|---|")
-    for batch_size, name, seconds, ratio in fits:
-        print(f"| {batch_size} | {name} | {seconds:.3f} | {ratio:.2f} |")
+    rows = [
+        [str(batch_size), name, f"{seconds:.3f}", f"{ratio:.2f}"]
+        for batch_size, name, seconds, ratio in fits
+    ]
+    print(
+        markdown_table(["batch", "contender", "CPU seconds an epoch", "times the raw loop"], rows)
+    )
     steps = time_mixup(3 * args.repeats, args.epochs)
-    print("\n| batch | plain step, CPU µs | with mixup 0.25, CPU µs | added |\n|---|---|---|---|")
-    for batch_size, plain, mixed, overhead in steps:
-        print(f"| {batch_size} | {plain:.0f} | {mixed:.0f} | {100 * overhead:+.0f} % |")
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump({"fit": fits, "mixup": steps}, file, indent=1)
+    rows = [
+        [str(batch_size), f"{plain:.0f}", f"{mixed:.0f}", f"{100 * overhead:+.0f} %"]
+        for batch_size, plain, mixed, overhead in steps
+    ]
+    header = ["batch", "plain step, CPU µs", "with mixup 0.25, CPU µs", "added"]
+    print(f"\n{markdown_table(header, rows)}")
+    path = args.out / "speed.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with noted(path), path.open("a") as file:
+        file.write(json.dumps({"rounds": args.repeats, "fit": fits, "mixup": steps}) + "\n")
+    write_page(path)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Deep learning on long-tailed data with scikit-learn estimators."""
 
-from ltlearn._elta import ELTARegressor
-from ltlearn._granular import GranularClassifier
 from ltlearn._version import __version__
-from ltlearn._whole import Whole
+from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
+from ltlearn.utils._whole import Whole
 
 __all__ = [
     "BackboneFeatures",

@@ -99,9 +99,9 @@ class TestOversampling:
 def test_random_pseudo_labels_are_those_of_other_rows(load, skewed_regression):
     X, y = skewed_regression
     settings = {"loss": "emd", "max_epochs": 20, "random_state": 0}
-    settings |= {"sharpening": 1.0, "confidence_threshold": 0.3}
+    settings |= {"enhancers__sharpening": 1.0, "enhancers__confidence_threshold": 0.3}
     picked, dealt = (
-        cls(**settings).fit(X[:100], y[:100], X_unlabeled=X[100:150]).pseudo_labels_[0]
+        cls().set_params(**settings).fit(X[:100], y[:100], X_unlabeled=X[100:150]).pseudo_labels_[0]
         for cls in (load("_rows").ELTARegressor, load("_rows").RandomPseudoLabelsRegressor)
     )
     np.testing.assert_array_equal(dealt["index"], picked["index"])

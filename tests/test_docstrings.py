@@ -11,7 +11,7 @@ import ltlearn
 
 PUBLIC_MODULES = [
     "ltlearn",
-    "ltlearn.backbones",
+    "ltlearn.networks",
     "ltlearn.calibration",
     "ltlearn.curation",
     "ltlearn.datasets",
@@ -21,6 +21,8 @@ PUBLIC_MODULES = [
     "ltlearn.losses",
     "ltlearn.metrics",
     "ltlearn.model_selection",
+    "ltlearn.networks",
+    "ltlearn.options",
     "ltlearn.plotting",
     "ltlearn.weighting",
 ]
@@ -66,6 +68,19 @@ def test_there_is_a_summary_and_an_example(name, value):
     assert doc["Summary"], name
     assert " ".join(doc["Summary"]).endswith((".", "?")), doc["Summary"]
     assert ">>>" in "\n".join(doc["Examples"]), name
+
+
+SHARED_DIFFERENTLY = {"batch_size", "max_epochs", "random_state", "augmentation", "warm_start"}
+
+
+def test_shared_parameters_are_documented_alike():
+    one, other = (
+        {p.name: (p.type, p.desc) for p in ClassDoc(cls)["Parameters"]}
+        for cls in (ltlearn.ELTARegressor, ltlearn.GranularClassifier)
+    )
+    shared = set(one) & set(other)
+    assert len(shared) > 15
+    assert {name for name in shared if one[name] != other[name]} == SHARED_DIFFERENTLY
 
 
 PUBLIC_METHODS = [

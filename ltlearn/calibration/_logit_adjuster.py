@@ -12,8 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
-from ltlearn.calibration._prior import class_totals, prediction_prior, weight_of_last_step
 from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
+from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 _ROUNDING = 0.01  # what the sum of probabilities in half precision may be off by
 

@@ -11,13 +11,12 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from ltlearn._whole import unwrap
 from ltlearn.calibration._map import METHODS, RecalibrationMap
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
-from ltlearn.model_selection import BinnedStratifiedKFold
+from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._compat import (
     HasMethods,
     StrOptions,
@@ -25,6 +24,7 @@ from ltlearn.utils._compat import (
     _fit_context,
     _safe_split,
 )
+from ltlearn.utils._whole import unwrap
 
 
 class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):

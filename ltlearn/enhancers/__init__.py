@@ -5,6 +5,7 @@ and `AdaptiveSharpening` selects pseudo-labels for self-training.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
+from ltlearn.enhancers._image_mixing import mix_images
 from ltlearn.enhancers._mixup import (
     MixupDraw,
     TailMixup,
@@ -20,6 +21,7 @@ __all__ = [
     "TailMixup",
     "anchor_probabilities",
     "label_similarity",
+    "mix_images",
     "partner_probabilities",
     "select_sharpening",
     "sharpen",

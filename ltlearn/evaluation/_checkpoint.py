@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sklearn.frozen import FrozenEstimator
 
-from ltlearn.utils._hashing import content_hash
+from ltlearn.persistence._hashing import content_hash
 
 # What fitting the same again does not give again: entries of history_ and attributes of searches.
 DURATIONS = {
@@ -64,7 +64,7 @@ def fingerprint(*parts):
 
     Estimators count by class and parameters, frozen ones also by what they have learned (not by
     how long it took), torch modules by structure and weights, everything else by content; see
-    :func:`~ltlearn.utils._hashing.content_hash`.
+    :func:`~ltlearn.persistence._hashing.content_hash`.
     """
     return hashlib.sha256(repr([_describe(part) for part in parts]).encode()).hexdigest()
 

@@ -8,8 +8,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from ltlearn._whole import Whole
 from ltlearn.utils._compat import _num_samples, _routing_enabled
+from ltlearn.utils._whole import Whole
 
 
 def seeded_clone(estimator, seed):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ltlearn.calibration._prior import class_totals, prediction_prior, weight_of_last_step
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict
@@ -17,6 +16,7 @@ from ltlearn.evaluation._post_hoc import apply_post_hoc
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
+from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltlearn.exceptions import EmptyBandWarning
-from ltlearn.model_selection import (
+from ltlearn.splitting import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
     RareClassStratifiedKFold,

@@ -12,8 +12,6 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
-from ltlearn._whole import Whole
-from ltlearn.calibration._prior import prediction_prior
 from ltlearn.evaluation._bootstrap import bootstrap, class_mean_by_model, interval, mean_by_model
 from ltlearn.evaluation._fitting import fit, last_step
 from ltlearn.evaluation._outcomes import Target, predict
@@ -22,9 +20,11 @@ from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.metrics._bands import check_same_kind
-from ltlearn.metrics._fitted import find_fitted
-from ltlearn.model_selection import BinnedStratifiedKFold
+from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, validate_params
+from ltlearn.utils._fitted import find_fitted
+from ltlearn.utils._whole import Whole
+from ltlearn.weighting._prior import prediction_prior
 
 _MIN_ROWS = 10
 _BALANCED = 1e-6  # difference of class shares

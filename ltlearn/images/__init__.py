@@ -1,7 +1,7 @@
 """Images: reading files, what backbones take, transforms and augmentation."""
 
+from ltlearn.enhancers import mix_images
 from ltlearn.images._decode import read_image
-from ltlearn.images._mixing import mix_images
 from ltlearn.images._policy import find_bad_images, readable_rows
 from ltlearn.images._recipes import RECIPES, Recipe
 from ltlearn.images._sources import ArraySource, FileSource, as_image_source

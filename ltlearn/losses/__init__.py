@@ -7,7 +7,7 @@ Every loss is called as ``loss(logits, target, sample_weight=None)`` with weight
 
 from ltlearn.losses._balanced import BalancedCrossEntropy
 from ltlearn.losses._class_balanced import ClassBalancedWeights
-from ltlearn.losses._emd import EMDLoss, emd
+from ltlearn.losses._emd import EMDLoss, emd_per_sample
 from ltlearn.losses._focal import FocalLoss
 from ltlearn.losses._ldam import LDAMLoss
 from ltlearn.losses._neighbor_silencing import NeighborSilencingLoss
@@ -19,5 +19,5 @@ __all__ = [
     "FocalLoss",
     "LDAMLoss",
     "NeighborSilencingLoss",
-    "emd",
+    "emd_per_sample",
 ]

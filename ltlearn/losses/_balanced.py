@@ -32,7 +32,7 @@ class BalancedCrossEntropy(nn.Module):
 
     Attributes
     ----------
-    log_prior : Tensor of shape (C,)
+    log_share : Tensor of shape (C,)
         :math:`\log \pi`, a buffer.
 
     Raises
@@ -54,7 +54,7 @@ class BalancedCrossEntropy(nn.Module):
     tensor([0.1054, 2.3026])
     """
 
-    log_prior: Tensor
+    log_share: Tensor
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class BalancedCrossEntropy(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing!r}.")
         counts = check_class_counts(class_counts)
-        self.register_buffer("log_prior", torch.zeros(len(counts)))
+        self.register_buffer("log_share", torch.zeros(len(counts)))
         self.update_class_counts(counts)
         self.tau = tau
         self.label_smoothing = label_smoothing
@@ -87,12 +87,12 @@ class BalancedCrossEntropy(nn.Module):
             As for the constructor, and if the number of classes differs.
         """
         counts = check_class_counts(class_counts)
-        if counts.shape != self.log_prior.shape:
+        if counts.shape != self.log_share.shape:
             raise ValueError(
-                f"class_counts must have shape {tuple(self.log_prior.shape)}, "
+                f"class_counts must have shape {tuple(self.log_share.shape)}, "
                 f"got {tuple(counts.shape)}."
             )
-        self.log_prior.copy_((counts / counts.sum()).log())
+        self.log_share.copy_((counts / counts.sum()).log())
 
     def forward(
         self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
@@ -116,12 +116,12 @@ class BalancedCrossEntropy(nn.Module):
         ValueError
             If the shapes do not agree.
         """
-        target = check_target(logits, target, len(self.log_prior))
+        target = check_target(logits, target, len(self.log_share))
         values = self._sample_losses(self._adjust(logits), target)
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _adjust(self, logits: Tensor) -> Tensor:
-        return at_least_float32(logits) + self.tau * self.log_prior
+        return at_least_float32(logits) + self.tau * self.log_share
 
     def _sample_losses(self, adjusted: Tensor, target: Tensor) -> Tensor:
         if target.is_floating_point():
@@ -136,6 +136,6 @@ class BalancedCrossEntropy(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"n_classes={len(self.log_prior)}, tau={self.tau}, "
+            f"n_classes={len(self.log_share)}, tau={self.tau}, "
             f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
         )

@@ -11,7 +11,7 @@ from ltlearn.losses._reduction import (
 )
 
 
-def emd(p: Tensor, q: Tensor, r: float = 2) -> Tensor:
+def emd_per_sample(p: Tensor, q: Tensor, r: float = 2) -> Tensor:
     r"""Earth mover's distance between rows of distributions over ordered bins.
 
     .. math:: \mathrm{EMD}_r(p, q) = \Big(\tfrac1K \sum_k |P_k - Q_k|^r\Big)^{1/r}
@@ -34,7 +34,7 @@ def emd(p: Tensor, q: Tensor, r: float = 2) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> emd(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]]), r=1)
+    >>> emd_per_sample(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]]), r=1)
     tensor([0.6667])
     """
     # vector_norm defines its gradient at zero as zero, where sqrt gives inf * 0.
@@ -125,7 +125,9 @@ class EMDLoss(nn.Module):
         """
         prediction = at_least_float32(logits).softmax(dim=1)
         if self.form == "sample":
-            return reduce_loss(emd(prediction, target, self.r), sample_weight, self.reduction)
+            return reduce_loss(
+                emd_per_sample(prediction, target, self.r), sample_weight, self.reduction
+            )
         difference = _cdf_difference(prediction, target)
         if sample_weight is not None:
             check_sample_weight(sample_weight, len(logits))

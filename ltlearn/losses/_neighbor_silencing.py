@@ -47,7 +47,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
 
     Attributes
     ----------
-    log_prior : Tensor of shape (C_target + C_auxiliary,)
+    log_share : Tensor of shape (C_target + C_auxiliary,)
         :math:`\log \pi`, a buffer.
     silenced : Tensor of shape (C, C), bool
         Row y marks the classes silenced for samples of class y, a buffer. All False where
@@ -107,7 +107,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
                 "neighbors must be boolean, or 0 and 1: turn similarities into a relation first, "
                 "for example by similarity >= threshold."
             )
-        n_classes = len(self.log_prior)
+        n_classes = len(self.log_share)
         if neighbors.ndim != 2 or sum(neighbors.shape) != n_classes:
             raise ValueError(
                 "neighbors must have shape (C_target, C_auxiliary) with C_target + C_auxiliary = "

@@ -13,7 +13,7 @@ from sklearn.utils import column_or_1d
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
-from ltlearn.weighting import binned_density, is_constant
+from ltlearn.weighting._density import binned_density, is_constant
 
 SHOT_NAMES = ("many", "medium", "few")
 _MANY, _MEDIUM, _FEW = range(3)

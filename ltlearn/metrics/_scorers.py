@@ -17,9 +17,10 @@ from ltlearn.metrics._classification import (
     mean_recall,
     worst_class_recall,
 )
-from ltlearn.metrics._fitted import find_fitted, scores_for
+from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._regression import balanced_mae, plcc, srcc
 from ltlearn.utils._compat import StrOptions, _BaseScorer, add_scorers, validate_params
+from ltlearn.utils._fitted import find_fitted
 
 
 class _FittedScorer(_BaseScorer):

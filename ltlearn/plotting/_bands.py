@@ -1,7 +1,7 @@
 """Bands for plots: given, or remembered by the fitted estimator."""
 
 from ltlearn.metrics import ClassBands
-from ltlearn.metrics._fitted import find_fitted
+from ltlearn.utils._fitted import find_fitted
 
 
 def class_bands(estimator, bands):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ltlearn.metrics._fitted import find_fitted
 from ltlearn.plotting._style import line_style, new_axes
+from ltlearn.utils._fitted import find_fitted
 
 _NOT_LOSSES = ("train_batch_count",)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ltlearn._neighbors import check_lists
-from ltlearn.metrics._fitted import find_fitted
+from ltlearn.auxiliary._neighbors import check_lists
 from ltlearn.plotting._style import new_axes
+from ltlearn.utils._fitted import find_fitted
 
 
 class NeighborDisplay:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from ltlearn.metrics._fitted import find_fitted, scores_for
+from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import check_distributions
 from ltlearn.plotting._style import bar_style, new_axes
+from ltlearn.utils._fitted import find_fitted
 
 
 class ScoreHistogramDisplay:

@@ -47,7 +47,7 @@ def test_minimizer_is_the_balanced_posterior():
 
 def test_an_absent_class_counts_as_the_rarest_present_one():
     absent, rare = BalancedCrossEntropy([50, 5, 0]), BalancedCrossEntropy([50, 5, 5])
-    torch.testing.assert_close(absent.log_prior, rare.log_prior)
+    torch.testing.assert_close(absent.log_share, rare.log_share)
 
 
 def test_update_class_counts():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from ltlearn.losses import EMDLoss, emd
+from ltlearn.losses import EMDLoss, emd_per_sample
 
 
 def random_distributions(n_rows, n_bins, dtype=torch.float64, seed=0):
@@ -26,27 +26,29 @@ def loop_emd(p, q, r):
 @pytest.mark.parametrize("r", [1, 1.5, 2, 3])
 def test_emd_matches_loop(r):
     p, q = random_distributions(5, 7, seed=0), random_distributions(5, 7, seed=1)
-    np.testing.assert_allclose(emd(p, q, r), loop_emd(p, q, r), rtol=1e-12)
+    np.testing.assert_allclose(emd_per_sample(p, q, r), loop_emd(p, q, r), rtol=1e-12)
 
 
 def test_emd_matches_scipy_at_r_1():
     p, q = random_distributions(4, 6, seed=0), random_distributions(4, 6, seed=1)
     bins = np.arange(6)
     expected = [wasserstein_distance(bins, bins, a, b) / 6 for a, b in zip(p, q, strict=True)]
-    np.testing.assert_allclose(emd(p, q, r=1), expected, rtol=1e-12)
+    np.testing.assert_allclose(emd_per_sample(p, q, r=1), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("r", [1, 2, 3])
 def test_emd_is_a_metric(r):
     p, q, m = (random_distributions(20, 5, seed=seed) for seed in range(3))
-    assert (emd(p, p, r) == 0).all()
-    assert torch.equal(emd(p, q, r), emd(q, p, r))
-    assert (emd(p, q, r) <= emd(p, m, r) + emd(m, q, r) + 1e-12).all()
+    assert (emd_per_sample(p, p, r) == 0).all()
+    assert torch.equal(emd_per_sample(p, q, r), emd_per_sample(q, p, r))
+    assert (
+        emd_per_sample(p, q, r) <= emd_per_sample(p, m, r) + emd_per_sample(m, q, r) + 1e-12
+    ).all()
 
 
 def test_point_masses_at_both_ends():
     ends = torch.eye(10)[[0, 9]]
-    torch.testing.assert_close(emd(ends, ends.flip(0)), torch.full((2,), 0.9**0.5))
+    torch.testing.assert_close(emd_per_sample(ends, ends.flip(0)), torch.full((2,), 0.9**0.5))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

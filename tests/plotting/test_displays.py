@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ltlearn import ELTARegressor, GranularClassifier, plotting
 from ltlearn.metrics import ClassBands, LabelBands, shot_accuracy
+from ltlearn.options import Bins
 from ltlearn.plotting import (
     ErrorByLabelDisplay,
     FrontierDisplay,
@@ -342,7 +343,7 @@ def test_score_histogram_of_distributions():
     display = ScoreHistogramDisplay.from_predictions(votes, shares[::-1], bin_centers=[2, 4, 6, 8])
     np.testing.assert_allclose(display.true_shares, shares.mean(axis=0))
     np.testing.assert_allclose(display.edges, [1, 3, 5, 7, 9])
-    model = ELTARegressor(max_epochs=1, score_range=(2, 8), random_state=0).fit(X, votes)
+    model = ELTARegressor(max_epochs=1, bins=Bins(score_range=(2, 8)), random_state=0).fit(X, votes)
     display = ScoreHistogramDisplay.from_estimator(model, X, votes)
     np.testing.assert_allclose(display.edges, [1, 3, 5, 7, 9])
     predicted = model.predict_distribution(X).mean(axis=0)

@@ -1,0 +1,1 @@
+"""Auxiliary classes: the neighbor relation, and classes synthesized from others."""

@@ -1,0 +1,1 @@
+"""From what users pass to batches: inputs, tensors, files, epochs."""

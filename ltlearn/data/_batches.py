@@ -1,0 +1,41 @@
+"""Batches of an epoch.
+
+Data have a length, named targets, and a function that says which rows the next epoch holds. Their
+method ``batches`` gives the batches of an epoch; ``X`` of a batch may still be on the CPU.
+"""
+
+import torch
+
+
+class WholeBatches:
+    """Iterate over the batches of an epoch.
+
+    An epoch is cut into batches whose sizes differ by at most one, so no short batch is left at
+    its end and a batch of one sample occurs only where it cannot be avoided.
+
+    Parameters
+    ----------
+    dataset : TensorData or FileData
+    batch_size : int
+        The largest size of a batch.
+    prepare_targets : callable, default=None
+        Called with the targets of several batches of equal size, a dict of tensors (N, B, ...);
+        what it returns, a dict of tensors (N, ...), reaches the batches instead. What it does for
+        all of them at once costs less than in the batches one by one.
+    """
+
+    def __init__(self, dataset, batch_size, prepare_targets=None):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.prepare_targets = prepare_targets
+
+    def __iter__(self):
+        epoch_index = self.dataset.epoch_index
+        index = torch.arange(len(self.dataset)) if epoch_index is None else epoch_index()
+        n = n_batches(len(index), self.batch_size)
+        return self.dataset.batches(index, n, self.prepare_targets)
+
+
+def n_batches(n, batch_size):
+    """Number of batches of at most ``batch_size`` rows in an epoch of ``n`` rows."""
+    return max(1, -(-n // batch_size))

@@ -1,0 +1,85 @@
+"""Which rows the next epoch holds, and in which order.
+
+An object of these is called once an epoch and returns row numbers, a LongTensor on the CPU.
+"""
+
+import numpy as np
+import torch
+
+
+class ShuffledEpochs:
+    """Every row once an epoch, in an order drawn from an own generator.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    seed : int
+    """
+
+    def __init__(self, n, seed):
+        self.n = n
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __call__(self):
+        return torch.randperm(self.n, generator=self.generator)
+
+
+class FixedLengthEpochs:
+    """Epochs of a fixed number of rows, dealt from one shuffled pass over the data after another.
+
+    Keeps the number of gradient updates an epoch the same when the data grows.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    length : int
+        Rows an epoch.
+    seed : int
+    """
+
+    def __init__(self, n, length, seed):
+        self.passes = ShuffledEpochs(n, seed)
+        self.length = length
+        self.left = torch.empty(0, dtype=torch.long, device="cpu")
+
+    def __call__(self):
+        while len(self.left) < self.length:
+            self.left = torch.cat([self.left, self.passes()])
+        index, self.left = self.left[: self.length], self.left[self.length :]
+        return index
+
+
+class AuxiliaryEpochs:
+    """Every target row once an epoch, and a fresh draw of rows of each auxiliary class.
+
+    The rows of the data are the target rows, followed by the auxiliary rows.
+
+    Parameters
+    ----------
+    n_target : int
+        Number of target rows.
+    auxiliary_codes : ndarray of shape (n_auxiliary,)
+        Class of each auxiliary row.
+    max_samples : int
+        Most rows of an auxiliary class in an epoch, drawn without replacement.
+    seed : int
+    """
+
+    def __init__(self, n_target, auxiliary_codes, max_samples, seed):
+        order = np.argsort(auxiliary_codes, kind="stable")
+        ends = np.cumsum(np.bincount(auxiliary_codes))
+        self.rows_by_class = [
+            torch.from_numpy(rows + n_target) for rows in np.split(order, ends[:-1])
+        ]
+        self.n_target = n_target
+        self.max_samples = max_samples
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __call__(self):
+        rows = torch.cat([torch.arange(self.n_target), *map(self._draw, self.rows_by_class)])
+        return rows[torch.randperm(len(rows), generator=self.generator)]
+
+    def _draw(self, rows):
+        return rows[torch.randperm(len(rows), generator=self.generator)[: self.max_samples]]

@@ -1,0 +1,146 @@
+"""From what a user passes as X to data that a network takes.
+
+Inputs have the methods
+
+- ``check(estimator, X, reset)``: an array with a row per sample, or an error;
+- ``usable_rows(X)``: which of its rows can be trained on;
+- ``fit(X)``: learn what there is to learn from the training rows;
+- ``data(X, target, training)``: :class:`~ltlearn.data._batches.TensorData` or its like;
+
+and the attribute ``build_preparation``, see :class:`~ltlearn.networks._network.Network`.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import validate_data
+
+from ltlearn.data._files import FileData
+from ltlearn.data._tensors import TensorData
+
+
+class TableInputs:
+    """Rows of numbers for the built-in MLP, standardized with the training mean and deviation.
+
+    Standardizing before the cast to float32 keeps the digits that matter of columns such as time
+    stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
+    overflow.
+    """
+
+    build_preparation = None
+    limit = 1e6
+
+    def check(self, estimator, X, reset):
+        return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+
+    def usable_rows(self, X):
+        return np.arange(len(X))
+
+    def fit(self, X):
+        self.scaler = StandardScaler().fit(X)
+        return self
+
+    def data(self, X, target=None, training=False):
+        with np.errstate(over="ignore"):
+            scaled = np.clip(self.scaler.transform(X), -self.limit, self.limit)
+        scaled = np.ascontiguousarray(scaled, dtype=np.float32)
+        return TensorData(torch.from_numpy(scaled), target, training=training)
+
+
+class ArrayInputs:
+    """Arrays of any number of dimensions for a user's own module, passed on as they are.
+
+    Booleans and small integers such as uint8 images keep their type in memory and become float32
+    batch by batch; all else becomes float32.
+    """
+
+    build_preparation = None
+
+    def check(self, estimator, X, reset):
+        X = validate_data(estimator, X, reset=reset, dtype="numeric", allow_nd=True)
+        if reset:
+            self.sample_shape = X.shape[1:]
+        elif X.ndim != 1 + len(self.sample_shape):
+            raise ValueError(f"samples have the shape {X.shape[1:]}, in fit {self.sample_shape}.")
+        return X
+
+    def usable_rows(self, X):
+        return np.arange(len(X))
+
+    def fit(self, X):
+        return self
+
+    def data(self, X, target=None, training=False):
+        return TensorData(self._tensor(X), target, training=training)
+
+    def _tensor(self, X):
+        if X.dtype in (np.uint8, np.int8, np.bool_):
+            return torch.from_numpy(np.array(X, order="C"))
+        with np.errstate(over="ignore"):
+            values = np.array(X, dtype=np.float32, order="C")
+        if not np.isfinite(values).all():
+            raise ValueError("X has values too large for float32; scale them first.")
+        return torch.from_numpy(values)
+
+
+class ImageInputs:
+    """Images in memory or in files, brought to the size and scale that a backbone takes.
+
+    Pixels stay uint8 until they are on the device, where the network normalizes them.
+
+    Parameters
+    ----------
+    spec : ltlearn.images.InputSpec
+    recipe : ltlearn.images.Recipe or None
+        Augmentation in training.
+    num_workers : int
+        Processes that decode files.
+    on_bad_image : {"raise", "skip"}
+    """
+
+    def __init__(self, spec, recipe, num_workers, on_bad_image):
+        self.spec = spec
+        self.recipe = recipe
+        self.num_workers = num_workers
+        self.on_bad_image = on_bad_image
+
+    @property
+    def build_preparation(self):
+        from ltlearn.images import Preparation
+
+        return partial(Preparation, self.spec, self.recipe)
+
+    def check(self, estimator, X, reset):
+        from ltlearn.images import FileSource, as_image_source
+
+        source = as_image_source(X, channels=self.spec.channels)
+        return source.paths if isinstance(source, FileSource) else source.values
+
+    def usable_rows(self, X):
+        from ltlearn.images import readable_rows
+
+        return readable_rows(X, self.on_bad_image)
+
+    def fit(self, X):
+        return self
+
+    def data(self, X, target=None, training=False):
+        from ltlearn import images
+
+        source = images.as_image_source(X, channels=self.spec.channels)
+        evaluate = images.eval_transform(self.spec)
+        if not isinstance(source, images.FileSource):
+            train = images.batch_transform(self.spec, self.recipe) if self.recipe else evaluate
+            batch = source.batch(slice(None))
+            return TensorData(batch, target, transforms=(train, evaluate), training=training)
+        train = images.train_transform(self.spec, self.recipe) if self.recipe else evaluate
+        return FileData(
+            source,
+            target,
+            transforms=(train, evaluate),
+            training=training and self.recipe is not None,
+            num_workers=self.num_workers,
+            input_shape=(self.spec.channels, *self.spec.size),
+        )

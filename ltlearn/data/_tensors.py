@@ -1,0 +1,96 @@
+"""Data in memory, in whole batches without collating sample by sample."""
+
+import torch
+from torch.utils.data import Dataset
+
+from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
+
+# Data are kept on a GPU where they fill no more than this share of its free memory.
+_SHARE_OF_DEVICE_MEMORY = 0.5
+
+
+class TensorData(Dataset):
+    """Inputs and named targets of equal length, held in memory.
+
+    Parameters
+    ----------
+    X : torch.Tensor of shape (n, ...)
+    target : dict of str to torch.Tensor of shape (n, ...), default=None
+    epoch_index : callable, default=None
+        Returns the row numbers of the next epoch, a LongTensor in the order of use. Without it an
+        epoch is every row once, in order.
+    transforms : (callable, callable), default=None
+        What is done to a batch of ``X`` in training and in evaluation.
+    training : bool, default=False
+        Which of the two transforms applies.
+    """
+
+    def __init__(self, X, target=None, epoch_index=None, transforms=None, training=False):
+        self.X = X
+        self.target = check_lengths(X, target)
+        self.epoch_index = epoch_index
+        self.transforms = transforms
+        self.training = training
+        self.device = X.device
+
+    def __len__(self):
+        return len(self.X)
+
+    @property
+    def input_shape(self):
+        """Shape of one sample as a network sees it."""
+        if self.transforms is None:
+            return tuple(self.X.shape[1:])
+        return tuple(self.transforms[1](self.X[:1]).shape[1:])
+
+    def batches(self, index, n, prepare_targets=None):
+        """The rows ``index`` in ``n`` batches of almost equal size: pairs of X and target.
+
+        ``prepare_targets`` is that of :class:`WholeBatches`.
+        """
+        index = index.to(self.device)
+        targets = batch_targets(self.target, index, n, prepare_targets)
+        for rows, target in zip(torch.tensor_split(index, n), targets, strict=True):
+            X = self._select(rows)
+            if self.transforms is not None:
+                X = self.transforms[0 if self.training else 1](X)
+            yield X, target
+
+    def _select(self, rows):
+        if self.X.device == self.device:
+            return self.X.index_select(0, rows)
+        # Too large for the device: gather into pinned memory, from where copies do not wait.
+        rows = rows.cpu()
+        batch = torch.empty(len(rows), *self.X.shape[1:], dtype=self.X.dtype, pin_memory=True)
+        torch.index_select(self.X, 0, rows, out=batch)
+        return batch.to(self.device, non_blocking=True)
+
+    def with_target(self, target):
+        """The same rows with other targets."""
+        return TensorData(self.X, target, self.epoch_index, self.transforms, self.training)
+
+    def without_augmentation(self):
+        """The same rows in order, as in evaluation."""
+        return TensorData(self.X, self.target, None, self.transforms, training=False)
+
+    def concatenate(self, other, epoch_index=None):
+        """Rows of both, one after the other."""
+        X = torch.cat([self.X, other.X])
+        target = concatenate_targets(self.target, other.target)
+        return TensorData(X, target, epoch_index, self.transforms, self.training)
+
+    def to(self, device):
+        """Move to ``device``; X stays on the CPU where it would fill a GPU."""
+        device = torch.device(device)
+        X = self.X.to(device) if _fits(self.X, device) else self.X
+        target = {name: values.to(device) for name, values in self.target.items()}
+        moved = TensorData(X, target, self.epoch_index, self.transforms, self.training)
+        moved.device = device
+        return moved
+
+
+def _fits(X, device):
+    if device.type != "cuda" or X.device == device:
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return X.nbytes <= _SHARE_OF_DEVICE_MEMORY * free

@@ -1,0 +1,658 @@
+"""Granular classification: auxiliary classes beside a long tail of target classes."""
+
+import math
+from numbers import Real
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from ltlearn.auxiliary._neighbors import (
+    class_prototypes,
+    most_similar_pairs,
+    relation_from_dict,
+    relation_to_dict,
+    similar_pairs,
+)
+from ltlearn.auxiliary._synthesis import synthesize
+from ltlearn.data._epochs import AuxiliaryEpochs
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._validation import (
+    Rows,
+    check_labels,
+    validate_more_rows,
+    validate_X,
+    weighted_mean_one,
+)
+from ltlearn.images import Recipe
+from ltlearn.losses import NeighborSilencingLoss
+from ltlearn.networks._heads import ClassHead
+from ltlearn.networks._network import Network, apply_in_batches
+from ltlearn.objectives._granular import GranularObjective
+from ltlearn.options import Auxiliary
+from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import resolve_device
+from ltlearn.utils._precision import resolve_precision
+from ltlearn.utils._whole import unwrap
+from ltlearn.weighting._classes import weights_by_class
+from ltlearn.weighting._prior import log_prior
+
+# Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
+_SYNTHETIC_POOL = 4
+_LARGEST_TEMPERATURE = 20.0
+
+
+class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
+    """Deep classification with a long tail of classes, helped by auxiliary classes.
+
+    Balanced cross-entropy [2]_ makes the classes compete on equal terms. Auxiliary classes, not
+    among the target classes but similar to them, are trained in the same softmax and dropped at
+    prediction [1]_; between a target class and its auxiliary neighbors the competition is turned
+    down (:class:`~ltlearn.losses.NeighborSilencingLoss`).
+
+    Logit adjustment gains much on long tails; what auxiliary data and silencing add depends on the
+    data and is often little. Compare with :meth:`without_enhancers`, for instance through
+    :func:`ltlearn.evaluation.compare`, before relying on them. The parameters to try first are
+    ``logit_adjustment``, ``prior`` and ``lr``.
+
+    Parameters
+    ----------
+    logit_adjustment : float, default=1.0
+        τ of [2]_: multiple of the log class shares that is added to the logits in training. 1 is
+        balanced cross-entropy, 0 plain cross-entropy. See the notes for how predictions follow.
+    silencing : float, default=0.1
+        λ_s of [1]_: weight, in the softmax of a sample's loss, of the neighbors of its class. 0
+        takes them out of it, 1 turns silencing off.
+    neighbors : "auto" or dict, default="auto"
+        Which auxiliary classes are neighbors of which target classes: a dict from target class to a
+        list of auxiliary classes, in which a class may occur any number of times, or not at all.
+        ``"auto"`` takes the pairs whose prototypes are similar; prototypes are mean directions of
+        the standardized inputs for ``backbone="mlp"``, of the features before training for a
+        module, which had better be pretrained then.
+    auxiliary : {None, "synthesize"} or ltlearn.options.Auxiliary, default=None
+        Where auxiliary classes come from, how many of their rows an epoch sees, and which count as
+        neighbors. ``"synthesize"`` is short for ``Auxiliary(synthesize=True)``: classes made from
+        the training rows.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the training loss, auxiliary classes included; classes that a dict
+        does not name have weight 1. They come on top of ``logit_adjustment``: ``"balanced"`` is
+        meant for ``logit_adjustment=0`` with ``prior="train"``.
+    prior : {"balanced", "train"} or array-like of shape (n_classes,), default="balanced"
+        Class shares that predictions refer to: all the same, those of the training rows, or
+        positive numbers of your own in the order of ``classes_``. May be changed by ``set_params``
+        after fitting.
+    calibrate_temperature : bool, default=False
+        Divide the logits by the temperature that gives the validation rows the least
+        cross-entropy, between 1/20 and 20. Holds rows out where none are given.
+    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
+        Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
+        itself. Any other string is the name of a timm model for images, see
+        :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit and starts
+        from the weights it came with; it gets arrays as they are, or prepared images if it is a
+        timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
+        or factory is called at every fit, with the shape of one sample if it has a required
+        argument.
+    max_epochs : int, default=100
+        Most passes over the rows of the target classes. An epoch is every such row once and up to
+        ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
+        longer and never means fewer passes over the target classes. ``train_batch_count`` in
+        ``history_`` is the number of updates.
+    lr : float, default=1e-3
+        Learning rate.
+    batch_size : int or "auto", default="auto"
+        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+    random_state : int, RandomState instance or None, default=None
+        Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
+        rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
+        like all others.
+    backbone_params : dict, default=None
+        For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
+        ``in_chans``, ``drop_path_rate``, ...
+    hidden_layer_sizes : sequence of int, default=(128, 64)
+        Widths of the layers of ``"mlp"``; the last one is D.
+    dropout : float, default=0.0
+        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    early_stopping : bool or "auto", default="auto"
+        Stop when the validation score has not improved, by a ten-thousandth of it at least, for
+        ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
+        it so. ``"auto"`` is on with ``X_val`` or from 100 rows.
+    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
+        Random changes to training images: crops and flips, or those of the published methods, see
+        :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
+        0.1 unless ``training.label_smoothing`` is set.
+    callbacks : list of skorch callbacks, default=None
+        Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
+        predictions, such as ``EpochScoring``.
+    device : str or torch.device, default="auto"
+        ``"auto"`` is CUDA where available, else the CPU.
+    warm_start : bool, default=False
+        Continue from the weights of the previous fit for another ``max_epochs``, with the
+        parameters as they are now; but the network, ``augmentation``, classes, their shares,
+        neighbors and the scale of inputs stay those of the first fit.
+    verbose : int, default=0
+        1 shows a bar over epochs, 2 also prints a row per epoch.
+    training : ltlearn.options.Training, default=None
+        Optimizer, schedule, validation, precision; None is the defaults, here and below. Options
+        are reached by nested names, too: ``set_params(training__layer_decay=0.75)``.
+    architecture : ltlearn.options.Architecture, default=None
+        Pooling of features, normalization before the head.
+    images : ltlearn.options.Images, default=None
+        How image files are read.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list of dict
+        One row per epoch: stage, every loss term by name, durations.
+        ``pandas.DataFrame(est.history_)`` makes a table of it.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Number of columns (or size of the second dimension) seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, when X has string column names.
+    classes_ : ndarray of shape (n_classes,)
+        Target classes.
+    class_counts_ : ndarray of shape (n_classes,)
+        Rows of each target class in ``y``, held-out ones included, those of weight 0 not.
+    auxiliary_classes_ : ndarray of shape (n_auxiliary,)
+        Auxiliary classes; those synthesized are named ``"a+b"``.
+    neighbors_ : dict
+        The relation used: every target class with the list of its auxiliary neighbors.
+    temperature_ : float
+        What the logits are divided by; 1.0 without ``calibrate_temperature``.
+    prediction_prior_ : ndarray of shape (n_classes,)
+        Class shares that probabilities refer to: those of ``prior``, times the class weights.
+
+    See Also
+    --------
+    ltlearn.losses.NeighborSilencingLoss : The loss.
+    ltlearn.calibration.LogitAdjuster : Logit adjustment after training, for any classifier.
+
+    Notes
+    -----
+    In training, class j of all classes with share :math:`\\pi_j` in an epoch has the logit
+    :math:`z_j + \\tau \\log \\pi_j`, so the softmax of these estimates the shares of the classes
+    among training rows like x. Left to the target classes, and their training shares replaced by
+    the shares :math:`\\rho` of ``prior``, this becomes, with the temperature T,
+
+    .. math:: p(j \\mid x) \\propto \\rho_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j) / T\\big)
+
+    for every τ: with τ = 1 the plain logits refer to balanced classes already. Sample weights
+    count in :math:`\\pi`, class weights do not.
+
+    References
+    ----------
+    .. [1] Zhao et al., "Granularity Matters in Long-Tail Learning", CVPR 2025, arXiv:2410.15980.
+    .. [2] Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021.
+
+    Examples
+    --------
+    Digits 0 to 4, all but 0 of them rare; 5 to 9 as auxiliary classes.
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from ltlearn import GranularClassifier, Whole
+    >>> X, y = load_digits(return_X_y=True)
+    >>> keep = (y == 0) | ((y < 5) & (np.arange(len(y)) % 10 == 0))
+    >>> model = GranularClassifier(max_epochs=20, random_state=0)
+    >>> model = model.fit(X[keep], y[keep], X_aux=Whole(X[y > 4]), y_aux=Whole(y[y > 4]))
+    >>> model.predict_proba(X[:3]).shape
+    (3, 5)
+    >>> sorted(model.neighbors_)
+    [0, 1, 2, 3, 4]
+    """
+
+    _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
+    _parameter_constraints: dict = {
+        **BaseDeepEstimator._parameter_constraints,
+        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "silencing": [Interval(Real, 0, 1, closed="both")],
+        "neighbors": [StrOptions({"auto"}), dict],
+        "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "prior": [StrOptions({"balanced", "train"}), "array-like"],
+        "calibrate_temperature": ["boolean"],
+    }
+    _lower_is_better = {"loss": True, "accuracy": False, "balanced_accuracy": False}
+
+    def __init__(
+        self,
+        *,
+        logit_adjustment=1.0,
+        silencing=0.1,
+        neighbors="auto",
+        auxiliary=None,
+        class_weight=None,
+        prior="balanced",
+        calibrate_temperature=False,
+        backbone="mlp",
+        max_epochs=100,
+        lr=1e-3,
+        batch_size="auto",
+        random_state=None,
+        backbone_params=None,
+        hidden_layer_sizes=(128, 64),
+        dropout=0.0,
+        early_stopping="auto",
+        augmentation=None,
+        callbacks=None,
+        device="auto",
+        warm_start=False,
+        verbose=0,
+        training=None,
+        architecture=None,
+        images=None,
+    ):
+        self.logit_adjustment = logit_adjustment
+        self.silencing = silencing
+        self.neighbors = neighbors
+        self.auxiliary = auxiliary
+        self.class_weight = class_weight
+        self.prior = prior
+        self.calibrate_temperature = calibrate_temperature
+        self.backbone = backbone
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.backbone_params = backbone_params
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.early_stopping = early_stopping
+        self.augmentation = augmentation
+        self.callbacks = callbacks
+        self.device = device
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.training = training
+        self.architecture = architecture
+        self.images = images
+
+    @all_or_nothing
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
+        """Train on target classes and, if there are any, auxiliary classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or paths
+            Numbers for ``backbone="mlp"``; for a module an array of any number of dimensions; for
+            an image backbone images (n, H, W, C) or (n, C, H, W), or paths of image files.
+        y : array-like of shape (n_samples,)
+            Target classes: numbers or strings.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the training loss, in the class shares and, for rows held out
+            from X, in the validation score. Auxiliary rows weigh as much as rows of X on average.
+        X_aux : array-like of shape (n_auxiliary_samples, n_features), default=None
+            Rows of auxiliary classes, of the same kind as X. Wrap it in :class:`ltlearn.Whole` for
+            cross-validation, which otherwise slices it along with X whenever it has as many rows.
+            In a pipeline with ``transform_input=["X_aux"]`` it is transformed as X is; passed in
+            any other way, it reaches this estimator as it is.
+        y_aux : array-like of shape (n_auxiliary_samples,), default=None
+            Auxiliary classes, none of which is in ``y``. Wrap it likewise.
+        X_val, y_val : array-like, default=None
+            Validation rows of target classes, instead of some held out from X. Not every class
+            need be in them. Wrap both in :class:`ltlearn.Whole` if there are as many as rows of X.
+
+        Returns
+        -------
+        self : GranularClassifier
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be trained on; the message says what to change.
+        NonFiniteLossError
+            When training diverges.
+        """
+        task = self._init_callback_context(max_subtasks=None)
+        if task is not None:
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
+        rng, (seed,) = draw_seeds(self.random_state, 1)
+        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
+        X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
+        if train.weight is not None:
+            train = train._replace(weight=weighted_mean_one(train.weight))
+        class_counts = np.bincount(train.y, minlength=len(self.classes_))
+        early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
+        if valid is None and (early_stopping or self.calibrate_temperature):
+            train, valid = self._hold_out(train, rng)
+        if not self._is_continued:
+            self._inputs.fit(train.X)
+            self.class_counts_ = class_counts
+            self._learn_neighbors(train, X_aux, y_aux, seed)
+        auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
+        if not self._is_continued:
+            self._learn_shares(train, auxiliary)
+        self._log_balance = (self.logit_adjustment - 1) * self._log_share
+        self._trained_class_weights = weights_by_class(
+            self.class_weight,
+            [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
+            self._epoch_counts,
+        )
+
+        valid = None if valid is None else self._data(valid)
+        net = self._train(
+            self._training_data(train, auxiliary, seed),
+            valid,
+            seed=seed,
+            task=task,
+            early_stopping=early_stopping,
+            batch_size=self._resolved_batch_size(len(train.X)),
+        )
+        self.temperature_ = 1.0
+        if self.calibrate_temperature:
+            self.temperature_ = _fit_temperature(net, valid)
+        self.net_, self.history_ = net, self._history_of(net, "fit")
+        self.n_iter_ = len(net.history)
+        if task is not None:
+            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
+        return self
+
+    # Prediction
+
+    def predict(self, X):
+        """Predict classes: the likeliest one at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._adjusted_logits(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict probabilities of the target classes at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), dtype float32
+            Rows sum to 1; columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return softmax(self._adjusted_logits(X), axis=1)
+
+    def decision_function(self, X):
+        """Logits of the target classes at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes), or (n_samples,), dtype float32
+            With two classes, one number a row: the logit of the second minus that of the first.
+        """
+        check_is_fitted(self)
+        logits = self._adjusted_logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def without_enhancers(self):
+        """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.
+
+        Auxiliary data passed to its ``fit`` is left out.
+
+        Returns
+        -------
+        baseline : GranularClassifier
+        """
+        return clone(self).set_params(
+            logit_adjustment=1.0,
+            silencing=1.0,
+            neighbors="auto",
+            auxiliary=Auxiliary(max_samples=0),
+            training__label_smoothing=0.0,
+            class_weight=None,
+        )
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        class_weights = self._trained_class_weights[: len(self.classes_)]
+        shares = np.exp(log_prior(self.prior, self._log_share)) * class_weights
+        return shares / shares.sum()
+
+    def _adjusted_logits(self, X):
+        logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
+        adjusted = (logits + self._log_balance) / self.temperature_ + log_prior(
+            self.prior, self._log_share
+        )
+        return adjusted.astype(np.float32)
+
+    # Classes and auxiliary data
+
+    def _encode_y(self, y, *, reset, name="y"):
+        y = check_labels(y, name)
+        if reset:
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            return codes
+        unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
+        if unknown:
+            raise ValueError(
+                f"{name} has the classes {unknown}, which are not among those that fit saw in y: "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _stratification(self, y):
+        return y
+
+    def _can_be_held_out(self, y, held_out):
+        return np.isin(y[held_out], np.delete(y, held_out))
+
+    def _validate_auxiliary(self, train, X_aux, y_aux):
+        """Auxiliary rows and labels as arrays, of length 0 where there are none to use."""
+        if (X_aux is None) != (y_aux is None):
+            raise ValueError("X_aux and y_aux belong together; pass both or neither.")
+        options = self._option("auxiliary")
+        if X_aux is None:
+            if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):
+                if options.synthesize:
+                    raise ValueError(
+                        'auxiliary="synthesize" makes auxiliary classes and knows their '
+                        'neighbors; leave neighbors="auto".'
+                    )
+                raise ValueError(
+                    "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
+                    'y_aux, or neighbors="auto".'
+                )
+            return train.X[:0], self.classes_[:0]
+        if options.synthesize:
+            raise ValueError(
+                'auxiliary="synthesize" makes auxiliary classes, X_aux brings others; use '
+                "one of the two."
+            )
+        X_aux = validate_more_rows(self, X_aux, "X_aux", like=train.X)
+        y_aux = check_labels(y_aux, "y_aux")
+        if len(X_aux) != len(y_aux):
+            raise ValueError(
+                f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "
+                "you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
+            )
+        shared = sorted(set(self.classes_.tolist()) & set(np.unique(y_aux).tolist()))
+        if shared:
+            raise ValueError(
+                f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
+                "than the target classes: rename them or leave their rows out."
+            )
+        usable = self._inputs.usable_rows(X_aux) if options.max_samples else slice(0)
+        return X_aux[usable], y_aux[usable]
+
+    @property
+    def _synthesizes(self):
+        options = self._option("auxiliary")
+        return options.synthesize and options.max_samples > 0
+
+    def _learn_neighbors(self, train, X_aux, y_aux, seed):
+        """Decide on auxiliary classes and on the neighbor relation."""
+        n_classes = len(self.classes_)
+        self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
+        # Classes whose rows all have weight 0 have no prototype.
+        present, train_codes = np.unique(train.y, return_inverse=True)
+        if self._synthesizes:
+            if len(present) < 2:
+                raise ValueError(
+                    'auxiliary="synthesize" mixes classes, but only one has rows to train on.'
+                )
+            if train.X.dtype == object:
+                raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
+            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
+            names = self.classes_.tolist()
+            self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
+            relation = np.zeros((n_classes, len(pairs)), dtype=bool)
+            relation[pairs.T, np.arange(len(pairs))] = True
+        elif not len(y_aux):
+            relation = np.zeros((n_classes, 0), dtype=bool)
+        elif self.neighbors == "auto":
+            prototypes = self._prototypes(train.X, train_codes, seed)
+            similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
+            relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
+            bounds = self._option("auxiliary").neighbor_similarity
+            relation[present] = similar_pairs(similarity, bounds)
+        else:
+            relation = relation_from_dict(self.neighbors, self.classes_, self.auxiliary_classes_)
+        self._relation = relation
+        self.neighbors_ = relation_to_dict(relation, self.classes_, self.auxiliary_classes_)
+
+    def _auxiliary_rows(self, train, X_aux, y_aux, random_state):
+        """Rows of the auxiliary classes, encoded from 0."""
+        if self._synthesizes:
+            pairs = np.nonzero(self._relation.T)[1].reshape(-1, 2)
+            absent = np.setdiff1d(pairs, train.y)
+            if len(absent):
+                raise ValueError(
+                    "warm_start goes on synthesizing auxiliary classes from all target classes, "
+                    f"but y has no rows of {self.classes_[absent].tolist()}."
+                )
+            n_samples = _SYNTHETIC_POOL * self._option("auxiliary").max_samples
+            return Rows(*synthesize(train.X, train.y, pairs, n_samples, random_state), None)
+        classes, codes = np.unique(y_aux, return_inverse=True)
+        if not np.array_equal(classes, self.auxiliary_classes_):
+            raise ValueError(
+                "warm_start needs the auxiliary classes of the first fit, "
+                f"{self.auxiliary_classes_.tolist()}; y_aux has {classes.tolist()}."
+            )
+        return Rows(X_aux, codes, None)
+
+    def _prototypes(self, X, codes, seed):
+        data = self._inputs.data(X)
+        features = data.X if self._has_mlp else self._initial_features(data, seed)
+        return class_prototypes(features.numpy(), codes, codes.max() + 1)
+
+    def _initial_features(self, data, seed):
+        """Features of the backbone that training with this seed will start from."""
+        device = resolve_device(self.device)
+        with self._isolated(seed, device):
+            params = self._network_params(data.input_shape)
+            network = Network(build_head=nn.Identity, **params).to(device).eval()
+            return apply_in_batches(
+                network.features,
+                data,
+                batch_size=self._resolved_batch_size(len(data)),
+                device=device,
+                precision=resolve_precision(self._option("training").precision, device),
+            ).cpu()
+
+    # Training data
+
+    def _learn_shares(self, train, auxiliary):
+        """Class counts of an epoch, and the class shares that follow from them."""
+        n_classes = len(self.classes_)
+        counts = np.concatenate(
+            [
+                np.bincount(train.y, train.weight, minlength=n_classes),
+                np.minimum(np.bincount(auxiliary.y), self._option("auxiliary").max_samples),
+            ]
+        )
+        # A class whose rows all have weight 0 counts as much as the rarest other class.
+        self._epoch_counts = np.where(counts > 0, counts, counts[counts > 0].min())
+        share = self._epoch_counts[:n_classes] / self._epoch_counts[:n_classes].sum()
+        self._log_share = np.log(share)
+
+    def _training_data(self, train, auxiliary, seed):
+        X, label = train.X, np.concatenate([train.y, len(self.classes_) + auxiliary.y])
+        if len(auxiliary.X):
+            X = np.concatenate([X, auxiliary.X])
+        weight = None
+        if train.weight is not None or self.class_weight is not None:
+            weight = self._trained_class_weights[label]
+            if train.weight is not None:
+                weight[: len(train.y)] *= train.weight
+        data = self._data(Rows(X, label, weight), training=True)
+        data.epoch_index = AuxiliaryEpochs(
+            len(train.y), auxiliary.y, self._option("auxiliary").max_samples, seed
+        )
+        return data
+
+    def _targets(self, rows):
+        target = {"label": torch.from_numpy(rows.y)}
+        if rows.weight is not None:
+            target["weight"] = torch.from_numpy(rows.weight).float()
+        return target
+
+    # Head and objective
+
+    def _head(self):
+        n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
+        return ClassHead(self.dropout, self._option("architecture").batch_norm_head, n_outputs)
+
+    def _loss(self):
+        label_smoothing = self._option("training").label_smoothing
+        return NeighborSilencingLoss(
+            self._epoch_counts,
+            self._relation,
+            silencing=self.silencing,
+            direction=self._option("auxiliary").silencing_direction,
+            tau=self.logit_adjustment,
+            label_smoothing=label_smoothing or self._mixing.label_smoothing,
+        )
+
+    @property
+    def _mixing(self):
+        """The recipe of ``augmentation``, where there are images for it; else one that is empty."""
+        return getattr(self._inputs, "recipe", None) or Recipe()
+
+    def _objective(self):
+        offsets = {
+            "log_share": self._log_share,
+            "log_balance": self._log_balance,
+            "log_prior": log_prior(self.prior, self._log_share),
+        }
+        return GranularObjective, {
+            "loss": self._loss(),
+            "mixup_alpha": self._mixing.mixup_alpha,
+            "cutmix_alpha": self._mixing.cutmix_alpha,
+            **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
+        }
+
+
+def _fit_temperature(net, valid):
+    """Temperature that gives the validation rows the least cross-entropy."""
+    valid = valid.to(net.device)
+    outputs = net.apply_network(valid)
+    found = minimize_scalar(
+        lambda log_t: net.criterion_.validation_loss(outputs, valid.target, math.exp(log_t)).item(),
+        bounds=(-math.log(_LARGEST_TEMPERATURE), math.log(_LARGEST_TEMPERATURE)),
+        method="bounded",
+    )
+    return math.exp(found.x)

@@ -1,0 +1,156 @@
+"""Rows that come into ``fit``: checking them, and holding some of them out."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length
+
+from ltlearn.data._inputs import ArrayInputs
+from ltlearn.utils._compat import _check_sample_weight
+from ltlearn.utils._whole import unwrap
+
+
+class Rows(NamedTuple):
+    """Aligned rows of one part of the data; ``weight`` is None where all rows count the same."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+
+    def take(self, index):
+        weight = None if self.weight is None else self.weight[index]
+        return Rows(self.X[index], self.y[index], weight)
+
+
+def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
+    """Check all rows that come into fit.
+
+    Parameters
+    ----------
+    estimator : BaseDeepEstimator
+        Its ``_inputs`` check X and its ``_encode_y`` the targets.
+    X, y, sample_weight, X_val, y_val
+        As passed to ``fit``.
+    reset : bool
+        Whether to learn what there is to know of X and y.
+
+    Returns
+    -------
+    train : Rows
+        Without rows of weight 0.
+    valid : Rows or None
+        None when no validation rows were passed.
+    """
+    X_val = unwrap("X_val", X_val, X)
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val belong together; pass both or neither.")
+    if y_val is not None:
+        y_val = unwrap("y_val", y_val, y)
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None."
+        )
+    X = estimator._inputs.check(estimator, X, reset=reset)
+    y = estimator._encode_y(y, reset=reset)
+    check_consistent_length(X, y)
+    train = Rows(X, y, None)
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weight < 0).any() or not weight.any():
+            raise ValueError("sample_weight must be non-negative, and non-zero somewhere.")
+        train = Rows(X, y, weight).take(weight > 0)
+    usable = estimator._inputs.usable_rows(train.X)
+    if len(usable) < len(train.X):
+        train = train.take(usable)
+    if X_val is None:
+        return train, None
+    X_val = validate_X(estimator, X_val, "X_val")
+    y_val = estimator._encode_y(y_val, reset=False, name="y_val")
+    if len(X_val) != len(y_val):
+        raise ValueError(f"X_val has {len(X_val)} rows and y_val {len(y_val)}.")
+    return train, Rows(X_val, y_val, None)
+
+
+def validate_X(estimator, X, name="X"):
+    """Check rows of the kind that fit saw; errors call them by ``name``."""
+    try:
+        return estimator._inputs.check(estimator, X, reset=False)
+    except ValueError as error:
+        if name == "X":
+            raise
+        raise ValueError(f"{name} is not as X: {error}") from error
+
+
+def validate_more_rows(estimator, X, name, like):
+    """Check rows that are to be trained on together with the rows ``like``."""
+    X = validate_X(estimator, X, name)
+    is_array = isinstance(estimator._inputs, ArrayInputs)
+    becomes_float = is_array and min(X.itemsize, like.itemsize) > 1
+    same_kind = X.dtype.kind == like.dtype.kind or becomes_float
+    if X.shape[1:] != like.shape[1:] or not same_kind:
+        raise ValueError(
+            f"{name} has samples of shape {X.shape[1:]} and type {X.dtype}, X of shape "
+            f"{like.shape[1:]} and type {like.dtype}; they must be of the same kind."
+        )
+    return X
+
+
+def check_labels(y, name):
+    """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
+    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
+    if len(kinds) > 1 and (str in kinds or type(None) in kinds):
+        raise ValueError(
+            f"{name} mixes labels of the types {sorted(kind.__name__ for kind in kinds)}: label "
+            "or drop missing ones, and give all labels one type."
+        )
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be used as class labels: {error}") from error
+    return y
+
+
+def hold_out(rows, fraction, strata, random_state, can_be_held_out=None):
+    """Split off validation rows, a fraction of every stretch of the targets.
+
+    Parameters
+    ----------
+    rows : Rows
+    fraction : float
+    strata : ndarray of shape (n,)
+        A number per row, such that rows close in it are alike.
+    random_state : numpy.random.RandomState
+    can_be_held_out : callable, default=None
+        From row numbers to a boolean array: which of them training can do without.
+
+    Returns
+    -------
+    train, valid : Rows
+    """
+    n_valid = max(1, round(fraction * len(rows.X)))
+    if n_valid >= len(rows.X):
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(rows.X)} rows leaves none to train on. Pass "
+            "more rows, X_val and y_val, or early_stopping=False."
+        )
+    order = np.lexsort((random_state.random_sample(len(rows.X)), strata))
+    blocks = np.array_split(order, n_valid)
+    held_out = np.sort([block[random_state.randint(len(block))] for block in blocks])
+    if can_be_held_out is not None:
+        held_out = held_out[can_be_held_out(held_out)]
+    if not len(held_out):
+        raise ValueError(
+            "No row can be held out for validation. Pass X_val and y_val, or early_stopping=False."
+        )
+    return rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
+
+
+def weighted_mean_one(weight):
+    """Weights scaled to a mean of one, so that they do not change the learning rate."""
+    weight = weight / weight.max()  # extreme weights would overflow in the sum
+    return weight * (len(weight) / math.fsum(weight))

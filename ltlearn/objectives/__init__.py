@@ -1,0 +1,1 @@
+"""Training steps, torch alone: which losses and enhancers act on a batch."""

@@ -1,0 +1,174 @@
+"""The training step of ELTA: mixup on features, task loss, similarity alignment.
+
+Scores are standardized (mean 0, deviation 1 over the training set), so that the temperatures of
+:class:`~ltlearn.enhancers.TailMixup` mean the same for prices and for stars.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
+from ltlearn.losses import EMDLoss
+
+
+class ELTAObjective(nn.Module):
+    """Loss terms of a batch, and of a validation set.
+
+    Targets are a dict of ``"score"`` (B,), standardized, and optionally ``"distribution"`` (B, K)
+    and ``"weight"`` (B,).
+
+    Parameters
+    ----------
+    centers : torch.Tensor of shape (K,), default=None
+        Standardized scores of the bins. With centers the head gives K logits and the task loss is
+        the earth mover's distance; without, one standardized score and squared error.
+    logit_shift : torch.Tensor of shape (K,), default=None
+        Added to the logits of the loss, not to those of a prediction.
+    mixup_strength, tail_temperature, pair_temperature : float
+        Of :class:`~ltlearn.enhancers.TailMixup`; strength 0 turns it off.
+    alignment_weight : float
+        Weight of :class:`~ltlearn.enhancers.SimilarityAlignment`; 0 turns it off.
+    score_scale : float
+        Deviation of the scores, to report errors in the user's units.
+    temperature_scale : float
+        Factor from standardized scores to the unit of the two temperatures.
+    is_head_linear : bool
+        Whether outputs are a linear (affine) function of the features.
+    """
+
+    def __init__(
+        self,
+        *,
+        centers=None,
+        logit_shift=None,
+        mixup_strength=0.0,
+        tail_temperature=0.5,
+        pair_temperature=2.0,
+        alignment_weight=0.0,
+        score_scale=1.0,
+        temperature_scale=1.0,
+        is_head_linear=False,
+    ):
+        super().__init__()
+        self.register_buffer("centers", None if centers is None else centers.clone())
+        self.register_buffer("logit_shift", None if logit_shift is None else logit_shift.clone())
+        self.mixup = (
+            TailMixup(mixup_strength, tail_temperature, pair_temperature)
+            if mixup_strength
+            else None
+        )
+        self.alignment = SimilarityAlignment() if alignment_weight else None
+        self.alignment_weight = alignment_weight
+        self.score_scale = score_scale
+        self.temperature_scale = temperature_scale
+        # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
+        self.mixes_outputs = is_head_linear and self.alignment is None
+        self.emd = EMDLoss()
+
+    def prepare_targets(self, target):
+        """Do for mixup what takes labels only, for one batch or many at once.
+
+        Parameters
+        ----------
+        target : dict of str to torch.Tensor of shape (..., B, *shape)
+            Leading dimensions count batches.
+
+        Returns
+        -------
+        prepared : dict of str to torch.Tensor
+            The targets (..., B + M, *shape) and how to mix the features or outputs.
+        """
+        if self.mixup is None:
+            return target
+        draw = self.mixup.draw(self.temperature_scale * target["score"])
+        mixed = {name: draw.mix(values) for name, values in target.items()}
+        how = _with_originals(draw, target["score"]) if self.mixes_outputs else draw._asdict()
+        return {**mixed, **how}
+
+    def training_terms(self, network, X, target):
+        """``target`` is that of a batch, or prepared by ``prepare_targets``."""
+        if self.mixup is not None and "share" not in target:
+            target = self.prepare_targets(target)
+        features = network.features(X)
+        if self.mixup is None:
+            outputs = network.apply_head(features)
+        elif self.mixes_outputs:
+            pairs = network.apply_head(features).take(target["rows"])
+            outputs = (pairs * target["share"]).sum(0)
+        else:
+            features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
+            outputs = network.apply_head(features)
+        task = self._task_loss(outputs, target)
+        if self.alignment is None:
+            return {"loss": task}
+        alignment = self.alignment(features, target["score"])
+        return {
+            "loss": task + self.alignment_weight * alignment,
+            "task": task,
+            "alignment": alignment,
+        }
+
+    def validation_terms(self, outputs, target):
+        errors = (self.scores(outputs) - target["score"]).abs() * self.score_scale
+        weight = target.get("weight")
+        mae = errors.mean() if weight is None else (errors * weight).sum() / weight.sum()
+        return {"loss": self._task_loss(outputs, target), "mae": mae}
+
+    def scores(self, outputs):
+        """Standardized scores (B,) that the outputs of the head stand for."""
+        if self.centers is None:
+            return outputs.squeeze(1)
+        return outputs.softmax(1) @ self.centers
+
+    def _task_loss(self, outputs, target):
+        weight = target.get("weight")
+        if self.centers is not None:
+            logits = outputs if self.logit_shift is None else outputs + self.logit_shift
+            return self.emd(logits, target["distribution"], weight)
+        predicted, true = outputs.squeeze(1), target["score"]
+        assert predicted.shape == true.shape, (predicted.shape, true.shape)
+        if weight is None:
+            return F.mse_loss(predicted, true)
+        return (F.mse_loss(predicted, true, reduction="none") * weight).mean()
+
+
+def _with_originals(draw, score):
+    """The draw as pairs of rows for every row of the result; an original pairs with itself.
+
+    Returns
+    -------
+    how : dict of str to torch.Tensor of shape (..., 2, B + M, 1)
+        ``"rows"`` and their ``"share"``.
+    """
+    own = torch.arange(score.shape[-1], device=score.device).expand(score.shape)
+    first = torch.cat([own, draw.anchors], -1)
+    second = torch.cat([own, draw.partners], -1)
+    share = torch.cat([torch.ones_like(score), draw.share], -1)
+    return {
+        "rows": torch.stack([first, second], -2).unsqueeze(-1),
+        "share": torch.stack([share, 1 - share], -2).unsqueeze(-1),
+    }
+
+
+def two_hot(scores, centers):
+    """Distribution over two neighboring bins whose expectation is the score.
+
+    Parameters
+    ----------
+    scores : torch.Tensor of shape (n,), dtype float64
+        Scores beyond the outermost centers count as those.
+    centers : torch.Tensor of shape (K,), dtype float64
+        Equally spaced and increasing, K >= 2.
+
+    Returns
+    -------
+    distribution : torch.Tensor of shape (n, K), dtype float64
+    """
+    position = (scores - centers[0]) / (centers[1] - centers[0])
+    position = position.clamp(0, len(centers) - 1)
+    lower = position.floor().clamp(max=len(centers) - 2).long()
+    upper_share = (position - lower).unsqueeze(1)
+    distribution = scores.new_zeros(len(scores), len(centers))
+    distribution.scatter_(1, lower.unsqueeze(1), 1 - upper_share)
+    return distribution.scatter_(1, lower.unsqueeze(1) + 1, upper_share)

@@ -1,0 +1,86 @@
+"""The training step of granular classification: one softmax over target and auxiliary classes."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ltlearn.enhancers import mix_images
+
+
+class GranularObjective(nn.Module):
+    """Loss terms of a batch, and of a validation set.
+
+    Targets are a dict of ``"label"`` (B,), class codes with the target classes first, and
+    optionally ``"weight"`` (B,).
+
+    Parameters
+    ----------
+    loss : torch.nn.Module
+        Called with the logits (B, C_target + C_auxiliary), the labels and the weights.
+    log_share : torch.Tensor of shape (C_target,)
+        Log shares of the target classes in training.
+    log_balance : torch.Tensor of shape (C_target,)
+        Added to the logits of the target classes, it makes them refer to balanced classes.
+    log_prior : torch.Tensor of shape (C_target,)
+        Log shares of the target classes that predictions refer to.
+    mixup_alpha, cutmix_alpha : float, default=0
+        Of mixing the images of a batch, see :func:`~ltlearn.images.mix_images`.
+    """
+
+    def __init__(
+        self, *, loss, log_share, log_balance, log_prior, mixup_alpha=0.0, cutmix_alpha=0.0
+    ):
+        super().__init__()
+        self.loss = loss
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
+        self.register_buffer("log_share", log_share.clone())
+        self.register_buffer("log_balance", log_balance.clone())
+        self.register_buffer("log_prior", log_prior.clone())
+
+    def training_terms(self, network, X, target):
+        if not (self.mixup_alpha or self.cutmix_alpha):
+            return {"loss": self._loss_of(network(X), target)}
+        rows = torch.arange(len(X), device=X.device)
+        mixed, _, partners, share = mix_images(
+            network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
+        )
+        logits = network.apply_head(network.backbone(mixed))
+        other = {name: values.index_select(0, partners) for name, values in target.items()}
+        loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
+        return {"loss": loss}
+
+    def validation_terms(self, outputs, target):
+        label, weight = target["label"], _weight(target)
+        hits = weight * ((self._balanced(outputs) + self.log_prior).argmax(1) == label)
+        class_weight = self._per_class(weight, label)
+        seen = class_weight > 0
+        recall = self._per_class(hits, label)[seen] / class_weight[seen]
+        return {
+            "loss": self.validation_loss(outputs, target),
+            "accuracy": hits.sum() / weight.sum(),
+            "balanced_accuracy": recall.mean(),
+        }
+
+    def validation_loss(self, outputs, target, temperature=1.0):
+        """Cross-entropy over the target classes, at the class shares of these rows."""
+        label, weight = target["label"], _weight(target)
+        # One row more, of the classes in their training shares, for classes without any.
+        share = self._per_class(weight, label) + self.log_share.exp()
+        logits = self._balanced(outputs) / temperature + share.log()
+        losses = F.cross_entropy(logits, label, reduction="none")
+        return (weight * losses).sum() / weight.sum()
+
+    def _loss_of(self, logits, target):
+        return self.loss(logits, target["label"], target.get("weight"))
+
+    def _balanced(self, outputs):
+        return outputs[:, : len(self.log_balance)] + self.log_balance
+
+    def _per_class(self, values, label):
+        return torch.zeros_like(self.log_share).index_add(0, label, values)
+
+
+def _weight(target):
+    weight = target.get("weight")
+    return torch.ones_like(target["label"], dtype=torch.float32) if weight is None else weight

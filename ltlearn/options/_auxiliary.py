@@ -1,0 +1,65 @@
+"""Where auxiliary classes come from, and how much they count."""
+
+from numbers import Integral, Real
+
+from ltlearn.options._nesting import Options
+from ltlearn.utils._compat import Interval, StrOptions
+
+
+class Auxiliary(Options):
+    """Options of auxiliary classes [1]_.
+
+    Parameters
+    ----------
+    synthesize : bool, default=False
+        Make auxiliary classes from the training rows: one for every pair of a target class and the
+        one most similar to it, of rows halfway between rows of the two, which are its neighbors.
+        Inputs must be such that mixing them makes sense.
+    max_samples : int, default=50
+        Most rows of an auxiliary class in an epoch, drawn afresh for every epoch. 0 leaves all
+        auxiliary data out.
+    neighbor_similarity : float or (float, float), default=0.9
+        For ``neighbors="auto"``: the quantile of the cosines of all pairs from which on a pair is
+        neighboring; or the lowest and the highest cosine of neighbors. Cosines differ much between
+        encoders, quantiles hardly do.
+    silencing_direction : {"both", "auxiliary", "target"}, default="both"
+        Whose samples ignore their neighbors: those of all classes, of auxiliary or of target
+        classes only.
+
+    References
+    ----------
+    .. [1] Zhao et al., "Granularity Matters in Long-Tail Learning", CVPR 2025, arXiv:2410.15980.
+
+    Examples
+    --------
+    >>> from ltlearn import GranularClassifier
+    >>> from ltlearn.options import Auxiliary
+    >>> model = GranularClassifier(auxiliary=Auxiliary(max_samples=20))
+    >>> model.get_params()["auxiliary__max_samples"]
+    20
+    """
+
+    _parameter_constraints: dict = {
+        "synthesize": ["boolean"],
+        "max_samples": [Interval(Integral, 0, None, closed="left")],
+        "neighbor_similarity": [Interval(Real, 0, 1, closed="left"), tuple, list],
+        "silencing_direction": [StrOptions({"both", "auxiliary", "target"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        synthesize=False,
+        max_samples=50,
+        neighbor_similarity=0.9,
+        silencing_direction="both",
+    ):
+        self.synthesize = synthesize
+        self.max_samples = max_samples
+        self.neighbor_similarity = neighbor_similarity
+        self.silencing_direction = silencing_direction
+
+    @classmethod
+    def of(cls, value):
+        is_short = isinstance(value, str) and value == "synthesize"
+        return cls(synthesize=True) if is_short else super().of(value)

@@ -1,0 +1,41 @@
+"""Score bins of a predicted distribution."""
+
+from numbers import Integral, Real
+
+from ltlearn.options._nesting import Options
+from ltlearn.utils._compat import Interval, StrOptions
+
+
+class Bins(Options):
+    """Options of the score bins that ``loss="emd"`` predicts a distribution over.
+
+    Parameters
+    ----------
+    n_bins : int or "auto", default="auto"
+        Bins of scalar scores; ``"auto"`` is 20. Distributions bring their own.
+    score_range : (float, float), default=None
+        Scores of the first and last bin. Default: 1 and K for distributions over K bins, the range
+        of the training scores for scalars. Predictions stay within it.
+    logit_adjustment : float, default=0.0
+        Multiple of the smoothed log prior of the bins that is added to the logits in training and
+        dropped at prediction; for scalar scores only.
+
+    Examples
+    --------
+    >>> from ltlearn import ELTARegressor
+    >>> from ltlearn.options import Bins
+    >>> model = ELTARegressor(loss="emd", bins=Bins(n_bins=10, score_range=(1, 10)))
+    >>> model.get_params()["bins__n_bins"]
+    10
+    """
+
+    _parameter_constraints: dict = {
+        "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+        "score_range": ["array-like", None],
+        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, *, n_bins="auto", score_range=None, logit_adjustment=0.0):
+        self.n_bins = n_bins
+        self.score_range = score_range
+        self.logit_adjustment = logit_adjustment

@@ -1,0 +1,75 @@
+"""Settings of ELTA's enhancers."""
+
+from numbers import Integral, Real
+
+from ltlearn.options._nesting import Options
+from ltlearn.utils._compat import Interval, StrOptions
+
+
+class Enhancers(Options):
+    """Options of ELTA's enhancers [1]_, beyond how strong they are.
+
+    Parameters
+    ----------
+    tail_temperature : float, default=0.5
+        τ1 of tail feature augmentation: the smaller, the more the anchors of mixup come from the
+        tail.
+    pair_temperature : float, default=2.0
+        τ2 of tail feature augmentation: the larger, the closer in score the partners of mixup.
+    temperature_unit : "std" or float, default="std"
+        Unit of the differences between scores that the two temperatures and ``sharpening`` apply
+        to: the deviation of the training scores, or a number in units of the score. 1.0 gives the
+        published setting on scores from 1 to 10.
+    head_retraining_epochs : int, default=0
+        After training, freeze the backbone and train a fresh head for this many epochs.
+    self_training_rounds : int, default=1
+        Rounds of self-training when ``X_unlabeled`` is given. Every round trains from the start
+        with as many updates an epoch as the training without unlabeled rows.
+    sharpening : float or "auto", default="auto"
+        β of adaptive sharpening. ``"auto"`` chooses it on the held-out labeled rows.
+    confidence_threshold : float or "auto", default="auto"
+        Least sharpened probability of the likeliest bin for an unlabeled row to be used.
+        ``"auto"`` chooses it on the held-out labeled rows.
+
+    References
+    ----------
+    .. [1] Liu et al., "ELTA: An Enhancer against Long-Tail for Aesthetics-oriented Models", ICML
+       2024, PMLR 235:31106-31118.
+
+    Examples
+    --------
+    >>> from ltlearn import ELTARegressor
+    >>> from ltlearn.options import Enhancers
+    >>> model = ELTARegressor(mixup_strength=0.25, enhancers=Enhancers(tail_temperature=0.1))
+    >>> model.get_params()["enhancers__tail_temperature"]
+    0.1
+    """
+
+    _parameter_constraints: dict = {
+        "tail_temperature": [Interval(Real, 0, None, closed="neither")],
+        "pair_temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
+        "head_retraining_epochs": [Interval(Integral, 0, None, closed="left")],
+        "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
+        "sharpening": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "confidence_threshold": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        tail_temperature=0.5,
+        pair_temperature=2.0,
+        temperature_unit="std",
+        head_retraining_epochs=0,
+        self_training_rounds=1,
+        sharpening="auto",
+        confidence_threshold="auto",
+    ):
+        self.tail_temperature = tail_temperature
+        self.pair_temperature = pair_temperature
+        self.temperature_unit = temperature_unit
+        self.head_retraining_epochs = head_retraining_epochs
+        self.self_training_rounds = self_training_rounds
+        self.sharpening = sharpening
+        self.confidence_threshold = confidence_threshold

@@ -1,0 +1,75 @@
+"""How option objects nest in an estimator.
+
+None stands for an option object with its defaults. ``get_params`` and ``set_params`` reach inside
+all the same, and ``set_params`` gives the estimator an object of its own, so that estimators which
+were made with one object do not change together.
+"""
+
+from sklearn.base import BaseEstimator, clone
+
+
+class Options(BaseEstimator):
+    """Base class of option objects: parameters and their constraints, nothing else."""
+
+    _parameter_constraints: dict = {}
+
+    @classmethod
+    def of(cls, value):
+        """The options that a parameter stands for: ``value`` itself, or the defaults for None."""
+        return cls() if value is None else value
+
+
+class NestedOptionsMixin:
+    """Give an estimator option objects as parameters.
+
+    ``_options`` maps the names of these parameters to subclasses of :class:`Options`. To be named
+    before ``BaseEstimator`` among the bases.
+    """
+
+    _options: dict = {}
+
+    def _option(self, name):
+        """The option object of the parameter ``name``, or its defaults."""
+        return self._options[name].of(getattr(self, name))
+
+    def _validate_options(self):
+        for name in self._options:
+            self._option(name)._validate_params()
+
+    def get_params(self, deep=True):
+        """Parameters of this estimator and, with ``deep``, of its option objects.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the options by their nested names, such as ``training__layer_decay``.
+
+        Returns
+        -------
+        params : dict
+        """
+        params = super().get_params(deep)
+        if deep:
+            for name, kind in self._options.items():
+                options = kind.of(params[name])
+                if isinstance(options, kind):
+                    nested = options.get_params()
+                    params.update((f"{name}__{key}", value) for key, value in nested.items())
+        return params
+
+    def set_params(self, **params):
+        """Set parameters of this estimator and, by their nested names, of its option objects.
+
+        Parameters
+        ----------
+        **params : dict
+            For example ``lr=0.01, training__layer_decay=0.75``.
+
+        Returns
+        -------
+        self : estimator instance
+        """
+        topics = {key.partition("__")[0] for key in params if "__" in key}
+        for name in topics & set(self._options):
+            params[name] = clone(self._options[name].of(params.get(name, getattr(self, name))))
+        return super().set_params(**params)

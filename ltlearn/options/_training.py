@@ -1,0 +1,117 @@
+"""How the weights are trained."""
+
+from numbers import Integral, Real
+
+import torch
+
+from ltlearn.options._nesting import Options
+from ltlearn.utils._compat import Interval, StrOptions
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Training(Options):
+    """Options of training: the optimizer, its schedule, when it stops, its arithmetic.
+
+    Parameters
+    ----------
+    optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
+        The first two are fused where torch can do that; ``"sgd"`` has Nesterov momentum 0.9.
+    weight_decay : float, default=1e-4
+        Weight decay of the optimizer.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``.
+    lr_warmup_epochs : int, default=0
+        First epochs, in which the learning rate rises linearly.
+    layer_decay : float, default=1.0
+        For a timm model: factor of the learning rate from one layer to the one below.
+    freeze_backbone : bool, default=False
+        Train the head alone. :class:`~ltlearn.BackboneFeatures` in a pipeline does the same faster.
+    head_warmup_epochs : int, default=0
+        First epochs in which the weights of the backbone stay as they are.
+    max_grad_norm : float, default=None
+        Clip the gradient to this norm.
+    accumulation_steps : int, default=1
+        Parts that a batch passes through the network in, to save memory. An update still uses all
+        of ``batch_size``.
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping when ``X_val`` is not given; spread evenly over
+        the range of the scores, or over the classes.
+    n_iter_no_change : int, default=10
+        Patience of early stopping, in epochs.
+    scoring : {"loss", "mae", "accuracy", "balanced_accuracy"}, default="loss"
+        Validation score for early stopping. ``"loss"`` is the task loss without reweighting of
+        rare scores or, for classes, the cross-entropy over the target classes at the class shares
+        of the validation rows. ``"mae"``, for scores, is the mean absolute error of the predicted
+        scores. ``"accuracy"`` and ``"balanced_accuracy"``, for classes, are the accuracy and the
+        mean recall of the classes, of the predictions at ``prior``.
+    label_smoothing : float, default=0.0
+        For classes: this much of each label is spread evenly over the classes that are not
+        silenced for it.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
+        float32 elsewhere.
+    compile : bool, default=False
+        Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
+
+    Examples
+    --------
+    >>> from ltlearn import ELTARegressor
+    >>> from ltlearn.options import Training
+    >>> model = ELTARegressor(training=Training(optimizer="sgd", lr_schedule="cosine"))
+    >>> model.get_params()["training__lr_schedule"]
+    'cosine'
+    """
+
+    _parameter_constraints: dict = {
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "lr_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "freeze_backbone": ["boolean"],
+        "head_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [StrOptions({"loss", "mae", "accuracy", "balanced_accuracy"})],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "compile": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        lr_schedule="constant",
+        lr_warmup_epochs=0,
+        layer_decay=1.0,
+        freeze_backbone=False,
+        head_warmup_epochs=0,
+        max_grad_norm=None,
+        accumulation_steps=1,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        scoring="loss",
+        label_smoothing=0.0,
+        precision="auto",
+        compile=False,
+    ):
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.lr_warmup_epochs = lr_warmup_epochs
+        self.layer_decay = layer_decay
+        self.freeze_backbone = freeze_backbone
+        self.head_warmup_epochs = head_warmup_epochs
+        self.max_grad_norm = max_grad_norm
+        self.accumulation_steps = accumulation_steps
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
+        self.label_smoothing = label_smoothing
+        self.precision = precision
+        self.compile = compile

@@ -1,0 +1,1 @@
+"""The skorch net, and what steers it: optimizers, schedules, freezing, observers."""

@@ -1,0 +1,283 @@
+"""The skorch net that the estimators own, and its training step.
+
+What differs from ``skorch.NeuralNet``:
+
+- the criterion is an *objective*: it sees the whole network and the batch, so that enhancers can
+  work on features, and it returns every loss term by name;
+- nothing is copied to the host during an epoch; loss terms are averaged on the device and recorded
+  once at the end of it;
+- validation runs all validation outputs through the objective at once, so a metric need not be a
+  mean over batches;
+- forward passes may compute in bfloat16, an update may add up the gradients of parts of its batch,
+  and layers may learn at different rates.
+"""
+
+import copy
+import math
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, PrintLog
+
+from ltlearn.data._batches import WholeBatches
+from ltlearn.exceptions import NonFiniteLossError
+from ltlearn.networks._network import apply_in_batches
+from ltlearn.utils._precision import autocast
+
+
+class ObjectiveNet(NeuralNet):
+    """Train a :class:`~ltlearn.networks._network.Network` with an objective.
+
+    ``criterion`` is a module with two methods. ``training_terms(network, X, target)`` returns a
+    dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
+    returns a dict of scalars for the outputs of a whole validation set. It may have a third,
+    ``prepare_targets``, to do what it can before an epoch: see
+    :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without.
+
+    Parameters
+    ----------
+    precision : torch.dtype, default=torch.float32
+        Type that forward passes compute in.
+    evaluation_batch_size : int, default=128
+        Samples that pass through the network at once outside of training.
+    accumulation_steps : int, default=1
+        Parts that a batch is cut into; an update adds up their gradients.
+    parameter_groups : callable, default=None
+        From the network, the learning rate and the weight decay to the parameter groups of the
+        optimizer.
+    compile_backbone : bool, default=False
+        Compile the backbone with :func:`torch.compile`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        precision=torch.float32,
+        evaluation_batch_size=128,
+        accumulation_steps=1,
+        parameter_groups=None,
+        compile_backbone=False,
+        iterator_train=WholeBatches,
+        iterator_valid=WholeBatches,
+        **kwargs,
+    ):
+        super().__init__(
+            *args, iterator_train=iterator_train, iterator_valid=iterator_valid, **kwargs
+        )
+        self.precision = precision
+        self.evaluation_batch_size = evaluation_batch_size
+        self.accumulation_steps = accumulation_steps
+        self.parameter_groups = parameter_groups
+        self.compile_backbone = compile_backbone
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())][: 1 + (self.verbose > 0)]
+
+    def initialize_module(self):
+        super().initialize_module()
+        if self.compile_backbone:
+            self.module_.backbone.compile()
+        return self
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        if self.parameter_groups is not None:
+            decay = kwargs.get("weight_decay", 0.0)
+            args = (self.parameter_groups(self.module_, kwargs["lr"], decay),)
+        return args, kwargs
+
+    def go_on_from(self, net):
+        """Take over the history of another net and, if it has the same optimizer, its state.
+
+        This net was made with a copy of the other's network in place of a class and its arguments;
+        it takes these over, too, so as to hold its network once.
+        """
+        self.initialize()
+        made_with = {name: values for name, values in vars(net).items() if name[:8] == "module__"}
+        vars(self).update(made_with, module=net.module)
+        self.history = copy.deepcopy(net.history)
+        for group in self.optimizer_.param_groups:  # what schedules that go on start from
+            group.setdefault("initial_lr", group["lr"])
+        if _layout(self.optimizer_) == _layout(net.optimizer_):
+            state = copy.deepcopy(net.optimizer_.state_dict()["state"])
+            self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        return self
+
+    def fit_data(self, train, valid=None, observers=()):
+        """Train on ``train``, validating on ``valid`` after every epoch.
+
+        Continues from the present weights when the net is initialized.
+
+        Parameters
+        ----------
+        train, valid : TensorData or FileData
+            ``valid`` may be None.
+        observers : sequence of skorch callbacks
+            Callbacks of this call only; the net does not keep them. They are closed at the end,
+            also of a training that fails.
+        """
+        if not self.initialized_:
+            self.initialize()
+        train, valid = (data and data.to(self.device) for data in (train, valid))
+        kept, self.callbacks_ = (
+            self.callbacks_,
+            [
+                *self.callbacks_,
+                *((type(observer).__name__, observer) for observer in observers),
+            ],
+        )
+        try:
+            self.notify("on_train_begin", X=train, y=None)
+            self.fit_loop(train, valid)
+            self.notify("on_train_end", X=train, y=None)
+            self._check_weights()
+        finally:
+            for observer in observers:
+                observer.close()
+            self.callbacks_ = kept
+            self._set_training(False)
+            for row in self.history:
+                row["batches"].clear()
+        return self
+
+    def fit_loop(self, train, valid=None, epochs=None, **fit_params):
+        batches = self.get_iterator(train, training=True)
+        if self.accumulation_steps == 1:
+            batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
+        epoch_data = {"dataset_train": train, "dataset_valid": valid}
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", **epoch_data)
+            self._train_epoch(batches)
+            if valid is not None:
+                self._validate_epoch(valid)
+            try:
+                self.notify("on_epoch_end", **epoch_data)
+            except KeyboardInterrupt:  # how skorch's callbacks ask for training to end
+                break
+        return self
+
+    def train_step(self, batch, **fit_params):
+        terms = {}
+
+        def closure():
+            self.optimizer_.zero_grad()
+            if self.accumulation_steps == 1:
+                terms.update(self._backward(batch))
+            else:
+                terms.update(self._backward_in_parts(batch))
+            self.notify(
+                "on_grad_computed",
+                named_parameters=self.module_.named_parameters(),
+                batch=batch,
+                training=True,
+            )
+            return terms["loss"]
+
+        self.optimizer_.step(closure)
+        return terms
+
+    def apply_network(self, data, method="forward", exact=False):
+        """Pass data through the network in evaluation mode.
+
+        Parameters
+        ----------
+        data : TensorData or FileData
+        method : {"forward", "features"}, default="forward"
+            Which method of the network to call: outputs of the head, or features before it.
+        exact : bool, default=False
+            Compute in float64, so that the rounding of a row does not depend on the rows that
+            share its batch.
+
+        Returns
+        -------
+        outputs : torch.Tensor of shape (n, ...)
+            On the net's device.
+        """
+        self._set_training(False)
+        apply = getattr(self.module_, method)
+        if exact:
+            exact_apply = getattr(copy.deepcopy(self.module_).double(), method)
+
+            def apply(X):
+                return exact_apply(X.double())
+
+        return apply_in_batches(
+            apply,
+            data,
+            batch_size=self.evaluation_batch_size,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def _backward(self, batch, share=1):
+        """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
+        X, target = batch
+        with autocast(self.precision, torch.device(self.device)):
+            terms = self.criterion_.training_terms(self.module_, X, target)
+        (terms["loss"] if share == 1 else share * terms["loss"]).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _backward_in_parts(self, batch):
+        """The same for a batch that is cut into parts; the terms are means over all of it."""
+        parts = self._parts(batch)
+        shares = [len(X) / len(batch[0]) for X, _ in parts]
+        terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
+        return {
+            name: sum(share * part[name] for share, part in zip(shares, terms, strict=True))
+            for name in terms[0]
+        }
+
+    def _parts(self, batch):
+        X, target = batch
+        n = min(self.accumulation_steps, len(X))
+        split = {name: values.tensor_split(n) for name, values in target.items()}
+        return [
+            (part, {name: values[i] for name, values in split.items()})
+            for i, part in enumerate(X.tensor_split(n))
+        ]
+
+    def _train_epoch(self, batches):
+        self._set_training(True)
+        steps, sizes = [], []
+        for batch in batches:
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = self.train_step(batch)
+            steps.append(step)
+            sizes.append(len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+        self.history.record("train_batch_count", len(steps))
+        share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+        for name in steps[0]:
+            values = torch.stack([step[name] for step in steps]).double().cpu()
+            self._record_term("train", name, float(values @ share))
+
+    def _validate_epoch(self, valid):
+        terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
+        previous_best = min(
+            (row["valid_loss"] for row in self.history[:-1] if "valid_loss" in row),
+            default=math.inf,
+        )
+        for name, value in terms.items():
+            self._record_term("valid", name, float(value))
+        self.history.record("valid_loss_best", self.history[-1, "valid_loss"] < previous_best)
+
+    def _check_weights(self):
+        if not all(values.isfinite().all() for values in self.module_.state_dict().values()):
+            raise NonFiniteLossError(
+                f"Weights were no longer finite after epoch {len(self.history)}. Try a smaller lr "
+                f"(now {self.lr:g}) or scaled inputs."
+            )
+
+    def _record_term(self, prefix, name, value):
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"The {prefix} {name} became {value} in epoch {len(self.history)}. Try a smaller "
+                f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
+            )
+        self.history.record(f"{prefix}_{name}", value)
+
+
+def _layout(optimizer):
+    """Class of an optimizer and number of parameters of each of its groups."""
+    return type(optimizer), [len(group["params"]) for group in optimizer.param_groups]

@@ -1,0 +1,204 @@
+"""Smoothed density of continuous labels, and sample weights from it."""
+
+import math
+from numbers import Real
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from sklearn.utils import check_array
+
+from ltlearn.utils._compat import Interval, StrOptions, validate_params
+
+_BINS_PER_BANDWIDTH = 8
+_MIN_BINS = 16
+# Labels closer together than this share of their magnitude are one label: float64 could not
+# resolve bins between them.
+_RELATIVE_RESOLUTION = 1e-10
+
+
+def _check_labels(y, name="y"):
+    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+    if y.ndim != 1:
+        raise ValueError(
+            f"{name} must hold one number per sample, got shape {y.shape}. "
+            "For score distributions pass ltlearn.metrics.expected_score(y)."
+        )
+    return y
+
+
+def is_constant(y):
+    """Whether all labels are equal up to rounding."""
+    return np.ptp(y) <= _RELATIVE_RESOLUTION * np.max(np.abs(y))
+
+
+def _silverman_bandwidth(y):
+    spread = np.std(y)
+    quartiles = np.quantile(y, [0.25, 0.75])
+    if not is_constant(quartiles):
+        spread = min(spread, np.ptp(quartiles) / 1.349)
+    return 0.9 * spread * len(y) ** -0.2
+
+
+def binned_density(y, bandwidth=None):
+    """Smoothed density of ``y`` (not constant) in bins over its range.
+
+    The bins are of equal width, except that stretches beyond the reach of any label, where the
+    density is 0, are one wide bin each: extreme labels cost no memory and no resolution.
+
+    Returns the density per bin, the n_bins + 1 edges and the bandwidth that was used.
+    """
+    low, high = np.min(y), np.max(y)
+    if bandwidth is None:
+        bandwidth = _silverman_bandwidth(y)
+    bandwidth = min(bandwidth, 2 * (high - low))  # already flat: smoothing reflects at the ends
+    n_bins = max(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth), _MIN_BINS)
+    width = (high - low) / n_bins
+    occupied, counts = np.unique(np.minimum((y - low) // width, n_bins - 1), return_counts=True)
+
+    # Row i of the histogram is bin numbers[i]; between two occupied bins there are at most as many
+    # rows as the kernel reaches from both, and a few empty ones.
+    reach = math.ceil(4 * bandwidth / width)
+    steps = np.minimum(np.diff(occupied), 2 * reach + 4).astype(int)
+    occupied_rows = np.concatenate([[0], np.cumsum(steps)])
+    rows = np.arange(occupied_rows[-1] + 1)
+    before = np.searchsorted(occupied_rows, rows, side="right") - 1
+    after = np.minimum(before + 1, len(occupied) - 1)
+    steps_before, steps_after = rows - occupied_rows[before], occupied_rows[after] - rows
+    is_near_before = steps_before <= reach + 2
+    numbers = np.where(
+        is_near_before, occupied[before] + steps_before, occupied[after] - steps_after
+    )
+
+    histogram = np.zeros(len(rows))
+    histogram[occupied_rows] = counts / (len(y) * width)
+    density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect", radius=reach)
+    return density, np.append(low + numbers * width, high), bandwidth
+
+
+@validate_params(
+    {
+        "y": ["array-like"],
+        "at": ["array-like", None],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def label_density(y, *, at=None, bandwidth=None):
+    """Kernel-smoothed density of a continuous label (label distribution smoothing, LDS).
+
+    The labels are counted in equal-width bins an eighth of a bandwidth wide, the counts are
+    smoothed with a Gaussian kernel that reflects at both ends of the range, and the result is
+    interpolated linearly [1]_. Nothing is computed per pair of labels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels in any unit.
+    at : array-like of shape (n_points,), default=None
+        Where to evaluate the density; at the labels themselves when None.
+    bandwidth : float, default=None
+        Standard deviation of the kernel in the unit of the labels. None takes Silverman's rule
+        ``0.9 * min(std, IQR / 1.349) * n_samples ** (-1 / 5)``, which follows the bulk of the
+        labels and is therefore not widened by a heavy tail.
+
+    Returns
+    -------
+    density : ndarray of shape (n_points,)
+        Share of samples per unit of the label. It integrates to 1 over the range of ``y`` and is
+        0 outside. When all labels are equal it is 1 at that label.
+
+    Raises
+    ------
+    ValueError
+        When ``y`` is empty, not one-dimensional or not finite.
+
+    See Also
+    --------
+    label_density_weights : Sample weights from this density.
+
+    Notes
+    -----
+    Reference [1]_ pads the counts with zeros, which halves the density at the ends of the range;
+    reflection keeps the total mass and does not overweight labels for lying at a border.
+
+    References
+    ----------
+    .. [1] Y. Yang, K. Zha, Y.-C. Chen, H. Wang and D. Katabi, "Delving into Deep Imbalanced
+       Regression", ICML 2021, section 3.1.
+
+    Examples
+    --------
+    >>> from ltlearn.weighting import label_density
+    >>> label_density([1.0, 1.1, 0.9, 1.0, 5.0], at=[1.0, 5.0, 9.0], bandwidth=0.5).round(2)
+    array([1.21, 0.32, 0.  ])
+    """
+    y = _check_labels(y)
+    at = y if at is None else _check_labels(at, name="at")
+    if is_constant(y):
+        return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
+    density, edges, _ = binned_density(y, bandwidth)
+    centers = (edges[:-1] + edges[1:]) / 2
+    inside = (at >= edges[0]) & (at <= edges[-1])
+    return np.where(inside, np.interp(at, centers, density), 0.0)
+
+
+@validate_params(
+    {
+        "y": ["array-like"],
+        "scheme": [StrOptions({"inverse", "sqrt_inverse"})],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), None],
+        "max_ratio": [Interval(Real, 1, None, closed="left"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def label_density_weights(y, *, scheme="sqrt_inverse", bandwidth=None, max_ratio=200.0):
+    """Sample weights from the inverse of the smoothed label density.
+
+    ``w_i ∝ 1 / p(y_i)`` (``"inverse"``) or ``1 / sqrt(p(y_i))`` (``"sqrt_inverse"``), where p is
+    :func:`label_density` [1]_, clipped from above and scaled to mean 1.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Training labels in any unit.
+    scheme : {"inverse", "sqrt_inverse"}, default="sqrt_inverse"
+        The square root is the milder choice.
+    bandwidth : float, default=None
+        Standard deviation of the kernel in the unit of the labels; None takes Silverman's rule,
+        see :func:`label_density`.
+    max_ratio : float, default=200.0
+        Weights are clipped at this multiple of the smallest weight; None does not clip. The
+        default is the ratio that the authors of [1]_ allow by clipping counts to 5..1000.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples,)
+        Positive and finite, with mean 1; all ones when all labels are equal.
+
+    Raises
+    ------
+    ValueError
+        When ``y`` is empty, not one-dimensional or not finite.
+
+    See Also
+    --------
+    class_weights : The counterpart for classes.
+
+    References
+    ----------
+    .. [1] Y. Yang, K. Zha, Y.-C. Chen, H. Wang and D. Katabi, "Delving into Deep Imbalanced
+       Regression", ICML 2021, section 3.1.
+
+    Examples
+    --------
+    >>> from ltlearn.weighting import label_density_weights
+    >>> label_density_weights([1.0, 1.1, 0.9, 1.0, 5.0], bandwidth=0.5).round(2)
+    array([0.84, 0.86, 0.83, 0.84, 1.63])
+    """
+    density = label_density(y, bandwidth=bandwidth)
+    relative_weights = np.max(density) / density
+    if scheme == "sqrt_inverse":
+        relative_weights = np.sqrt(relative_weights)
+    if max_ratio is not None:
+        relative_weights = np.minimum(relative_weights, max_ratio * np.min(relative_weights))
+    return relative_weights / np.mean(relative_weights)
