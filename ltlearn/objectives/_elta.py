@@ -81,7 +81,10 @@ class ELTAObjective(nn.Module):
         """
         if self.mixup is None:
             return target
-        draw = self.mixup.draw(self.temperature_scale * target["score"])
+        return self.mix_targets(target, self.mixup.draw(self.temperature_scale * target["score"]))
+
+    def mix_targets(self, target, draw):
+        """Targets (..., B + M, *shape) after a :class:`MixupDraw`, and how to mix the rest."""
         mixed = {name: draw.mix(values) for name, values in target.items()}
         how = _with_originals(draw, target["score"]) if self.mixes_outputs else draw._asdict()
         return {**mixed, **how}
@@ -90,19 +93,26 @@ class ELTAObjective(nn.Module):
         """``target`` is that of a batch, or prepared by ``prepare_targets``."""
         if self.mixup is not None and "share" not in target:
             target = self.prepare_targets(target)
+        return self.terms(*self.pass_through(network, X, target), target)
+
+    def pass_through(self, network, X, target):
+        """Features and outputs of a batch (..., B, *shape), mixed as the target is."""
         features = network.features(X)
         if self.mixup is None:
-            outputs = network.apply_head(features)
-        elif self.mixes_outputs:
-            pairs = network.apply_head(features).take(target["rows"])
-            outputs = (pairs * target["share"]).sum(0)
-        else:
-            features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
-            outputs = network.apply_head(features)
+            return features, network.apply_head(features)
+        if self.mixes_outputs:
+            outputs, rows = network.apply_head(features).unsqueeze(-3), target["rows"]
+            pairs = outputs.expand(*rows.shape[:-2], -1, -1).gather(-2, rows)
+            return features, (pairs * target["share"]).sum(-3)
+        features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
+        return features, network.apply_head(features)
+
+    def terms(self, features, outputs, target):
+        """Loss terms of what ``pass_through`` gives for a single batch."""
         task = self._task_loss(outputs, target)
         if self.alignment is None:
             return {"loss": task}
-        alignment = self.alignment(features, target["score"])
+        alignment = self.alignment(features, target["score"], target.get("count"))
         return {
             "loss": task + self.alignment_weight * alignment,
             "task": task,

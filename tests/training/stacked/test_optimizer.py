@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from ltlearn.training._stacked_optimizer import StackedOptimizer, is_stackable, shared_options
+from ltlearn.training.stacked._optimizer import StackedOptimizer, is_stackable, shared_options
 
 KINDS = {
     "adamw": (torch.optim.AdamW, {"fused": True}),
