@@ -27,6 +27,7 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
 from ltlearn.utils._device import resolve_device, torch_defaults
 from ltlearn.utils._random import draw_seed, isolated_generators
@@ -257,7 +258,8 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         options = self._option("training")
         if data.epoch_index is None:
             data.epoch_index = ShuffledEpochs(len(data), seed)
-        with self._isolated(seed, resolve_device(self.device)):
+
+        def make_net():
             if self._is_continued:
                 network = copy.deepcopy(self.net_.module_)
                 network.freeze_backbone(options.freeze_backbone)
@@ -270,18 +272,20 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
                 early_stopping=early_stopping,
                 layer_decay=options.layer_decay,
             )
-            if self._is_continued:
-                net.go_on_from(self.net_)
-            return self._run(net, data, valid, task=task, stage=stage)
+            return net.go_on_from(self.net_) if self._is_continued else net
 
-    def _run(self, net, data, valid, *, task, stage):
+        return self._run(make_net, data, valid, seed=seed, task=task, stage=stage)
+
+    def _run(self, make_net, data, valid, *, seed, task, stage):
         observers = [TaskReporter(self, task, stage)]
         if self.verbose:
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
-        net.fit_data(data, valid, observers)
-        if not self.warm_start:
-            net.optimizer_.state.clear()  # twice the size of the weights, and of no further use
-        return net
+        isolated = functools.partial(self._isolated, seed, resolve_device(self.device))
+        return train(
+            TrainingPlan(
+                make_net, isolated, data, valid, observers, keeps_optimizer=self.warm_start
+            )
+        )
 
     def _history_of(self, net, stage):
         return [

@@ -1,5 +1,6 @@
 """ELTA: deep regression on long-tailed scores."""
 
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -541,16 +542,17 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
 
         with self._isolated(seed, torch.device(net.device)):
             features = frozen(data)
-            features.epoch_index = ShuffledEpochs(len(features), seed)
-            head_net = self._make_net(
-                {"build_backbone": _identity, "input_shape": features.input_shape},
-                batch_size=batch_size,
-                max_epochs=self._option("enhancers").head_retraining_epochs,
-                early_stopping=early_stopping,
-            )
             valid = None if valid is None else frozen(valid)
-            stage = "head retraining"
-            self._run(head_net, features, valid, task=task, stage=stage)
+        features.epoch_index = ShuffledEpochs(len(features), seed)
+        make_net = partial(
+            self._make_net,
+            {"build_backbone": _identity, "input_shape": features.input_shape},
+            batch_size=batch_size,
+            max_epochs=self._option("enhancers").head_retraining_epochs,
+            early_stopping=early_stopping,
+        )
+        stage = "head retraining"
+        head_net = self._run(make_net, features, valid, seed=seed, task=task, stage=stage)
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())
         return self._history_of(head_net, stage)
 

@@ -37,6 +37,10 @@ class ELTAObjective(nn.Module):
         Whether outputs are a linear (affine) function of the features.
     """
 
+    is_stackable = True
+    member_numbers = ("alignment_weight", "score_scale", "temperature_scale")
+    before_steps = ("mixup",)
+
     def __init__(
         self,
         *,
@@ -53,11 +57,7 @@ class ELTAObjective(nn.Module):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
         self.register_buffer("logit_shift", None if logit_shift is None else logit_shift.clone())
-        self.mixup = (
-            TailMixup(mixup_strength, tail_temperature, pair_temperature)
-            if mixup_strength
-            else None
-        )
+        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature)
         self.alignment = SimilarityAlignment() if alignment_weight else None
         self.alignment_weight = alignment_weight
         self.score_scale = score_scale
@@ -79,7 +79,7 @@ class ELTAObjective(nn.Module):
         prepared : dict of str to torch.Tensor
             The targets (..., B + M, *shape) and how to mix the features or outputs.
         """
-        if self.mixup is None:
+        if self.mixup.strength == 0:
             return target
         return self.mix_targets(target, self.mixup.draw(self.temperature_scale * target["score"]))
 
@@ -91,14 +91,14 @@ class ELTAObjective(nn.Module):
 
     def training_terms(self, network, X, target):
         """``target`` is that of a batch, or prepared by ``prepare_targets``."""
-        if self.mixup is not None and "share" not in target:
+        if "share" not in target:
             target = self.prepare_targets(target)
         return self.terms(*self.pass_through(network, X, target), target)
 
     def pass_through(self, network, X, target):
         """Features and outputs of a batch (..., B, *shape), mixed as the target is."""
         features = network.features(X)
-        if self.mixup is None:
+        if "share" not in target:
             return features, network.apply_head(features)
         if self.mixes_outputs:
             outputs, rows = network.apply_head(features).unsqueeze(-3), target["rows"]

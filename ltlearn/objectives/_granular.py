@@ -38,9 +38,15 @@ class GranularObjective(nn.Module):
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
+    before_steps = ()
+
+    @property
+    def is_stackable(self):
+        return not (self.mixup_alpha or self.cutmix_alpha)
+
     def training_terms(self, network, X, target):
         if not (self.mixup_alpha or self.cutmix_alpha):
-            return {"loss": self._loss_of(network(X), target)}
+            return self.terms(*self.pass_through(network, X, target), target)
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
             network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
@@ -49,6 +55,15 @@ class GranularObjective(nn.Module):
         other = {name: values.index_select(0, partners) for name, values in target.items()}
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
+
+    def pass_through(self, network, X, target):
+        """Features and outputs of batches (..., B, *shape) that are not mixed."""
+        features = network.features(X)
+        return features, network.apply_head(features)
+
+    def terms(self, features, outputs, target):
+        """Loss terms of what ``pass_through`` gives for a single batch."""
+        return {"loss": self._loss_of(outputs, target)}
 
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)

@@ -254,12 +254,15 @@ class ObjectiveNet(NeuralNet):
 
     def _validate_epoch(self, valid):
         terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
+        self._record_validation({name: float(value) for name, value in terms.items()})
+
+    def _record_validation(self, terms):
         previous_best = min(
             (row["valid_loss"] for row in self.history[:-1] if "valid_loss" in row),
             default=math.inf,
         )
         for name, value in terms.items():
-            self._record_term("valid", name, float(value))
+            self._record_term("valid", name, value)
         self.history.record("valid_loss_best", self.history[-1, "valid_loss"] < previous_best)
 
     def _check_weights(self):

@@ -3,15 +3,14 @@
 import torch
 from torch import nn
 
-from ltlearn.exceptions import LtlearnError
 from ltlearn.networks._network import Network, ToFloat
 
 # Layers without state that treat every number or row alike, whatever dimensions come before.
 _STATELESS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.Identity, ToFloat)
 
 
-class NotStackableError(LtlearnError):
-    """Trainings that cannot go on as one; the message says why."""
+class NotStackableError(Exception):
+    """A training has no stacked form; the message says why."""
 
 
 class StackedNetwork:
@@ -28,8 +27,8 @@ class StackedNetwork:
     ----------
     values : list of torch.Tensor of shape (M, ...)
         Parameters that learn.
-    sizes : list of int or None
-        Rows of every member in the batch, where some have fewer than others; those come first.
+    present : torch.Tensor of shape (M, R), bool, or None
+        Which rows each member has, where some have fewer than others.
 
     Raises
     ------
@@ -39,13 +38,14 @@ class StackedNetwork:
 
     features = Network.features
     apply_head = Network.apply_head
+    forward = Network.forward
 
     def __init__(self, networks, generators):
         self.values = []
         self.generators = generators
-        self.sizes = None
+        self.present = None
         self.is_training = True
-        self._names = []
+        self._names, self._dropped = [], []
         self.prepare, self.backbone, self.head = (
             self._stack([getattr(network, part) for network in networks], f"{part}.")
             for part in ("prepare", "backbone", "head")
@@ -57,7 +57,8 @@ class StackedNetwork:
         self.values[:] = [
             values.detach().index_select(0, index).requires_grad_() for values in self.values
         ]
-        self.generators[:] = [self.generators[member] for member in members]
+        for each in (self.generators, *self._dropped):
+            each[:] = [each[member] for member in members]
 
     def write_to(self, module, member, values=None):
         """Copy the weights of a member to a network; by default the present ones."""
@@ -79,7 +80,8 @@ class StackedNetwork:
         if type(first) is nn.Linear:
             return self._stack_linear(modules, prefix)
         if type(first) is nn.Dropout:
-            return _Dropout(self, [module.p for module in modules])
+            self._dropped.append([module.p for module in modules])
+            return _Dropout(self, self._dropped[-1])
         if type(first) in _STATELESS:
             return first
         raise NotStackableError(f"{type(first).__name__} has no stacked form")
@@ -120,11 +122,12 @@ class _Dropout:
     def __call__(self, X):
         if not self.network.is_training:
             return X
-        mask = torch.zeros_like(X)
-        sizes = self.network.sizes or [X.shape[1]] * len(X)
-        for own, size, share, generator in zip(
-            mask, sizes, self.shares, self.network.generators, strict=True
+        mask, present = torch.zeros_like(X), self.network.present
+        for member, (share, generator) in enumerate(
+            zip(self.shares, self.network.generators, strict=True)
         ):
-            kept = torch.empty_like(own[:size]).bernoulli_(1 - share, generator=generator)
-            own[:size] = kept.div_(1 - share)
+            # Before rows are mixed there are fewer of them: those that come first.
+            rows = slice(None) if present is None else present[member, : X.shape[1]]
+            own = torch.empty_like(mask[member, rows]).bernoulli_(1 - share, generator=generator)
+            mask[member, rows] = own.div_(1 - share)
         return X * mask
