@@ -70,11 +70,11 @@ class GranularObjective(nn.Module):
         hits = weight * ((self._balanced(outputs) + self.log_prior).argmax(1) == label)
         class_weight = self._per_class(weight, label)
         seen = class_weight > 0
-        recall = self._per_class(hits, label)[seen] / class_weight[seen]
+        recall = self._per_class(hits, label) / torch.where(seen, class_weight, 1)
         return {
             "loss": self.validation_loss(outputs, target),
             "accuracy": hits.sum() / weight.sum(),
-            "balanced_accuracy": recall.mean(),
+            "balanced_accuracy": recall.sum() / seen.sum(),
         }
 
     def validation_loss(self, outputs, target, temperature=1.0):

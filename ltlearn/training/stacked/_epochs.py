@@ -6,6 +6,7 @@ largest: rows that a member lacks weigh nothing, the others so much more that me
 are those over its own.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -53,14 +54,12 @@ class Table:
     def __init__(self, tables):
         kept, starts, self.starts = [], [], []
         for table in tables:
-            for other, start in zip(kept, starts, strict=True):
-                if other is table or (other.shape == table.shape and torch.equal(other, table)):
-                    break
-            else:
-                start = starts[-1] + len(kept[-1]) if kept else 0
+            same = [i for i, other in enumerate(kept) if _is_same(other, table)]
+            if not same:
+                same = [len(kept)]
+                starts.append(starts[-1] + len(kept[-1]) if kept else 0)
                 kept.append(table)
-                starts.append(start)
-            self.starts.append(start)
+            self.starts.append(starts[same[0]])
         self.rows = kept[0] if len(kept) == 1 else torch.cat(kept)
         self._set_offsets()
 
@@ -135,7 +134,7 @@ class StackedEpochs:
         largest = max(size for cohort in cohorts for _, _, size in cohort.groups)
         step = max(1, _ROWS_AT_ONCE // (len(self.data) * largest))
         cuts = sorted(cuts)
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             for first in range(start, stop, step):
                 yield first, min(stop, first + step)
 
@@ -252,6 +251,10 @@ def _kind_of_draw(objective):
     if not objective.before_steps:
         return None
     return objective.mixup.strength, objective.mixup.eps
+
+
+def _is_same(first, second):
+    return first is second or (first.shape == second.shape and torch.equal(first, second))
 
 
 def _target(data, name):
