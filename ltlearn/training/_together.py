@@ -6,6 +6,7 @@ meta-estimator, a whole cross-validation.
 """
 
 import threading
+import time
 import warnings
 from collections import deque
 from contextvars import copy_context
@@ -15,7 +16,7 @@ from sklearn import config_context, get_config
 from ltlearn.training._trainer import trained_by
 
 
-def run_together(calls, train_all, *, at_once=None):
+def run_together(calls, train_all, *, at_once=None, correct=None):
     """Values of calls, in their order.
 
     Parameters
@@ -26,6 +27,9 @@ def run_together(calls, train_all, *, at_once=None):
         or of the errors that ended their training.
     at_once : int, default=None
         Calls that may wait at the same time; all by default.
+    correct : callable, default=None
+        From a value, and the seconds for which its call waited while others trained, to the value
+        that is returned.
 
     Returns
     -------
@@ -51,7 +55,9 @@ def run_together(calls, train_all, *, at_once=None):
     finally:
         for call in running:
             call.give_up()
-    return [call.value for call in everyone]
+    if correct is None:
+        return [call.value for call in everyone]
+    return [correct(call.value, call.waited) for call in everyone]
 
 
 class _GivenUp(BaseException):
@@ -64,6 +70,7 @@ class _Call:
     def __init__(self, function):
         self.plan = self.value = self.error = None
         self.is_done = False
+        self.waited = 0.0
         self._net = None
         self._own_turn, self._other_turn = threading.Semaphore(0), threading.Semaphore(0)
         self._warnings = None
@@ -106,12 +113,15 @@ class _Call:
 
     def _wait_for_net(self, plan):
         self.plan = plan
+        start = time.perf_counter()
         self._other_turn.release()
         self._own_turn.acquire()
+        self.waited += time.perf_counter() - start
         self.plan = None
         net, self._net = self._net, None
         if isinstance(net, BaseException):
             raise net
+        self.waited -= sum(row["dur"] for row in net.history)
         return net
 
 

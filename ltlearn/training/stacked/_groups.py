@@ -9,43 +9,47 @@ _MAX_MEMBERS = 64
 _MAX_PARAMETERS = 2**23
 
 
-def train_stacked(plans):
+def train_stacked(plans, report=None):
     """Train all, stacked where they can be.
 
     Parameters
     ----------
     plans : list of TrainingPlan
+    report : Report, default=None
+        Is told what trains together and what has ended.
 
     Returns
     -------
     outcomes : list
         For each the net, or the error that ended its training.
     """
-    outcomes = [None] * len(plans)
-    groups = {}
+    outcomes, reasons, groups = [None] * len(plans), {}, {}
     for number, plan in enumerate(plans):
         try:
-            if plan.keeps_optimizer:
-                raise NotStackableError("warm_start goes on with its optimizer")
             member = Member(plan)
             groups.setdefault(member.key(), []).append((number, member))
-        except NotStackableError:
-            outcomes[number] = _outcome_alone(plan)
+        except NotStackableError as reason:
+            reasons[number] = str(reason)
         except Exception as error:
             outcomes[number] = error
-    for group in groups.values():
-        for numbers, members in _stacks(group):
-            if len(members) == 1:
-                outcomes[numbers[0]] = _outcome_alone(plans[numbers[0]])
-                continue
-            try:
-                train_stack(members)
-            except NotStackableError:
-                for number in numbers:
-                    outcomes[number] = _outcome_alone(plans[number])
-                continue
-            for number, member in zip(numbers, members, strict=True):
-                outcomes[number] = member.net if member.error is None else member.error
+    stacks = []
+    for stack in (stack for group in groups.values() for stack in _stacks(group)):
+        if len(stack) == 1:
+            reasons[stack[0][0]] = "no other training has its shape"
+        else:
+            stacks.append(stack)
+    if report is not None and (stacks or reasons):
+        report.of_groups([len(stack) for stack in stacks], list(reasons.values()))
+    for stack in stacks:
+        train_stack([member for _, member in stack])
+        for number, member in stack:
+            outcomes[number] = member.net if member.error is None else member.error
+        if report is not None:
+            report.done(len(stack))
+    for number in reasons:
+        outcomes[number] = _outcome_alone(plans[number])
+        if report is not None:
+            report.done()
     return outcomes
 
 
@@ -56,8 +60,7 @@ def _stacks(group):
     size = max(1, min(_MAX_MEMBERS, _MAX_PARAMETERS // max(1, n_parameters)))
     n_stacks = -(-len(group) // size)
     for number in range(n_stacks):
-        stack = group[number * len(group) // n_stacks : (number + 1) * len(group) // n_stacks]
-        yield [number for number, _ in stack], [member for _, member in stack]
+        yield group[number * len(group) // n_stacks : (number + 1) * len(group) // n_stacks]
 
 
 def _outcome_alone(plan):

@@ -25,10 +25,17 @@ class Member:
     Parameters
     ----------
     plan : TrainingPlan
+
+    Raises
+    ------
+    NotStackableError
+        Here or by `key`, when the training has no stacked form.
     """
 
     def __init__(self, plan):
         self.plan = plan
+        if plan.keeps_optimizer:
+            raise NotStackableError("warm_start goes on with its optimizer")
         with plan.isolated():
             self.net = plan.make_net()
             if not self.net.initialized_:
@@ -50,13 +57,7 @@ class Member:
         return group["lr"], group["weight_decay"], len(self.data), self.net.batch_size
 
     def key(self):
-        """A description that members of one stack share.
-
-        Raises
-        ------
-        NotStackableError
-            When this training has no stacked form.
-        """
+        """A description that members of one stack share."""
         net, objective = self.net, self.net.criterion_
         for data in (self.data, self.valid):
             if data is not None and (type(data) is not TensorData or data.transforms is not None):
