@@ -85,6 +85,9 @@ class SimilarityAlignment(nn.Module):
     tensor(0.)
     """
 
+    def __init__(self):
+        super().__init__()
+
     def forward(
         self, features: Tensor, scores: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:

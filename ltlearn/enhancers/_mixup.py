@@ -277,7 +277,7 @@ class TailMixup(nn.Module):
         torch.Size([100, 80])
         """
         scores = at_least_float32(scores.detach())
-        n_anchors = self.n_anchors(scores.shape[-1])
+        n_anchors = self._n_anchors(scores.shape[-1])
         if n_anchors == 0:
             share = scores[..., :0]
             return MixupDraw(share.long(), share.long(), share)
@@ -287,7 +287,7 @@ class TailMixup(nn.Module):
         difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
         return MixupDraw(anchors, partners, difference.div_(self.tail_temperature).sigmoid_())
 
-    def n_anchors(self, n_samples: int) -> int:
+    def _n_anchors(self, n_samples: int) -> int:
         """Number M of samples that a batch of B gets."""
         if self.strength == 0 or n_samples < 2:
             return 0
@@ -318,7 +318,7 @@ def draw_for_each(
         With the leading dimensions of `scores`.
     """
     scores = at_least_float32(scores.detach())
-    n_anchors = mixups[0].n_anchors(scores.shape[-1])
+    n_anchors = mixups[0]._n_anchors(scores.shape[-1])
     if n_anchors == 0 or scores.device.type != "cpu" or not has_few_pairs(scores[0], n_anchors):
         draws = [
             mixup.draw(own, generator)

@@ -101,8 +101,7 @@ class ELTAObjective(nn.Module):
         if "share" not in target:
             return features, network.apply_head(features)
         if self.mixes_outputs:
-            outputs, rows = network.apply_head(features).unsqueeze(-3), target["rows"]
-            pairs = outputs.expand(*rows.shape[:-2], -1, -1).gather(-2, rows)
+            pairs = _take_rows(network.apply_head(features), target["rows"])
             return features, (pairs * target["share"]).sum(-3)
         features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
         return features, network.apply_head(features)
@@ -159,6 +158,15 @@ def _with_originals(draw, score):
         "rows": torch.stack([first, second], -2).unsqueeze(-1),
         "share": torch.stack([share, 1 - share], -2).unsqueeze(-1),
     }
+
+
+def _take_rows(outputs, rows):
+    """Rows (..., *shape, 1) of each batch of outputs (..., B, 1)."""
+    leading = outputs.shape[:-2]
+    if leading:
+        starts = torch.arange(0, outputs.numel(), outputs.shape[-2], device=outputs.device)
+        rows = rows + starts.view(*leading, *[1] * (rows.ndim - len(leading)))
+    return outputs.take(rows)
 
 
 def two_hot(scores, centers):

@@ -10,11 +10,12 @@ class FirstTime:
     def __init__(self):
         self._results = {}
 
-    def cache(self, function):
-        """A function that computes only for arguments that are new."""
+    def cache(self, function, ignore=()):
+        """A function that computes only for arguments that are new, but for those ignored."""
 
         def remembering(*args, **kwargs):
-            key = joblib.hash((function.__qualname__, args, kwargs))
+            counting = {name: value for name, value in kwargs.items() if name not in ignore}
+            key = joblib.hash((function.__qualname__, args, counting))
             if key not in self._results:
                 self._results[key] = function(*args, **kwargs)
             return self._results[key]

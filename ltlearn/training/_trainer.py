@@ -53,7 +53,7 @@ def train_alone(plan):
 
 @contextmanager
 def trained_by(trainer):
-    """Let ``trainer``, a function from a :class:`TrainingPlan` to the net, train in this context."""
+    """Let a function from a :class:`TrainingPlan` to the net train in this context."""
     token = _TRAINER.set(trainer)
     try:
         yield

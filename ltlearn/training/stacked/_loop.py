@@ -73,6 +73,7 @@ class Member:
             )
         if not getattr(objective, "is_stackable", False):
             raise NotStackableError(f"{type(objective).__name__} with these settings is not")
+        StackedNetwork([net.module_], [self.generator])
         shapes = tuple(
             (name, type(module), tuple(p.shape for p in module.parameters(recurse=False)))
             for name, module in net.module_.named_modules()
