@@ -1,9 +1,12 @@
-"""Cross-validation in which every fold sees the tail, and searches whose fits train as one."""
+"""Folds in which every one sees the tail, stress splits, and searches whose fits train as one."""
 
 from ltlearn.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from ltlearn.splitting import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
+    BlindSpotSplit,
+    ExtrapolationSplit,
+    InterpolationSplit,
     RareClassStratifiedKFold,
 )
 
@@ -12,5 +15,8 @@ __all__ = [
     "BatchedRandomizedSearchCV",
     "BinnedStratifiedKFold",
     "BinnedStratifiedShuffleSplit",
+    "BlindSpotSplit",
+    "ExtrapolationSplit",
+    "InterpolationSplit",
     "RareClassStratifiedKFold",
 ]

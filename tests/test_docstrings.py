@@ -70,7 +70,14 @@ def test_there_is_a_summary_and_an_example(name, value):
     assert ">>>" in "\n".join(doc["Examples"]), name
 
 
-SHARED_DIFFERENTLY = {"batch_size", "max_epochs", "random_state", "augmentation", "warm_start"}
+SHARED_DIFFERENTLY = {
+    "backbone",
+    "batch_size",
+    "max_epochs",
+    "random_state",
+    "augmentation",
+    "warm_start",
+}
 
 
 def test_shared_parameters_are_documented_alike():

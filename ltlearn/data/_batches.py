@@ -31,7 +31,9 @@ class WholeBatches:
 
     def __iter__(self):
         epoch_index = self.dataset.epoch_index
-        index = torch.arange(len(self.dataset)) if epoch_index is None else epoch_index()
+        index = (
+            torch.arange(len(self.dataset), device="cpu") if epoch_index is None else epoch_index()
+        )
         n = n_batches(len(index), self.batch_size)
         return self.dataset.batches(index, n, self.prepare_targets)
 

@@ -19,10 +19,10 @@ class ShuffledEpochs:
 
     def __init__(self, n, seed):
         self.n = n
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator("cpu").manual_seed(seed)
 
     def __call__(self):
-        return torch.randperm(self.n, generator=self.generator)
+        return torch.randperm(self.n, generator=self.generator, device="cpu")
 
 
 class FixedLengthEpochs:
@@ -75,11 +75,14 @@ class AuxiliaryEpochs:
         ]
         self.n_target = n_target
         self.max_samples = max_samples
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator("cpu").manual_seed(seed)
 
     def __call__(self):
-        rows = torch.cat([torch.arange(self.n_target), *map(self._draw, self.rows_by_class)])
-        return rows[torch.randperm(len(rows), generator=self.generator)]
+        rows = torch.cat(
+            [torch.arange(self.n_target, device="cpu"), *map(self._draw, self.rows_by_class)]
+        )
+        return rows[torch.randperm(len(rows), generator=self.generator, device="cpu")]
 
     def _draw(self, rows):
-        return rows[torch.randperm(len(rows), generator=self.generator)[: self.max_samples]]
+        order = torch.randperm(len(rows), generator=self.generator, device="cpu")
+        return rows[order[: self.max_samples]]

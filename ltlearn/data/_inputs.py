@@ -17,6 +17,8 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
+from ltlearn.data._column_scaling import ColumnScaler
+from ltlearn.data._columns import ColumnReader, columns_of
 from ltlearn.data._files import FileData
 from ltlearn.data._tensors import TensorData
 
@@ -47,6 +49,49 @@ class TableInputs:
             scaled = np.clip(self.scaler.transform(X), -self.limit, self.limit)
         scaled = np.ascontiguousarray(scaled, dtype=np.float32)
         return TensorData(torch.from_numpy(scaled), target, training=training)
+
+
+class ColumnInputs:
+    """Rows of numbers and categories, with gaps or without, for the body for tables.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", None or array-like
+        Which columns are categories, see :class:`~ltlearn.data._columns.ColumnReader`.
+
+    Attributes
+    ----------
+    n_pieces : int
+        Of :class:`~ltlearn.data._column_scaling.ColumnScaler`; to be set before ``fit``.
+    """
+
+    build_preparation = None
+
+    def __init__(self, categorical_features):
+        self.reader = ColumnReader(categorical_features)
+
+    def check(self, estimator, X, reset):
+        columns = columns_of(X)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number
+        return self.reader.read(columns, reset=reset)
+
+    def usable_rows(self, X):
+        return np.arange(len(X))
+
+    def are_plain(self, X):
+        """Whether all columns are numbers and none is missing."""
+        return not (self.reader.is_categorical_.any() or np.isnan(X).any())
+
+    def measured(self, X):
+        """A checked X with 0 in place of categories, which have no size."""
+        return np.where(self.reader.is_categorical_, 0, X)
+
+    def fit(self, X):
+        self.scaler = ColumnScaler(n_pieces=self.n_pieces).fit(X, self.reader.is_categorical_)
+        return self
+
+    def data(self, X, target=None, training=False):
+        return TensorData(torch.from_numpy(self.scaler.transform(X)), target, training=training)
 
 
 class ArrayInputs:

@@ -2,16 +2,29 @@
 
 from functools import partial
 
-from ltlearn.data._inputs import ArrayInputs, ImageInputs, TableInputs
+import torch
+
+from ltlearn.data._inputs import ArrayInputs, ColumnInputs, ImageInputs, TableInputs
 from ltlearn.images import RECIPES, Recipe
 from ltlearn.networks import MLP, timm_input_spec
 from ltlearn.networks._builders import GivenBackbone, NamedBackbone
+from ltlearn.networks._tabular import TabularBody
 from ltlearn.networks._timm import input_spec_of, timm_params
+
+# Names of the backbones that are built in; other names are models of timm.
+BUILT_IN = ("auto", "tabular", "mlp")
+
+
+def is_tabular(estimator):
+    """Whether the parameters ask for the body for tables."""
+    return isinstance(estimator.backbone, str) and estimator.backbone in ("auto", "tabular")
 
 
 def make_inputs(estimator):
     """What X may be and how it becomes data, by the parameter ``backbone``."""
     backbone, images = estimator.backbone, estimator._option("images")
+    if is_tabular(estimator):
+        return ColumnInputs(estimator.categorical_features)
     if backbone == "mlp":
         return TableInputs()
     if isinstance(backbone, str):
@@ -27,9 +40,17 @@ def make_inputs(estimator):
 def backbone_builder(estimator):
     """A callable from the shape of a sample to the backbone."""
     backbone = estimator.backbone
-    if backbone == "mlp":
-        widths = tuple(estimator.hidden_layer_sizes)
-        return partial(_build_mlp, hidden_layer_sizes=widths, dropout=estimator.dropout)
+    if is_tabular(estimator) or backbone == "mlp":
+        layers = {
+            "hidden_layer_sizes": tuple(estimator._setting("hidden_layer_sizes")),
+            "dropout": estimator._setting("dropout"),
+        }
+        if backbone == "mlp":
+            return partial(_build_mlp, **layers)
+        layout = estimator._inputs.scaler.layout_
+        return partial(
+            _build_tabular, layout=layout, n_members=estimator._setting("n_members"), **layers
+        )
     if isinstance(backbone, str):
         return NamedBackbone(backbone, _timm_params(estimator))
     return GivenBackbone(backbone)
@@ -50,6 +71,11 @@ def resolve_recipe(augmentation):
 def _timm_params(estimator):
     feature_pooling = estimator._option("architecture").feature_pooling
     return timm_params(estimator.backbone_params, feature_pooling)
+
+
+def _build_tabular(input_shape, layout, **layers):
+    edges = [torch.from_numpy(each) for each in layout.edges]
+    return TabularBody(edges, layout.n_plain, layout.n_codes, **layers)
 
 
 def _build_mlp(input_shape, hidden_layer_sizes, dropout):

@@ -8,18 +8,25 @@ backbone, K outputs of the head.
 import copy
 import functools
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
-from ltlearn.data._inputs import TableInputs
-from ltlearn.estimators._backbone import backbone_builder, make_inputs, resolve_recipe
+from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.estimators._auto import general_defaults, tabular_defaults
+from ltlearn.estimators._backbone import (
+    BUILT_IN,
+    backbone_builder,
+    is_tabular,
+    make_inputs,
+    resolve_recipe,
+)
 from ltlearn.estimators._validation import hold_out, validate_fit_rows, validate_X
 from ltlearn.images import Recipe
 from ltlearn.options import Architecture, Images, Training
@@ -29,11 +36,11 @@ from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
 from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
-from ltlearn.utils._device import resolve_device, torch_defaults
-from ltlearn.utils._random import draw_seed, isolated_generators
+from ltlearn.utils._device import resolve_device
+from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
 
-# Rows that the built-in MLP predicts at once.
-_MLP_EVALUATION_BATCH = 1024
+# Rows that the built-in backbones for tables predict at once.
+_TABLE_EVALUATION_BATCH = 1024
 
 
 def all_or_nothing(fit):
@@ -60,10 +67,11 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     _parameter_constraints: dict = {
         "backbone": [str, callable],
         "backbone_params": [dict, None],
-        "hidden_layer_sizes": ["array-like"],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
+        "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "lr": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "augmentation": [str, Recipe, None],
@@ -112,9 +120,18 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         return self.warm_start and hasattr(self, "net_")
 
     @property
-    def _has_mlp(self):
-        """Whether the backbone, of this fit or the last one, is the built-in MLP."""
-        return isinstance(self._inputs, TableInputs)
+    def _is_table(self):
+        """Whether the backbone, of this fit or the last one, is a built-in one for tables."""
+        return isinstance(self._inputs, ColumnInputs | TableInputs)
+
+    @property
+    def _n_members(self):
+        """Members of the body for tables, of this fit or the last one; None for other backbones."""
+        if not isinstance(self._inputs, ColumnInputs):
+            return None
+        if self._is_continued:
+            return self.net_.module_.backbone.n_members
+        return self._setting("n_members")
 
     def _validate_fit_rows(self, X, y, sample_weight, X_val, y_val):
         """Training rows and, if there are any, validation rows, as :class:`Rows`."""
@@ -129,7 +146,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _check_option_values(self):
         """Check options beyond their types."""
         scoring = self._option("training").scoring
-        if scoring not in self._lower_is_better:
+        if scoring not in ("auto", *self._lower_is_better):
             raise ValueError(
                 f"scoring={scoring!r} is not for {type(self).__name__}; training.scoring must be "
                 f"one of {sorted(self._lower_is_better)}."
@@ -146,14 +163,29 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _check_network_params(self):
         """Check parameters of the network beyond their types."""
         resolve_recipe(self.augmentation)
-        if not all(isinstance(n, Integral) and n > 0 for n in self.hidden_layer_sizes):
+        widths = () if isinstance(self.hidden_layer_sizes, str) else self.hidden_layer_sizes
+        if not all(isinstance(n, Integral) and n > 0 for n in widths):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
             )
-        if self.backbone == "mlp" or not isinstance(self.backbone, str):
+        architecture = self._option("architecture")
+        if not is_tabular(self):
+            wanted = self.categorical_features
+            if not (wanted is None or isinstance(wanted, str)):
+                raise ValueError(
+                    f"categorical_features={wanted!r} is for the body for tables; use "
+                    'backbone="tabular".'
+                )
+            for name in ("n_members", "n_pieces"):
+                if getattr(architecture, name) != "auto":
+                    raise ValueError(
+                        f"architecture.{name}={getattr(architecture, name)!r} is for the body for "
+                        'tables; leave it "auto", or use backbone="tabular".'
+                    )
+        if self.backbone in BUILT_IN or not isinstance(self.backbone, str):
             given = {
                 "backbone_params": self.backbone_params,
-                "architecture.feature_pooling": self._option("architecture").feature_pooling,
+                "architecture.feature_pooling": architecture.feature_pooling,
             }
             for name, value in given.items():
                 if value:
@@ -181,19 +213,55 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             return has_validation_rows or n >= 100
         return self.early_stopping
 
+    # Settings
+
+    def _learn_defaults(self, n_rows):
+        """Find out what "auto" stands for with this many training rows."""
+        tabular = isinstance(self._inputs, ColumnInputs)
+        before = self._defaults if self._is_continued else {}
+        self._defaults = (tabular_defaults if tabular else general_defaults)(n_rows)
+        # What the network is made of stays as it was.
+        kept = ("hidden_layer_sizes", "dropout", "n_members", "n_pieces")
+        self._defaults.update((name, before[name]) for name in kept if name in before)
+
+    def _setting(self, name):
+        """A parameter or an option, with what "auto" stands for."""
+        holders = (self, self._option("training"), self._option("architecture"))
+        value = next(getattr(holder, name) for holder in holders if hasattr(holder, name))
+        return self._defaults[name] if isinstance(value, str) and value == "auto" else value
+
+    def _training_options(self):
+        """Options of training with what "auto" stands for."""
+        options = self._option("training")
+        autos = [name for name, value in options.get_params().items() if value == "auto"]
+        resolved = {name: self._setting(name) for name in autos if name in self._defaults}
+        return clone(options).set_params(**resolved)
+
+    def _learn_inputs(self, X):
+        """Learn from the training rows what inputs there are, and their scale."""
+        if isinstance(self._inputs, ColumnInputs):
+            self._inputs.n_pieces = self._setting("n_pieces")
+        self._inputs.fit(X)
+
     # Training
 
-    @contextmanager
-    def _isolated(self, seed, device):
-        """Own generators, torch's own defaults, and one CPU thread for the built-in MLP.
+    @property
+    def _draws_globally(self):
+        """Whether the network or the data may draw from the default generators.
 
-        Its matrix products are too small to gain from more threads, and their number would change
-        how sums are rounded: so results do not depend on ``n_jobs``.
+        A user's module or the augmentation of images may; what is built in has its own generators.
+        """
+        return not self._is_table
+
+    @contextmanager
+    def _few_threads(self, device):
+        """One CPU thread for the built-in backbones for tables.
+
+        Their matrix products are too small to gain from more threads, and the number of threads
+        would change how sums are rounded: so results do not depend on ``n_jobs``.
         """
         with ExitStack() as stack:
-            stack.enter_context(isolated_generators(seed, device))
-            stack.enter_context(torch_defaults())
-            if self._has_mlp and device.type == "cpu":
+            if self._is_table and device.type == "cpu":
                 stack.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
             yield
@@ -201,15 +269,10 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _data(self, rows, training=False):
         return self._inputs.data(rows.X, self._targets(rows), training)
 
-    def _resolved_batch_size(self, n):
-        if self.batch_size == "auto":
-            return int(np.clip(n // 32, 16, 256))
-        return self.batch_size
-
     def _evaluation_batch_size(self, batch_size):
-        """The built-in MLP takes much more at once; other networks what training takes."""
-        if self._has_mlp:
-            return max(batch_size, _MLP_EVALUATION_BATCH)
+        """Built-in ones for tables take much more at once; other networks what training takes."""
+        if self._is_table:
+            return max(batch_size, _TABLE_EVALUATION_BATCH)
         return -(-batch_size // self._option("training").accumulation_steps)
 
     def _network_params(self, input_shape):
@@ -227,7 +290,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         ``network`` is a :class:`~ltlearn.networks._network.Network`, or the arguments of one, but
         for the head.
         """
-        options = self._option("training")
+        options = self._training_options()
         stopping = None
         if early_stopping:
             stopping = stop_early(
@@ -240,7 +303,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             *self._objective(),
             options=options,
             device=resolve_device(self.device),
-            lr=self.lr,
+            lr=self._setting("lr"),
             batch_size=batch_size,
             evaluation_batch_size=self._evaluation_batch_size(batch_size),
             max_epochs=max_epochs,
@@ -255,11 +318,10 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
         With ``warm_start`` a copy of its network goes on training.
         """
-        options = self._option("training")
+        options, device = self._option("training"), resolve_device(self.device)
         if data.epoch_index is None:
-            data.epoch_index = ShuffledEpochs(len(data), seed)
-
-        def make_net():
+            data.epoch_index = ShuffledEpochs(len(data), seed_for(seed, "order"))
+        with isolated_generators(seed_for(seed, "weights"), device):
             if self._is_continued:
                 network = copy.deepcopy(self.net_.module_)
                 network.freeze_backbone(options.freeze_backbone)
@@ -268,22 +330,32 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             net = self._make_net(
                 network,
                 batch_size=batch_size,
-                max_epochs=self.max_epochs,
+                max_epochs=self._setting("max_epochs"),
                 early_stopping=early_stopping,
                 layer_decay=options.layer_decay,
             )
-            return net.go_on_from(self.net_) if self._is_continued else net
+            if self._is_continued:
+                net.go_on_from(self.net_)
+            else:
+                net.initialize()
+        return self._run(net, data, valid, seed=seed, task=task, stage=stage)
 
-        return self._run(make_net, data, valid, seed=seed, task=task, stage=stage)
-
-    def _run(self, make_net, data, valid, *, seed, task, stage):
+    def _run(self, net, data, valid, *, seed, task, stage, draws_globally=None):
         observers = [TaskReporter(self, task, stage)]
         if self.verbose:
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
-        isolated = functools.partial(self._isolated, seed, resolve_device(self.device))
+        if draws_globally is None:
+            draws_globally = self._draws_globally
         return train(
             TrainingPlan(
-                make_net, isolated, data, valid, observers, keeps_optimizer=self.warm_start
+                net,
+                data,
+                valid,
+                observers,
+                seed=seed,
+                draws_globally=draws_globally,
+                threads=functools.partial(self._few_threads, torch.device(net.device)),
+                keeps_optimizer=self.warm_start,
             )
         )
 
@@ -298,12 +370,12 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _outputs(self, X, method="forward", net=None):
         """Outputs (or features) of validated rows as an array (n, ...).
 
-        The built-in MLP is small enough to predict in float64 wherever there is float64.
+        Built-in ones for tables are small enough to predict in float64 wherever there is float64.
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
-        exact = self._has_mlp and device.type != "mps"
-        with self._isolated(0, device):
+        exact = self._is_table and device.type != "mps"
+        with self._few_threads(device), self._still(device):
             try:
                 return net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
             except RuntimeError as error:
@@ -315,8 +387,12 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
                     f"not take both: {error}"
                 ) from error
 
+    def _still(self, device):
+        """Context of prediction: a module that draws even then draws the same every time."""
+        return isolated_generators(0, device) if self._draws_globally else nullcontext()
+
     def embed(self, X):
-        """Features of the backbone, before the head.
+        """Features of the backbone, before the head; the mean over members of those of each.
 
         Parameters
         ----------
@@ -328,7 +404,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         features : ndarray of shape (n_samples, D), dtype float32
         """
         check_is_fitted(self)
-        return self._outputs(validate_X(self, X), "features").astype(np.float32)
+        return self._outputs(validate_X(self, X), "embedding").astype(np.float32)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

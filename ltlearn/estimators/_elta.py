@@ -1,46 +1,44 @@
 """ELTA: deep regression on long-tailed scores."""
 
-from functools import partial
 from numbers import Real
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
+from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._self_training import SelfTrainingMixin
-from ltlearn.estimators._validation import validate_more_rows, validate_X, weighted_mean_one
+from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
 from ltlearn.metrics import LabelBands
-from ltlearn.networks._heads import EMDHead, MSEHead
+from ltlearn.metrics._scores import are_distributions
+from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
+from ltlearn.weighting._tail import TailWeights
 
 
-def _has_distribution(estimator):
-    if getattr(estimator, "loss_", estimator.loss) == "mse":
-        raise AttributeError('predict_distribution needs loss="emd"; the loss is "mse".')
-    return True
-
-
-class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
+class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDeepEstimator):
     """Deep regression on long-tailed scores, with the enhancers of ELTA.
 
-    A backbone gives features, a head a score or a distribution over score bins. Three enhancers
-    [1]_ act in training: mixup of tail features (:class:`~ltlearn.enhancers.TailMixup`), alignment
-    of feature similarity with label similarity (:class:`~ltlearn.enhancers.SimilarityAlignment`)
-    and, with ``X_unlabeled``, self-training on adaptively sharpened predictions
-    (:class:`~ltlearn.enhancers.AdaptiveSharpening`). ``reweighting`` [2]_ is independent of them.
+    A backbone gives features, a head quantiles of the score, a score, or a distribution over score
+    bins. From a distribution the mean or the median is read, and ``tail`` turns it to rare scores
+    after the fit: its density is multiplied by that of the training scores to the power -``tail``.
+    Three enhancers [1]_ act in training: mixup of tail features
+    (:class:`~ltlearn.enhancers.TailMixup`), alignment of feature similarity with label similarity
+    (:class:`~ltlearn.enhancers.SimilarityAlignment`) and, with ``X_unlabeled``, self-training on
+    adaptively sharpened predictions (:class:`~ltlearn.enhancers.AdaptiveSharpening`).
+    ``reweighting`` [2]_ is independent of them.
 
     What these gain depends on the data and is often little. On the six tables of
     ``benchmarks/README.md`` mixup lowered the error on the rarest scores of three by 3 to 6 % and
@@ -49,7 +47,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     and, where it was not, traded overall error for the tail or only did harm. So compare with plain
     training and with :class:`~ltlearn.calibration.Recalibrator`, for instance through
     :func:`ltlearn.evaluation.compare`, before relying on any of them. The parameters to try first
-    are ``mixup_strength``, ``reweighting`` and ``lr``.
+    are ``tail``, ``mixup_strength`` and ``reweighting``.
 
     Parameters
     ----------
@@ -61,34 +59,58 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     reweighting : {None, "sqrt_inverse", "inverse"}, default=None
         Weights of the training loss from the smoothed density of the scores [2]_, see
         :func:`ltlearn.weighting.label_density_weights`.
-    loss : {"auto", "mse", "emd"}, default="auto"
-        ``"emd"`` predicts a distribution over bins and compares it with the true one by earth
-        mover's distance [3]_; scalar scores become two neighboring bins whose expectation is the
-        score. ``"auto"`` is ``"emd"`` for distributions and ``"mse"`` for scalar scores.
-    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
-        Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
-        itself. Any other string is the name of a timm model for images, see
+    loss : {"auto", "quantile", "mse", "emd"}, default="auto"
+        ``"quantile"`` predicts 49 quantiles of a scalar score by pinball loss; ``"emd"`` predicts a
+        distribution over bins and compares it with the true one by earth mover's distance [3]_;
+        scalar scores become two neighboring bins whose expectation is the score. ``"auto"`` is
+        ``"emd"`` for distributions; for scalar scores ``"quantile"`` with the body for tables, else
+        ``"mse"``.
+    prediction : {"mean", "median"}, default="mean"
+        What ``predict`` reads off a predicted distribution: the mean has the least squared error,
+        the median the least absolute error. May be changed after ``fit``.
+    tail : float, default=0.0
+        Exponent α by which predicted distributions are turned to rare scores: their density is
+        multiplied by ``min(max(p) / p, 200) ** α``, with the smoothed density p of the training
+        scores, see :func:`ltlearn.weighting.label_density`. 0 leaves them as they are; 0.25 to 0.5
+        trade some overall error for less error on rare scores. May be changed after ``fit``; needs
+        ``loss="quantile"`` or ``"emd"``.
+    backbone : "auto", "tabular", "mlp", str, torch.nn.Module or callable, default="auto"
+        Maps a batch of inputs to features (B, D). ``"auto"`` and ``"tabular"`` are the body for
+        tables [4]_: columns of numbers or categories, with missing values or without, become
+        embeddings, which several members inside one network read. ``"mlp"`` is a plain network on
+        standardized numbers. Any other string is the name of a timm model for images, see
         :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit and starts
         from the weights it came with; it gets arrays as they are, or prepared images if it is a
         timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
         or factory is called at every fit, with the shape of one sample if it has a required
         argument.
-    max_epochs : int, default=100
-        Most passes over the training rows.
-    lr : float, default=1e-3
-        Learning rate.
+    max_epochs : int or "auto", default="auto"
+        Most passes over the training rows. ``"auto"`` falls from 80 to 40 with the number of
+        training rows for the body for tables, and is 100 otherwise.
+    lr : float or "auto", default="auto"
+        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
+        body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows, between 16 and 256.
+        ``"auto"`` is a 16th of the training rows for the body for tables, between 8 and 256, and a
+        32nd otherwise, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
+        frame that hold categories or strings, or objects other than numbers; None: none; else a
+        boolean mask over the columns, or positions or names of columns.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
-    hidden_layer_sizes : sequence of int, default=(128, 64)
-        Widths of the layers of ``"mlp"``; the last one is D.
-    dropout : float, default=0.0
-        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    hidden_layer_sizes : sequence of int or "auto", default="auto"
+        Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
+        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
+        (128, 64) for ``"mlp"``.
+    dropout : float or "auto", default="auto"
+        Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
+        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
+        body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
@@ -111,11 +133,13 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         Optimizer, schedule, validation, precision; None is the defaults, here and below. Options
         are reached by nested names, too: ``set_params(training__layer_decay=0.75)``.
     architecture : ltlearn.options.Architecture, default=None
-        Pooling of features, normalization before the head.
+        Members and pieces of the body for tables, pooling of features, normalization before the
+        head.
     images : ltlearn.options.Images, default=None
         How image files are read.
     bins : ltlearn.options.Bins, default=None
-        Number, range and prior of the score bins of ``loss="emd"``.
+        Number, range and prior of the score bins of ``loss="emd"``; number and range of those
+        that ``predict_distribution`` refers to.
     enhancers : ltlearn.options.Enhancers, default=None
         Temperatures of mixup, head retraining, self-training.
 
@@ -132,7 +156,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         Number of columns (or size of the second dimension) seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, when X has string column names.
-    loss_ : {"mse", "emd"}
+    loss_ : {"quantile", "mse", "emd"}
         The loss used.
     bin_centers_ : ndarray of shape (K,) or None
         Scores of the bins; None for ``"mse"``.
@@ -150,6 +174,9 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
        2024, PMLR 235:31106-31118.
     .. [2] Yang et al., "Delving into Deep Imbalanced Regression", ICML 2021.
     .. [3] Talebi and Milanfar, "NIMA: Neural Image Assessment", IEEE TIP 2018.
+    .. [4] Gorishniy et al., "TabM: Advancing Tabular Deep Learning with Parameter-Efficient
+       Ensembling", ICLR 2025; "On Embeddings for Numerical Features in Tabular Deep Learning",
+       NeurIPS 2022.
 
     Examples
     --------
@@ -173,7 +200,9 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         "mixup_strength": [Interval(Real, 0, 1, closed="both")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
-        "loss": [StrOptions({"auto", "mse", "emd"})],
+        "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
+        "prediction": [StrOptions({"mean", "median"})],
+        "tail": [Interval(Real, 0, None, closed="left")],
         "bins": [Bins, None],
         "enhancers": [Enhancers, None],
     }
@@ -186,14 +215,17 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         alignment_weight=0.0,
         reweighting=None,
         loss="auto",
-        backbone="mlp",
-        max_epochs=100,
-        lr=1e-3,
+        prediction="mean",
+        tail=0.0,
+        backbone="auto",
+        max_epochs="auto",
+        lr="auto",
         batch_size="auto",
         random_state=None,
+        categorical_features="from_dtype",
         backbone_params=None,
-        hidden_layer_sizes=(128, 64),
-        dropout=0.0,
+        hidden_layer_sizes="auto",
+        dropout="auto",
         early_stopping="auto",
         augmentation=None,
         callbacks=None,
@@ -210,11 +242,14 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         self.alignment_weight = alignment_weight
         self.reweighting = reweighting
         self.loss = loss
+        self.prediction = prediction
+        self.tail = tail
         self.backbone = backbone
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -238,8 +273,9 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or paths
-            Numbers for ``backbone="mlp"``; for a module an array of any number of dimensions; for
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, ...), or paths
+            Numbers and categories for the body for tables, where any may be missing; numbers for
+            ``backbone="mlp"``; for a module an array of any number of dimensions; for
             an image backbone images (n, H, W, C) or (n, C, H, W), or paths of image files.
         y : array-like of shape (n_samples,) or (n_samples, K)
             Scores, or a distribution (vote counts) over K score bins per row, which is normalized.
@@ -281,9 +317,10 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         chooses_sharpening = n_rounds > 0 and "auto" in chosen
         if valid is None and (early_stopping or chooses_sharpening):
             train, valid = self._hold_out(train, rng)
+        self._learn_defaults(len(train.X))
         if not self._is_continued:
-            self._inputs.fit(train.X)
-            self._learn_scores(train.y)
+            self._learn_inputs(train.X)
+            self._learn_scores(train.y, train.weight)
 
         labeled = self._data(train, training=True)
         settings = {
@@ -291,7 +328,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             "seed": seed,
             "task": task,
             "early_stopping": early_stopping,
-            "batch_size": self._resolved_batch_size(len(labeled)),
+            "batch_size": self._setting("batch_size"),
         }
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
@@ -302,55 +339,21 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             if not len(picked["index"]):
                 break
             pseudo_labeled = self._pseudo_labeled_data(picked, X_unlabeled, like=labeled)
-            epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), seed)
+            settings["seed"] = seed_for(seed, "self-training", number + 1)
+            order = seed_for(settings["seed"], "order")
+            epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), order)
             data = labeled.concatenate(pseudo_labeled, epochs)
             stage = f"self-training {number + 1}"
             net = self._train(self._rebalanced(data), stage=stage, **settings)
             history += self._history_of(net, stage)
         self.n_iter_ = len(net.history)
         if options.head_retraining_epochs:
+            settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)
         self.net_, self.history_ = net, history
         if task is not None:
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
         return self
-
-    def predict(self, X):
-        """Predict scores.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In the units of the training scores; for ``loss="emd"`` the expectation of the
-            predicted distribution.
-        """
-        check_is_fitted(self)
-        outputs = self._outputs(validate_X(self, X)).astype(np.float64)
-        if self.bin_centers_ is None:
-            return self.score_mean_ + self.score_scale_ * outputs[:, 0]
-        return softmax(outputs, axis=1) @ self.bin_centers_
-
-    @available_if(_has_distribution)
-    def predict_distribution(self, X):
-        """Predict distributions over the score bins ``bin_centers_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-
-        Returns
-        -------
-        distributions : ndarray of shape (n_samples, K)
-            Rows sum to 1.
-        """
-        check_is_fitted(self)
-        return softmax(self._outputs(validate_X(self, X)).astype(np.float64), axis=1)
 
     def score(self, X, y, sample_weight=None):
         """Coefficient of determination R² of the predicted scores.
@@ -398,8 +401,16 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         if reset:
             self.loss_ = self.loss
             if self.loss == "auto":
-                self.loss_ = "emd" if is_distribution else "mse"
+                scalar = "quantile" if is_tabular(self) else "mse"
+                self.loss_ = "emd" if is_distribution else scalar
             self._check_options(is_distribution)
+            if is_distribution and self.loss == "auto" and not are_distributions(y):
+                raise ValueError(
+                    f"{name} has {y.shape[1]} columns whose rows are neither whole vote counts nor "
+                    "shares that sum to 1. For several targets, fit one regressor each, as "
+                    "sklearn.multioutput.MultiOutputRegressor does; if the columns are the bins of "
+                    'a rating distribution all the same, say so by loss="emd".'
+                )
             self._distribution_centers = None
             if is_distribution:
                 self._distribution_centers = self._centers((1.0, y.shape[1]), y.shape[1])
@@ -425,12 +436,18 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
 
     def _check_options(self, is_distribution):
         bins = self._option("bins")
-        if bins.logit_adjustment and (self.loss_ == "mse" or is_distribution):
+        self._check_dial(self.tail, self.prediction)
+        if is_distribution and self.loss_ == "quantile":
+            raise ValueError(
+                'loss="quantile" is for scalar scores, and y holds a distribution over score bins '
+                'per row: use loss="emd" or "auto", or pass ltlearn.metrics.expected_score(y).'
+            )
+        if bins.logit_adjustment and (self.loss_ != "emd" or is_distribution):
             raise ValueError(
                 'logit_adjustment needs scalar scores with loss="emd": with '
                 + (
-                    'loss="mse" there are no bins.'
-                    if self.loss_ == "mse"
+                    f"loss={self.loss_!r} there are no logits of bins."
+                    if self.loss_ != "emd"
                     else "true rating distributions the bins are not a posterior, and adjusting "
                     "them makes predictions worse."
                 )
@@ -454,7 +471,12 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     def _stratification(self, y):
         return self._scores(y)
 
-    def _learn_scores(self, y):
+    def _learn_defaults(self, n_rows):
+        super()._learn_defaults(n_rows)
+        if self.loss_ == "quantile":
+            self._defaults["scoring"] = "mae"
+
+    def _learn_scores(self, y, weight):
         scores = self._scores(y)
         low, high = float(scores.min()), float(scores.max())
         is_one_score = _is_one_score(low, high)
@@ -466,8 +488,11 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         self.score_mean_ = float(scores.mean())
         self.score_scale_ = 1.0 if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
+        self._tail_weights = TailWeights(scores, weight)
+        middle = float(np.median(scores))
+        self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
         self.bin_centers_, bins = None, self._option("bins")
-        if self.loss_ == "emd":
+        if self.loss_ != "mse":
             self.bin_centers_ = self._distribution_centers
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
@@ -505,15 +530,28 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
     # Head and objective
 
     def _head(self):
-        n_outputs = 1 if self.bin_centers_ is None else len(self.bin_centers_)
-        return EMDHead(self.dropout, n_outputs) if self.loss_ == "emd" else MSEHead(self.dropout)
+        dropout, n_members = self._setting("dropout"), self._n_members
+        if self.loss_ == "emd":
+            return EMDHead(dropout, len(self.bin_centers_), n_members)
+        if self.loss_ == "quantile":
+            return QuantileHead(dropout, len(LEVELS), n_members)
+        return MSEHead(dropout, n_members)
 
     def _objective(self):
-        centers, options = self.bin_centers_, self._option("enhancers")
-        if centers is not None:
-            centers = (centers - self.score_mean_) / self.score_scale_
+        options, by_loss = self._option("enhancers"), {}
+        if self.loss_ == "emd":
+            centers = (self.bin_centers_ - self.score_mean_) / self.score_scale_
+            by_loss = {"centers": torch.from_numpy(centers).float()}
+        elif self.loss_ == "quantile":
+            origin, unit = self._quantile_unit
+            by_loss = {
+                "levels": torch.from_numpy(LEVELS),
+                "quantile_center": (origin - self.score_mean_) / self.score_scale_,
+                "quantile_scale": unit / self.score_scale_,
+            }
+        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0
         return ELTAObjective, {
-            "centers": None if centers is None else torch.from_numpy(centers).float(),
+            **by_loss,
             "logit_shift": None
             if self._logit_shift is None
             else torch.from_numpy(self._logit_shift).float(),
@@ -523,7 +561,7 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
             "alignment_weight": self.alignment_weight,
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
-            "is_head_linear": self.loss_ == "mse" and self.dropout == 0,
+            "is_head_linear": is_linear and self._n_members is None,
         }
 
     @property
@@ -540,19 +578,23 @@ class ELTARegressor(RegressorMixin, SelfTrainingMixin, BaseDeepEstimator):
         def frozen(rows):
             return TensorData(net.apply_network(rows, "features").cpu().clone(), rows.target)
 
-        with self._isolated(seed, torch.device(net.device)):
+        device = torch.device(net.device)
+        with self._few_threads(device), self._still(device):
             features = frozen(data)
             valid = None if valid is None else frozen(valid)
-        features.epoch_index = ShuffledEpochs(len(features), seed)
-        make_net = partial(
-            self._make_net,
-            {"build_backbone": _identity, "input_shape": features.input_shape},
-            batch_size=batch_size,
-            max_epochs=self._option("enhancers").head_retraining_epochs,
-            early_stopping=early_stopping,
-        )
+        features.epoch_index = ShuffledEpochs(len(features), seed_for(seed, "order"))
+        with isolated_generators(seed_for(seed, "weights"), device):
+            head_net = self._make_net(
+                {"build_backbone": _identity, "input_shape": features.input_shape},
+                batch_size=batch_size,
+                max_epochs=self._option("enhancers").head_retraining_epochs,
+                early_stopping=early_stopping,
+            )
+            head_net.initialize()
         stage = "head retraining"
-        head_net = self._run(make_net, features, valid, seed=seed, task=task, stage=stage)
+        head_net = self._run(
+            head_net, features, valid, seed=seed, task=task, stage=stage, draws_globally=False
+        )
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())
         return self._history_of(head_net, stage)
 

@@ -20,6 +20,8 @@ from ltlearn.auxiliary._neighbors import (
 )
 from ltlearn.auxiliary._synthesis import synthesize
 from ltlearn.data._epochs import AuxiliaryEpochs
+from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
 from ltlearn.estimators._validation import (
     Rows,
@@ -37,6 +39,7 @@ from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import resolve_precision
+from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -88,34 +91,46 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     calibrate_temperature : bool, default=False
         Divide the logits by the temperature that gives the validation rows the least
         cross-entropy, between 1/20 and 20. Holds rows out where none are given.
-    backbone : "mlp", str, torch.nn.Module or callable, default="mlp"
+    backbone : "mlp", "tabular", str, torch.nn.Module or callable, default="mlp"
         Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
-        itself. Any other string is the name of a timm model for images, see
-        :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit and starts
-        from the weights it came with; it gets arrays as they are, or prepared images if it is a
-        timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`. A class
-        or factory is called at every fit, with the shape of one sample if it has a required
+        itself; ``"tabular"`` takes numbers and categories, with missing values or without, which
+        several members inside one network read. Any other string is the name of a timm model for
+        images, see :func:`ltlearn.networks.timm_backbone`. A module instance is copied at every fit
+        and starts from the weights it came with; it gets arrays as they are, or prepared images if
+        it is a timm model or has an attribute ``input_spec``, an :class:`ltlearn.images.InputSpec`.
+        A class or factory is called at every fit, with the shape of one sample if it has a required
         argument.
-    max_epochs : int, default=100
-        Most passes over the rows of the target classes. An epoch is every such row once and up to
-        ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
-        longer and never means fewer passes over the target classes. ``train_batch_count`` in
-        ``history_`` is the number of updates.
-    lr : float, default=1e-3
-        Learning rate.
+    max_epochs : int or "auto", default="auto"
+        Most passes over the rows of the target classes. ``"auto"`` falls from 80 to 40 with the
+        number of training rows for the body for tables, and is 100 otherwise. An epoch is every
+        such row once and up to ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary
+        data makes epochs longer and never means fewer passes over the target classes.
+        ``train_batch_count`` in ``history_`` is the number of updates.
+    lr : float or "auto", default="auto"
+        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
+        body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 32nd of the training rows of the target classes, between 16 and 256.
+        ``"auto"`` is a 16th of the training rows of the target classes for the body for tables,
+        between 8 and 256, and a 32nd otherwise, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
         like all others.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
+        frame that hold categories or strings, or objects other than numbers; None: none; else a
+        boolean mask over the columns, or positions or names of columns.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
-    hidden_layer_sizes : sequence of int, default=(128, 64)
-        Widths of the layers of ``"mlp"``; the last one is D.
-    dropout : float, default=0.0
-        Share of activations dropped between the layers of ``"mlp"`` and before the head.
+    hidden_layer_sizes : sequence of int or "auto", default="auto"
+        Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
+        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
+        (128, 64) for ``"mlp"``.
+    dropout : float or "auto", default="auto"
+        Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
+        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
+        body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
@@ -139,7 +154,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         Optimizer, schedule, validation, precision; None is the defaults, here and below. Options
         are reached by nested names, too: ``set_params(training__layer_decay=0.75)``.
     architecture : ltlearn.options.Architecture, default=None
-        Pooling of features, normalization before the head.
+        Members and pieces of the body for tables, pooling of features, normalization before the
+        head.
     images : ltlearn.options.Images, default=None
         How image files are read.
 
@@ -181,10 +197,13 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     among training rows like x. Left to the target classes, and their training shares replaced by
     the shares :math:`\\rho` of ``prior``, this becomes, with the temperature T,
 
-    .. math:: p(j \\mid x) \\propto \\rho_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j) / T\\big)
+    .. math:: p(j \\mid x) \\propto
+        \\rho_j w_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j - \\log w_j) / T\\big)
 
     for every τ: with τ = 1 the plain logits refer to balanced classes already. Sample weights
-    count in :math:`\\pi`, class weights do not.
+    count in :math:`\\pi`. Class weights w are a wish for other shares: they act like a prior in
+    proportion to :math:`\\rho_j w_j`, and neither the validation loss nor the temperature counts
+    them.
 
     References
     ----------
@@ -232,13 +251,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         prior="balanced",
         calibrate_temperature=False,
         backbone="mlp",
-        max_epochs=100,
-        lr=1e-3,
+        max_epochs="auto",
+        lr="auto",
         batch_size="auto",
         random_state=None,
+        categorical_features="from_dtype",
         backbone_params=None,
-        hidden_layer_sizes=(128, 64),
-        dropout=0.0,
+        hidden_layer_sizes="auto",
+        dropout="auto",
         early_stopping="auto",
         augmentation=None,
         callbacks=None,
@@ -261,6 +281,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -325,19 +346,22 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
         if valid is None and (early_stopping or self.calibrate_temperature):
             train, valid = self._hold_out(train, rng)
+        self._learn_defaults(len(train.X))
         if not self._is_continued:
-            self._inputs.fit(train.X)
+            self._learn_inputs(train.X)
             self.class_counts_ = class_counts
             self._learn_neighbors(train, X_aux, y_aux, seed)
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
-        self._log_balance = (self.logit_adjustment - 1) * self._log_share
         self._trained_class_weights = weights_by_class(
             self.class_weight,
             [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
             self._epoch_counts,
         )
+        # With class weights w, the softmax estimates shares that are in proportion to w π.
+        adjustment = (self.logit_adjustment - 1) * self._log_share
+        self._log_balance = adjustment - self._log_class_weights
 
         valid = None if valid is None else self._data(valid)
         net = self._train(
@@ -346,7 +370,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             seed=seed,
             task=task,
             early_stopping=early_stopping,
-            batch_size=self._resolved_batch_size(len(train.X)),
+            batch_size=self._setting("batch_size"),
         )
         self.temperature_ = 1.0
         if self.calibrate_temperature:
@@ -428,18 +452,38 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     @property
     def prediction_prior_(self):
         check_is_fitted(self)
-        class_weights = self._trained_class_weights[: len(self.classes_)]
-        shares = np.exp(log_prior(self.prior, self._log_share)) * class_weights
+        shares = np.exp(log_prior(self.prior, self._log_share))
+        shares *= self._trained_class_weights[: len(self.classes_)]
         return shares / shares.sum()
 
     def _adjusted_logits(self, X):
         logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
-        adjusted = (logits + self._log_balance) / self.temperature_ + log_prior(
-            self.prior, self._log_share
-        )
-        return adjusted.astype(np.float32)
+        balanced = (logits + self._log_balance) / self.temperature_
+        return (balanced + self._log_prior).astype(np.float32)
+
+    @property
+    def _log_class_weights(self):
+        """Log weights of the target classes (C,).
+
+        A class of weight 0 is not trained, so its logit falls by itself, and counts as weight 1.
+        """
+        weights = self._trained_class_weights[: len(self.classes_)]
+        return np.log(np.where(weights > 0, weights, 1.0))
+
+    @property
+    def _log_prior(self):
+        """Log of the class shares that predictions refer to (C,), up to a constant."""
+        return log_prior(self.prior, self._log_share) + self._log_class_weights
 
     # Classes and auxiliary data
+
+    def _check_network_params(self):
+        super()._check_network_params()
+        if is_tabular(self) and self._option("architecture").batch_norm_head:
+            raise ValueError(
+                "architecture.batch_norm_head=True is not for the body for tables, whose members "
+                "have heads of their own."
+            )
 
     def _encode_y(self, y, *, reset, name="y"):
         y = check_labels(y, name)
@@ -516,6 +560,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
                 )
             if train.X.dtype == object:
                 raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
+            if isinstance(self._inputs, ColumnInputs) and not self._inputs.are_plain(train.X):
+                raise ValueError(
+                    'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
+                )
             pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
@@ -556,19 +604,20 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _prototypes(self, X, codes, seed):
         data = self._inputs.data(X)
-        features = data.X if self._has_mlp else self._initial_features(data, seed)
+        is_scaled = isinstance(self._inputs, TableInputs)
+        features = data.X if is_scaled else self._initial_features(data, seed)
         return class_prototypes(features.numpy(), codes, codes.max() + 1)
 
     def _initial_features(self, data, seed):
         """Features of the backbone that training with this seed will start from."""
         device = resolve_device(self.device)
-        with self._isolated(seed, device):
+        with isolated_generators(seed_for(seed, "weights"), device), self._few_threads(device):
             params = self._network_params(data.input_shape)
             network = Network(build_head=nn.Identity, **params).to(device).eval()
             return apply_in_batches(
                 network.features,
                 data,
-                batch_size=self._resolved_batch_size(len(data)),
+                batch_size=self._setting("batch_size"),
                 device=device,
                 precision=resolve_precision(self._option("training").precision, device),
             ).cpu()
@@ -614,7 +663,8 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _head(self):
         n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
-        return ClassHead(self.dropout, self._option("architecture").batch_norm_head, n_outputs)
+        batch_norm = self._option("architecture").batch_norm_head
+        return ClassHead(self._setting("dropout"), batch_norm, n_outputs, self._n_members)
 
     def _loss(self):
         label_smoothing = self._option("training").label_smoothing
@@ -636,7 +686,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         offsets = {
             "log_share": self._log_share,
             "log_balance": self._log_balance,
-            "log_prior": log_prior(self.prior, self._log_share),
+            "log_prior": self._log_prior,
         }
         return GranularObjective, {
             "loss": self._loss(),

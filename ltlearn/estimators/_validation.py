@@ -1,14 +1,17 @@
 """Rows that come into ``fit``: checking them, and holding some of them out."""
 
 import math
+import warnings
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from ltlearn.data._inputs import ArrayInputs
+from ltlearn.data._inputs import ArrayInputs, ColumnInputs
+from ltlearn.exceptions import OutOfRangeWarning
 from ltlearn.utils._compat import _check_sample_weight
 from ltlearn.utils._whole import unwrap
 
@@ -72,6 +75,9 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     y_val = estimator._encode_y(y_val, reset=False, name="y_val")
     if len(X_val) != len(y_val):
         raise ValueError(f"X_val has {len(X_val)} rows and y_val {len(y_val)}.")
+    _warn_of_other_inputs(estimator, "X_val", X_val, train.X)
+    if is_regressor(estimator):
+        warn_of_other_scale("y_val", estimator._stratification(y_val), estimator._stratification(y))
     return train, Rows(X_val, y_val, None)
 
 
@@ -85,6 +91,57 @@ def validate_X(estimator, X, name="X"):
         raise ValueError(f"{name} is not as X: {error}") from error
 
 
+# Rows count as of another scale when, of so many at least, most lie further beyond the range of the
+# training rows than that is long; or when in most columns their quartiles are ten times closer.
+_FEWEST_ROWS = 5
+_FEWEST_ROWS_FOR_QUARTILES = 20
+_SMALLEST_SPREAD = 0.1
+
+
+def warn_of_other_scale(name, values, like):
+    """Warn about rows that lie far outside what the rows ``like`` span, or all in one spot of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument that the rows were passed as: X_val, y_val, X_aux or X_unlabeled.
+    values, like : ndarray of shape (n, ...), (m, ...)
+
+    Warns
+    -----
+    OutOfRangeWarning
+    """
+    if like.dtype.kind not in "iuf" or min(len(values), len(like)) < _FEWEST_ROWS or like.ndim > 2:
+        return
+    values, like = (a.reshape(len(a), -1).astype(np.float64) for a in (values, like))
+    known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
+    values, like = values[:, known], like[:, known]
+    low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
+    margin = high - low
+    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    beyond &= high > low
+    spread, own_spread = (
+        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
+    )
+    varies = spread > 0
+    narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
+    is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
+    if not beyond.any() and not is_narrow:
+        return
+    what = "spread over less than a tenth of what"
+    if beyond.any():
+        where = "" if len(known) == 1 else f" in column {np.flatnonzero(known)[beyond][0]}"
+        what = f"mostly lie far outside{where} of what"
+    y_name = "y" if name.startswith("y") else "X"
+    advice = (
+        "Targets that a meta-estimator transforms have to be transformed here, too"
+        if name.startswith("y")
+        else "Steps of a pipeline before this estimator transform X alone; transform these rows, "
+        "too, or name them in Pipeline(transform_input=[...])"
+    )
+    warnings.warn(f"{name} {what} {y_name} spans. {advice}.", OutOfRangeWarning, stacklevel=2)
+
+
 def validate_more_rows(estimator, X, name, like):
     """Check rows that are to be trained on together with the rows ``like``."""
     X = validate_X(estimator, X, name)
@@ -96,7 +153,14 @@ def validate_more_rows(estimator, X, name, like):
             f"{name} has samples of shape {X.shape[1:]} and type {X.dtype}, X of shape "
             f"{like.shape[1:]} and type {like.dtype}; they must be of the same kind."
         )
+    _warn_of_other_inputs(estimator, name, X, like)
     return X
+
+
+def _warn_of_other_inputs(estimator, name, X, like):
+    if isinstance(estimator._inputs, ColumnInputs):
+        X, like = (estimator._inputs.measured(each) for each in (X, like))
+    warn_of_other_scale(name, X, like)
 
 
 def check_labels(y, name):

@@ -1,44 +1,84 @@
-"""Heads: builders of modules from features (B, D) to outputs (B, n_outputs)."""
+"""Heads: builders of modules from features (B, D) to outputs (B, n_outputs).
+
+With ``n_members`` the body has members, whose features (B, M · D) become outputs (B, M, n_outputs).
+"""
 
 from torch import nn
 from torch.nn import functional as F
+
+from ltlearn.networks._dropout import Dropout
+from ltlearn.networks._members import MemberHead
 
 
 class MSEHead:
     """Builds D features -> one standardized score."""
 
-    def __init__(self, dropout):
+    n_outputs = 1
+
+    def __init__(self, dropout, n_members=None):
         self.dropout = dropout
+        self.n_members = n_members
 
     def __call__(self, n_features):
-        return nn.Sequential(*_dropout(self.dropout), nn.Linear(n_features, 1))
+        if self.n_members is not None:
+            return MemberHead(self.n_members, n_features, self.n_outputs, dropout=self.dropout)
+        return nn.Sequential(*_dropout(self.dropout), nn.Linear(n_features, self.n_outputs))
+
+
+class QuantileHead(MSEHead):
+    """Builds D features -> K quantiles, in any order."""
+
+    def __init__(self, dropout, n_levels, n_members=None):
+        super().__init__(dropout, n_members)
+        self.n_outputs = n_levels
 
 
 class EMDHead:
     """Builds D features -> K logits."""
 
-    def __init__(self, dropout, n_bins):
+    hidden_size = 64
+
+    def __init__(self, dropout, n_bins, n_members=None):
         self.dropout = dropout
         self.n_bins = n_bins
+        self.n_members = n_members
 
     def __call__(self, n_features):
+        if self.n_members is not None:
+            return MemberHead(
+                self.n_members,
+                n_features,
+                self.n_bins,
+                hidden_size=self.hidden_size,
+                dropout=self.dropout,
+                gives_logits=True,
+            )
         return nn.Sequential(
             *_dropout(self.dropout),
-            nn.Linear(n_features, 64),
+            nn.Linear(n_features, self.hidden_size),
             nn.ReLU(),
-            nn.Linear(64, self.n_bins),
+            nn.Linear(self.hidden_size, self.n_bins),
         )
 
 
 class ClassHead:
     """Builds D features -> one logit per target and auxiliary class."""
 
-    def __init__(self, dropout, batch_norm, n_outputs):
+    def __init__(self, dropout, batch_norm, n_outputs, n_members=None):
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.n_outputs = n_outputs
+        self.n_members = n_members
 
     def __call__(self, n_features):
+        if self.n_members is not None:
+            return MemberHead(
+                self.n_members,
+                n_features,
+                self.n_outputs,
+                dropout=self.dropout,
+                gives_logits=True,
+            )
         norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
         linear = nn.Linear(n_features, self.n_outputs)
         return nn.Sequential(*norm, *_dropout(self.dropout), linear)
@@ -55,4 +95,4 @@ class _FeatureNorm(nn.BatchNorm1d):
 
 def _dropout(share):
     """Modules of a head that drop this share of its inputs: none where it is 0."""
-    return [nn.Dropout(share)] if share else []
+    return [Dropout(share)] if share else []

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from ltlearn.networks._dropout import Dropout
+
 
 class MLP(nn.Sequential):
     """Fully connected layers with ReLU, and dropout between them.
@@ -29,7 +31,7 @@ class MLP(nn.Sequential):
         layers = []
         for n_outputs in hidden_layer_sizes:
             if layers and dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             layers += [nn.Linear(n_inputs, n_outputs), nn.ReLU()]
             n_inputs = n_outputs
         super().__init__(*layers)

@@ -40,6 +40,7 @@ class Network(nn.Module):
         self.n_features = count_features(self.backbone, input_shape)
         self.head = build_head(self.n_features)
         self.is_backbone_frozen = False
+        self.is_backbone_resting = False
         self.frozen_names = []
         self.freeze_backbone(freeze_backbone)
 
@@ -52,20 +53,40 @@ class Network(nn.Module):
             named[name].requires_grad_(not frozen)
         self.is_backbone_frozen = frozen
 
+    def rest_backbone(self, resting=True):
+        """Keep the backbone in evaluation mode in training, without freezing its weights."""
+        self.is_backbone_resting = resting
+
     def features(self, X):
-        """Features (B, D) of a raw batch."""
-        return self.backbone(self.prepare(X))
+        """Features (B, D) of a raw batch, in float32 at least, also under autocast."""
+        return self.features_of(self.prepare(X))
+
+    def features_of(self, prepared):
+        """Features (B, D) of a batch that is prepared already."""
+        return at_least_float32(self.backbone(prepared))
+
+    def embedding(self, X):
+        """Features (B, D) of a raw batch, the mean over members where the backbone has some."""
+        features = self.features(X)
+        n_members = getattr(self.backbone, "n_members", 1)
+        return features.unflatten(1, (n_members, -1)).mean(1) if n_members > 1 else features
 
     def apply_head(self, features):
-        """Outputs (B, n_outputs) of the head, in float32 at least, also under autocast."""
-        return at_least_float32(self.head(features))
+        """Outputs (B, n_outputs) of the head, computed in float32 at least, also under autocast.
+
+        Those of the members (B, M, n_outputs) where the backbone has some.
+        """
+        with autocast(torch.float32, features.device):
+            return self.head(features)
 
     def forward(self, X):
-        return self.apply_head(self.features(X))
+        """Outputs (B, n_outputs) of a raw batch, of all members together."""
+        outputs = self.apply_head(self.features(X))
+        return outputs if outputs.ndim == 2 else self.head.combined(outputs)
 
     def train(self, mode=True):
         super().train(mode)
-        if self.is_backbone_frozen:
+        if self.is_backbone_frozen or self.is_backbone_resting:
             self.backbone.eval()
         return self
 

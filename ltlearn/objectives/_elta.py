@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
-from ltlearn.losses import EMDLoss
+from ltlearn.losses import EMDLoss, QuantileLoss
+from ltlearn.objectives._members import members_as_rows
 
 
 class ELTAObjective(nn.Module):
@@ -23,6 +24,11 @@ class ELTAObjective(nn.Module):
     centers : torch.Tensor of shape (K,), default=None
         Standardized scores of the bins. With centers the head gives K logits and the task loss is
         the earth mover's distance; without, one standardized score and squared error.
+    levels : torch.Tensor of shape (K,), default=None
+        With levels, an odd number around 0.5, the head gives quantiles and the task loss is the
+        pinball loss.
+    quantile_center, quantile_scale : float
+        Origin and unit of the quantiles, in standardized scores.
     logit_shift : torch.Tensor of shape (K,), default=None
         Added to the logits of the loss, not to those of a prediction.
     mixup_strength, tail_temperature, pair_temperature : float
@@ -38,13 +44,19 @@ class ELTAObjective(nn.Module):
     """
 
     is_stackable = True
-    member_numbers = ("alignment_weight", "score_scale", "temperature_scale")
+    member_numbers = (
+        *("alignment_weight", "score_scale", "temperature_scale"),
+        *("quantile_center", "quantile_scale"),
+    )
     before_steps = ("mixup",)
 
     def __init__(
         self,
         *,
         centers=None,
+        levels=None,
+        quantile_center=0.0,
+        quantile_scale=1.0,
         logit_shift=None,
         mixup_strength=0.0,
         tail_temperature=0.5,
@@ -65,6 +77,14 @@ class ELTAObjective(nn.Module):
         # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
         self.mixes_outputs = is_head_linear and self.alignment is None
         self.emd = EMDLoss()
+        self.pinball = None if levels is None else QuantileLoss(levels)
+        self.quantile_center = quantile_center
+        self.quantile_scale = quantile_scale
+        self.generator = None
+
+    def seed(self, seed, device):
+        """Draw mixup from an own generator from now on; None ends that."""
+        self.generator = None if seed is None else torch.Generator(device).manual_seed(seed)
 
     def prepare_targets(self, target):
         """Do for mixup what takes labels only, for one batch or many at once.
@@ -81,7 +101,8 @@ class ELTAObjective(nn.Module):
         """
         if self.mixup.strength == 0:
             return target
-        return self.mix_targets(target, self.mixup.draw(self.temperature_scale * target["score"]))
+        scores = self.temperature_scale * target["score"]
+        return self.mix_targets(target, self.mixup.draw(scores, generator=self.generator))
 
     def mix_targets(self, target, draw):
         """Targets (..., B + M, *shape) after a :class:`MixupDraw`, and how to mix the rest."""
@@ -125,12 +146,19 @@ class ELTAObjective(nn.Module):
         return {"loss": self._task_loss(outputs, target), "mae": mae}
 
     def scores(self, outputs):
-        """Standardized scores (B,) that the outputs of the head stand for."""
+        """Standardized scores (B,) that outputs (B, n_outputs) stand for; medians of quantiles."""
+        if self.pinball is not None:
+            return self.quantile_center + self.quantile_scale * outputs.median(1).values
         if self.centers is None:
             return outputs.squeeze(1)
         return outputs.softmax(1) @ self.centers
 
     def _task_loss(self, outputs, target):
+        """Loss of outputs (B, n_outputs), or the mean over members of theirs (B, M, n_outputs)."""
+        if self.pinball is not None:
+            score = (target["score"] - self.quantile_center) / self.quantile_scale
+            return self.pinball(outputs, score, target.get("weight"))
+        outputs, target = members_as_rows(outputs, target)
         weight = target.get("weight")
         if self.centers is not None:
             logits = outputs if self.logit_shift is None else outputs + self.logit_shift

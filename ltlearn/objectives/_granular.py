@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ltlearn.enhancers import mix_images
+from ltlearn.objectives._members import members_as_rows
 
 
 class GranularObjective(nn.Module):
@@ -27,6 +28,8 @@ class GranularObjective(nn.Module):
         Of mixing the images of a batch, see :func:`~ltlearn.images.mix_images`.
     """
 
+    before_steps = ()
+
     def __init__(
         self, *, loss, log_share, log_balance, log_prior, mixup_alpha=0.0, cutmix_alpha=0.0
     ):
@@ -34,24 +37,31 @@ class GranularObjective(nn.Module):
         self.loss = loss
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
+        self.generator = None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
-    before_steps = ()
-
     @property
     def is_stackable(self):
         return not (self.mixup_alpha or self.cutmix_alpha)
+
+    def seed(self, seed, device):
+        """Draw how images are mixed from an own generator from now on; None ends that."""
+        self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
 
     def training_terms(self, network, X, target):
         if not (self.mixup_alpha or self.cutmix_alpha):
             return self.terms(*self.pass_through(network, X, target), target)
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
-            network.prepare(X), rows, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha
+            network.prepare(X),
+            rows,
+            mixup_alpha=self.mixup_alpha,
+            cutmix_alpha=self.cutmix_alpha,
+            generator=self.generator,
         )
-        logits = network.apply_head(network.backbone(mixed))
+        logits = network.apply_head(network.features_of(mixed))
         other = {name: values.index_select(0, partners) for name, values in target.items()}
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
@@ -87,6 +97,7 @@ class GranularObjective(nn.Module):
         return (weight * losses).sum() / weight.sum()
 
     def _loss_of(self, logits, target):
+        logits, target = members_as_rows(logits, target)
         return self.loss(logits, target["label"], target.get("weight"))
 
     def _balanced(self, outputs):

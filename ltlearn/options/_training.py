@@ -17,34 +17,37 @@ class Training(Options):
     ----------
     optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
         The first two are fused where torch can do that; ``"sgd"`` has Nesterov momentum 0.9.
-    weight_decay : float, default=1e-4
-        Weight decay of the optimizer.
-    lr_schedule : {"constant", "cosine"}, default="constant"
-        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``.
-    lr_warmup_epochs : int, default=0
-        First epochs, in which the learning rate rises linearly.
+    weight_decay : float or "auto", default="auto"
+        Weight decay of the optimizer. ``"auto"`` is 3e-4 for the body for tables, else 1e-4.
+    lr_schedule : {"auto", "constant", "cosine"}, default="auto"
+        ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``; ``"auto"`` is
+        that for the body for tables, else constant.
+    lr_warmup_epochs : int or "auto", default="auto"
+        First epochs, in which the learning rate rises linearly. ``"auto"`` is as many as make 100
+        updates for the body for tables, but no more than a quarter of ``max_epochs``, else 0.
     layer_decay : float, default=1.0
         For a timm model: factor of the learning rate from one layer to the one below.
     freeze_backbone : bool, default=False
         Train the head alone. :class:`~ltlearn.BackboneFeatures` in a pipeline does the same faster.
     head_warmup_epochs : int, default=0
         First epochs in which the weights of the backbone stay as they are.
-    max_grad_norm : float, default=None
-        Clip the gradient to this norm.
+    max_grad_norm : float, None or "auto", default="auto"
+        Clip the gradient to this norm. ``"auto"`` is 1 for the body for tables, else None.
     accumulation_steps : int, default=1
         Parts that a batch passes through the network in, to save memory. An update still uses all
         of ``batch_size``.
     validation_fraction : float, default=0.1
         Share of rows held out for early stopping when ``X_val`` is not given; spread evenly over
         the range of the scores, or over the classes.
-    n_iter_no_change : int, default=10
-        Patience of early stopping, in epochs.
-    scoring : {"loss", "mae", "accuracy", "balanced_accuracy"}, default="loss"
+    n_iter_no_change : int or "auto", default="auto"
+        Patience of early stopping, in epochs. ``"auto"`` is 12 for the body for tables, else 10.
+    scoring : {"auto", "loss", "mae", "accuracy", "balanced_accuracy"}, default="auto"
         Validation score for early stopping. ``"loss"`` is the task loss without reweighting of
         rare scores or, for classes, the cross-entropy over the target classes at the class shares
         of the validation rows. ``"mae"``, for scores, is the mean absolute error of the predicted
         scores. ``"accuracy"`` and ``"balanced_accuracy"``, for classes, are the accuracy and the
-        mean recall of the classes, of the predictions at ``prior``.
+        mean recall of the classes, of the predictions at ``prior``. ``"auto"`` is ``"mae"`` for
+        quantiles, whose median it measures, else ``"loss"``.
     label_smoothing : float, default=0.0
         For classes: this much of each label is spread evenly over the classes that are not
         silenced for it.
@@ -65,17 +68,17 @@ class Training(Options):
 
     _parameter_constraints: dict = {
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [StrOptions({"constant", "cosine"})],
-        "lr_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions({"auto", "constant", "cosine"})],
+        "lr_warmup_epochs": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "freeze_backbone": ["boolean"],
         "head_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "max_grad_norm": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), None],
         "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "scoring": [StrOptions({"loss", "mae", "accuracy", "balanced_accuracy"})],
+        "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "scoring": [StrOptions({"auto", "loss", "mae", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
@@ -85,17 +88,17 @@ class Training(Options):
         self,
         *,
         optimizer="adamw",
-        weight_decay=1e-4,
-        lr_schedule="constant",
-        lr_warmup_epochs=0,
+        weight_decay="auto",
+        lr_schedule="auto",
+        lr_warmup_epochs="auto",
         layer_decay=1.0,
         freeze_backbone=False,
         head_warmup_epochs=0,
-        max_grad_norm=None,
+        max_grad_norm="auto",
         accumulation_steps=1,
         validation_fraction=0.1,
-        n_iter_no_change=10,
-        scoring="loss",
+        n_iter_no_change="auto",
+        scoring="auto",
         label_smoothing=0.0,
         precision="auto",
         compile=False,

@@ -1,5 +1,7 @@
 """The callbacks of a net: those that options ask for, and a user's own."""
 
+import copy
+
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, InputShapeSetter
 from skorch.callbacks.scoring import ScoringBase
 
@@ -31,7 +33,7 @@ def make_callbacks(options, own):
         callbacks.append(GradientNormClipping(options.max_grad_norm))
     for callback in own or []:
         _check_callback(callback)
-        callbacks.append(callback)
+        callbacks.append(_copy(callback))
     return callbacks
 
 
@@ -58,6 +60,13 @@ def _check_callback(callback):
             "here do not get. history_ holds the losses and scores of every epoch; for others use "
             "scikit-learn's scoring, outside of fit."
         )
+
+
+def _copy(callback):
+    """A copy for the net to initialize and use; what a user passed stays as it is."""
+    if isinstance(callback, tuple):
+        return callback[0], _copy(callback[1])
+    return callback if isinstance(callback, type) else copy.copy(callback)
 
 
 def _silent(*args, **kwargs):

@@ -9,20 +9,28 @@ What differs from ``skorch.NeuralNet``:
 - validation runs all validation outputs through the objective at once, so a metric need not be a
   mean over batches;
 - forward passes may compute in bfloat16, an update may add up the gradients of parts of its batch,
-  and layers may learn at different rates.
+  and layers may learn at different rates;
+- what is random comes from generators of the fit's own;
+- it is pickled as it is, so that cloudpickle finds the classes of a script or notebook.
 """
 
 import copy
 import math
+import warnings
+from contextlib import nullcontext
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, PrintLog
+from skorch.callbacks import EarlyStopping, EpochTimer, PrintLog
+from skorch.exceptions import DeviceWarning
 
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import NonFiniteLossError
+from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
+from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
+from ltlearn.utils._random import DefaultGenerators, seed_for
 
 
 class ObjectiveNet(NeuralNet):
@@ -104,7 +112,7 @@ class ObjectiveNet(NeuralNet):
             self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
         return self
 
-    def fit_data(self, train, valid=None, observers=()):
+    def fit_data(self, train, valid=None, observers=(), *, seed=0, draws_globally=True):
         """Train on ``train``, validating on ``valid`` after every epoch.
 
         Continues from the present weights when the net is initialized.
@@ -116,9 +124,18 @@ class ObjectiveNet(NeuralNet):
         observers : sequence of skorch callbacks
             Callbacks of this call only; the net does not keep them. They are closed at the end,
             also of a training that fails.
+        seed : int, default=0
+            Source of all that is drawn.
+        draws_globally : bool, default=True
+            Whether the network or the data may draw from the default generators of torch, NumPy or
+            :mod:`random`. These are then borrowed step by step.
         """
         if not self.initialized_:
             self.initialize()
+        device = torch.device(self.device)
+        self._seed(seed, device)
+        borrowed = DefaultGenerators(seed_for(seed, "default generators"), device).borrowed
+        self._borrowed = borrowed if draws_globally else nullcontext
         train, valid = (data and data.to(self.device) for data in (train, valid))
         kept, self.callbacks_ = (
             self.callbacks_,
@@ -136,10 +153,26 @@ class ObjectiveNet(NeuralNet):
             for observer in observers:
                 observer.close()
             self.callbacks_ = kept
-            self._set_training(False)
-            for row in self.history:
-                row["batches"].clear()
+            del self._borrowed
+            self._let_go()
         return self
+
+    def _seed(self, seed, device):
+        self.criterion_.seed(seed_for(seed, "objective"), device)
+        generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout"))
+        use_generator(self.module_, generator)
+
+    def _let_go(self):
+        """Drop what is of no use after training, such as further copies of the weights."""
+        self._set_training(False)
+        self.criterion_.seed(None, None)
+        use_generator(self.module_, None)
+        self.module_.zero_grad(set_to_none=True)
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                callback.best_model_weights_ = None
+        for row in self.history:
+            row["batches"].clear()
 
     def fit_loop(self, train, valid=None, epochs=None, **fit_params):
         batches = self.get_iterator(train, training=True)
@@ -150,12 +183,25 @@ class ObjectiveNet(NeuralNet):
             self.notify("on_epoch_begin", **epoch_data)
             self._train_epoch(batches)
             if valid is not None:
-                self._validate_epoch(valid)
-            try:
-                self.notify("on_epoch_end", **epoch_data)
-            except KeyboardInterrupt:  # how skorch's callbacks ask for training to end
+                with self._borrowed():
+                    self._validate_epoch(valid)
+            if self._end_epoch(**epoch_data):
                 break
         return self
+
+    def _end_epoch(self, **epoch_data):
+        """Call ``on_epoch_end`` of all callbacks; whether one of them asks for training to end."""
+        is_last = False
+        self.on_epoch_end(self, **epoch_data)
+        for _, callback in self.callbacks_:
+            with watched_interrupts() as interrupts:
+                try:
+                    callback.on_epoch_end(self, **epoch_data)
+                except KeyboardInterrupt:  # how skorch's callbacks ask for it
+                    if interrupts:
+                        raise
+                    is_last = True
+        return is_last
 
     def train_step(self, batch, **fit_params):
         terms = {}
@@ -239,15 +285,19 @@ class ObjectiveNet(NeuralNet):
 
     def _train_epoch(self, batches):
         self._set_training(True)
-        steps, sizes = [], []
-        for batch in batches:
-            self.notify("on_batch_begin", batch=batch, training=True)
-            step = self.train_step(batch)
-            steps.append(step)
-            sizes.append(len(batch[0]))
-            self.notify("on_batch_end", batch=batch, training=True, **step)
+        steps, sizes, left = [], [], iter(batches)
+        while True:
+            with self._borrowed():  # batches may be augmented at random
+                batch = next(left, None)
+                if batch is None:
+                    break
+                self.notify("on_batch_begin", batch=batch, training=True)
+                step = self.train_step(batch)
+                steps.append(step)
+                sizes.append(len(batch[0]))
+                self.notify("on_batch_end", batch=batch, training=True, **step)
         self.history.record("train_batch_count", len(steps))
-        share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+        share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
         for name in steps[0]:
             values = torch.stack([step[name] for step in steps]).double().cpu()
             self._record_term("train", name, float(values @ share))
@@ -279,6 +329,51 @@ class ObjectiveNet(NeuralNet):
                 f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
             )
         self.history.record(f"{prefix}_{name}", value)
+
+    def __getstate__(self):
+        """The state with all tensors on the CPU.
+
+        Skorch would pickle the modules by themselves, out of reach of cloudpickle.
+        """
+        state = self.__dict__.copy()
+        if torch.device(self.device).type != "cpu":
+            names = [name for name in _ON_DEVICE if name in state]
+            moved = copy.deepcopy({name: state[name] for name in names})  # together: they share
+            for values in moved.values():
+                _move(values, "cpu")
+            state.update(moved)
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError):
+            warnings.warn(
+                f"The model was on {self.device!r}, which is not here; it is on the CPU now.",
+                DeviceWarning,
+                stacklevel=2,
+            )
+            self.device = "cpu"
+        if torch.device(self.device).type != "cpu":
+            for name in _ON_DEVICE:
+                if name in state:
+                    _move(state[name], self.device)
+
+
+# Attributes of a net that hold tensors on its device.
+_ON_DEVICE = ("module_", "criterion_", "optimizer_")
+
+
+def _move(values, device):
+    """Move the tensors of a module or an optimizer in place."""
+    if isinstance(values, torch.nn.Module):
+        values.to(device)
+        return
+    for state in values.state.values():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.ndim:
+                state[name] = value.to(device)
 
 
 def _layout(optimizer):

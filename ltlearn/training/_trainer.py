@@ -1,7 +1,7 @@
-"""Who trains a net: the loop of the net itself, or whoever trains several at once."""
+"""Who trains a net: its own loop, or whoever trains several nets at once."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -15,23 +15,28 @@ class TrainingPlan:
 
     Parameters
     ----------
-    make_net : callable
-        Makes the net, untrained or to go on with.
-    isolated : callable
-        Makes the context in which the net is made and trained, with generators of its own.
+    net : ObjectiveNet
+        Initialized.
     data, valid : TensorData or FileData
         ``valid`` may be None.
     observers : list of skorch callbacks
+    seed : int
+    draws_globally : bool
+        As for :meth:`ObjectiveNet.fit_data`.
+    threads : callable
+        Makes the context that says how many threads to compute in.
     keeps_optimizer : bool
         Whether the state of the optimizer is of further use; it takes twice the memory of the
         weights.
     """
 
-    make_net: Callable
-    isolated: Callable
+    net: Any
     data: Any
-    valid: Any
-    observers: list
+    valid: Any = None
+    observers: Any = ()
+    seed: int = 0
+    draws_globally: bool = True
+    threads: Callable = nullcontext
     keeps_optimizer: bool = False
 
 
@@ -43,9 +48,15 @@ def train(plan):
 
 def train_alone(plan):
     """Train a net by its own loop and return it."""
-    with plan.isolated():
-        net = plan.make_net()
-        net.fit_data(plan.data, plan.valid, plan.observers)
+    net = plan.net
+    with plan.threads():
+        net.fit_data(
+            plan.data,
+            plan.valid,
+            plan.observers,
+            seed=plan.seed,
+            draws_globally=plan.draws_globally,
+        )
     if not plan.keeps_optimizer:
         net.optimizer_.state.clear()
     return net

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltlearn import _batches
+from ltlearn.data import _targets
 from ltlearn.data._batches import WholeBatches, n_batches
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
@@ -34,7 +34,7 @@ def test_inputs_and_targets_stay_together():
 def test_targets_are_prepared_for_batches_of_equal_size_at_once(
     monkeypatch, n, batch_size, rows_at_once
 ):
-    monkeypatch.setattr(_batches, "_ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(_targets, "_ROWS_AT_ONCE", rows_at_once)
     shapes = []
 
     def prepare(target):

@@ -8,7 +8,9 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ltlearn import ELTARegressor, GranularClassifier
+from ltlearn.options import Architecture
 
+SMALL = Architecture(n_members=2)
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "mini-batches: repeating rows reorders them"
 }
@@ -17,9 +19,13 @@ EXPECTED_FAILURES = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [
-        ELTARegressor(max_epochs=100),
-        ELTARegressor(loss="emd", alignment_weight=0.1),
+        ELTARegressor(max_epochs=20, architecture=SMALL, hidden_layer_sizes=(64,)),
+        ELTARegressor(backbone="mlp", max_epochs=100),
+        ELTARegressor(backbone="mlp", loss="emd", alignment_weight=0.1),
         GranularClassifier(max_epochs=60),
+        GranularClassifier(
+            backbone="tabular", max_epochs=20, architecture=SMALL, hidden_layer_sizes=(64,)
+        ),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -181,19 +181,19 @@ class TestAuxiliaryClasses:
             def on_batch_end(self, net, batch, **kwargs):
                 self.counts_[-1] += np.bincount(batch[1]["label"], minlength=6)
 
-        count = CountLabels()
         model = quick(
             auxiliary__max_samples=max_samples,
-            callbacks=[count],
+            callbacks=[CountLabels()],
             early_stopping=False,
             batch_size=16,
         )
         model.fit(*target, X_aux=auxiliary[0], y_aux=auxiliary[1])
         drawn = min(max_samples, 12)
+        count = next(each for _, each in model.net_.callbacks_ if isinstance(each, CountLabels))
         assert [counts.tolist() for counts in count.counts_] == [[60, 20, 4] + 3 * [drawn]] * 4
         updates = int(np.ceil((84 + 3 * drawn) / 16))
         assert [row["train_batch_count"] for row in model.history_] == [updates] * 4
-        log_prior = model.net_.criterion_.loss.log_prior.exp().numpy()
+        log_prior = model.net_.criterion_.loss.log_share.exp().numpy()
         np.testing.assert_allclose(log_prior, count.counts_[0] / sum(count.counts_[0]), rtol=1e-5)
 
     def test_no_auxiliary_samples_is_as_if_there_were_no_auxiliary_data(self, target, auxiliary):
@@ -617,7 +617,7 @@ class TestTraining:
         log_prior = model.net_.criterion_.log_prior.exp().numpy()
         np.testing.assert_allclose(log_prior, share, atol=0.02)  # less the rows held out
         # Predictions at tau 0 are those of plain logits at the class shares of training.
-        logits = model._outputs(model._validate_X(target[0]))[:, :3]
+        logits = model._outputs(target[0])[:, :3]
         np.testing.assert_allclose(
             model.predict_proba(target[0]), softmax(logits, axis=1), rtol=1e-5
         )
@@ -688,7 +688,7 @@ class TestMachinery:
             error_score="raise",
         )
         for model in result["estimator"]:
-            shares = model.net_.criterion_.loss.log_prior.exp().numpy()
+            shares = model.net_.criterion_.loss.log_share.exp().numpy()
             np.testing.assert_allclose(100 * shares[3:], [20, 20, 20], rtol=1e-5)
 
     def test_sliced_auxiliary_rows_are_refused(self, equally_long):

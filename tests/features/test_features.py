@@ -24,9 +24,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from torch import nn
 
-from ltlearn import ELTARegressor, _frozen
+from ltlearn import ELTARegressor
 from ltlearn.exceptions import BadImageError, MissingWeightsError
-from ltlearn.features import BackboneFeatures
+from ltlearn.features import BackboneFeatures, _frozen
 from ltlearn.images import InputSpec, Normalize, _sources, eval_transform
 from ltlearn.networks import _weights
 

@@ -1,0 +1,59 @@
+"""What "auto" stands for, by the kind of backbone and the number of training rows.
+
+The settings of the body for tables follow measurements on tables of 160 to 10,000 training rows.
+"""
+
+import math
+
+# Training rows of small and of large tables, between which settings change step by step.
+_SMALL, _LARGE = 400, 5_000
+# Updates over which the learning rate rises.
+_WARMUP_UPDATES = 100
+
+
+def general_defaults(n_rows):
+    """Settings by name, of any backbone but the body for tables."""
+    return {
+        "hidden_layer_sizes": (128, 64),
+        "dropout": 0.0,
+        "max_epochs": 100,
+        "lr": 1e-3,
+        "batch_size": min(max(n_rows // 32, 16), 256),
+        "weight_decay": 1e-4,
+        "lr_schedule": "constant",
+        "lr_warmup_epochs": 0,
+        "max_grad_norm": None,
+        "n_iter_no_change": 10,
+        "scoring": "loss",
+    }
+
+
+def tabular_defaults(n_rows):
+    """Settings by name, of the body for tables.
+
+    Small tables want more members and dropout, fewer pieces, more and smaller steps.
+    """
+    batch_size = min(max(n_rows // 16, 8), 256)
+    max_epochs = round(_between(n_rows, 80, 40))
+    updates = -(-n_rows // batch_size)
+    return {
+        "hidden_layer_sizes": (256, 256) if n_rows < 1_000 else (128, 128),
+        "dropout": _between(n_rows, 0.3, 0.1),
+        "n_members": 16 if n_rows < 1_000 else 4,
+        "n_pieces": round(_between(n_rows, 8, 48)),
+        "max_epochs": max_epochs,
+        "lr": _between(n_rows, 2e-3, 5e-3),
+        "batch_size": batch_size,
+        "weight_decay": 3e-4,
+        "lr_schedule": "cosine",
+        "lr_warmup_epochs": min(math.ceil(_WARMUP_UPDATES / updates), max_epochs // 4),
+        "max_grad_norm": 1.0,
+        "n_iter_no_change": 12,
+        "scoring": "loss",
+    }
+
+
+def _between(n_rows, small, large):
+    """From the setting of small tables to that of large ones, evenly in the logarithm of rows."""
+    share = math.log(n_rows / _SMALL) / math.log(_LARGE / _SMALL)
+    return small + min(max(share, 0.0), 1.0) * (large - small)

@@ -1,0 +1,188 @@
+"""Layers of an ensemble inside one network.
+
+Members are networks of one shape that see the same rows. What they share is held and computed once.
+B rows, M members; every layer maps (B, M, n_inputs) to (B, M, n_outputs). The layers are made of
+plain tensor operations on their parameters, so that :func:`torch.func.functional_call` and
+:func:`torch.vmap` can run them with the stacked parameters of several networks.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ltlearn.networks._dropout import Dropout
+
+
+class MemberLinear(nn.Module):
+    r"""A linear layer per member, :math:`W (r_m \odot x_m) + b_m` with a shared or an own matrix.
+
+    Parameters
+    ----------
+    n_members : int
+        M.
+    n_inputs, n_outputs : int
+    shares_matrix : bool, default=False
+        One matrix for all members [1]_, or one for each.
+    scales_inputs : bool, default=False
+        Whether every member has a learned factor :math:`r_m` per input, which makes members that
+        share their matrix see different inputs. Drawn from a normal distribution.
+
+    References
+    ----------
+    .. [1] Gorishniy et al., "TabM: Advancing Tabular Deep Learning with Parameter-Efficient
+       Ensembling", ICLR 2025.
+    """
+
+    def __init__(
+        self,
+        n_members: int,
+        n_inputs: int,
+        n_outputs: int,
+        *,
+        shares_matrix: bool = False,
+        scales_inputs: bool = False,
+    ):
+        super().__init__()
+        bound = 1 / math.sqrt(max(n_inputs, 1))
+        shape = (n_outputs, n_inputs) if shares_matrix else (n_members, n_outputs, n_inputs)
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_members, n_outputs).uniform_(-bound, bound))
+        self.scale = nn.Parameter(torch.randn(n_members, n_inputs)) if scales_inputs else None
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Outputs (B, M, n_outputs).
+
+        Parameters
+        ----------
+        X : Tensor of shape (B, M, n_inputs) or (B, n_inputs)
+            The latter where all members have the same inputs.
+        """
+        if X.ndim == 2:  # one product for all members
+            return F.linear(X, self._own_weight().flatten(0, 1)).unflatten(1, self.bias.shape) + (
+                self.bias
+            )
+        if self.weight.ndim == 2 and self.scale is None:
+            return F.linear(X, self.weight) + self.bias
+        return torch.einsum("bmi,moi->bmo", X, self._own_weight()) + self.bias
+
+    def _own_weight(self) -> Tensor:
+        """Matrices (M, n_outputs, n_inputs) with the factors of the inputs in them."""
+        if self.scale is not None:
+            return self.weight * self.scale.unsqueeze(1)
+        return self.weight.expand(len(self.bias), *self.weight.shape[-2:])
+
+    def extra_repr(self) -> str:
+        n_members, n_outputs = self.bias.shape
+        return (
+            f"n_members={n_members}, n_inputs={self.weight.shape[-1]}, n_outputs={n_outputs}, "
+            f"shares_matrix={self.weight.ndim == 2}, scales_inputs={self.scale is not None}"
+        )
+
+
+class MemberDropout(Dropout):
+    """Drop activations in training, of all members the same.
+
+    What is dropped is drawn for many rows at once, which the next batches use up: it does not
+    depend on how rows are cut into batches, and whoever trains several networks together can draw
+    the same.
+
+    Parameters
+    ----------
+    p : float
+        Share of activations dropped, in [0, 1).
+    """
+
+    rows_at_once = 4096
+
+    def __init__(self, p: float):
+        self._left = None
+        super().__init__(p)
+
+    @property
+    def generator(self):
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator):
+        self._generator, self._left = generator, None
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Activations (B, M, D) with the dropped ones at 0 and the others scaled up."""
+        if not self.training or self.p == 0:
+            return X
+        return X * self.mask(len(X), X.shape[-1], X.device).unsqueeze(1)
+
+    def mask(self, n_rows: int, size: int, device: torch.device | str = "cpu") -> Tensor:
+        """Factors (n_rows, size) of the next rows: 0 for what is dropped, else 1 / (1 - p)."""
+        if torch.compiler.is_compiling():
+            return F.dropout(torch.ones(n_rows, size, device=device), self.p)
+        parts = []
+        while n_rows:
+            if self._left is None or not len(self._left) or self._left.shape[1] != size:
+                self._left = self._draw(size, device)
+            part, self._left = self._left[:n_rows], self._left[n_rows:]
+            parts.append(part)
+            n_rows -= len(part)
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts) if parts else torch.ones(0, size, device=device)
+
+    def _draw(self, size, device):
+        kept = torch.empty(self.rows_at_once, size, device=device)
+        return kept.bernoulli_(1 - self.p, generator=self.generator).div_(1 - self.p)
+
+
+class MemberHead(nn.Module):
+    """Outputs of every member from the features of all of them.
+
+    Parameters
+    ----------
+    n_members : int
+        M.
+    n_features : int
+        Number of features of all members together, M · D.
+    n_outputs : int
+        K.
+    hidden_size : int, default=None
+        Width of a hidden layer; None is a linear head.
+    dropout : float, default=0.0
+        Share of the features dropped in training.
+    gives_logits : bool, default=False
+        Whether the outputs are logits, so that members are averaged in probability.
+    """
+
+    def __init__(
+        self,
+        n_members: int,
+        n_features: int,
+        n_outputs: int,
+        *,
+        hidden_size: int | None = None,
+        dropout: float = 0.0,
+        gives_logits: bool = False,
+    ):
+        super().__init__()
+        self.n_members = n_members
+        self.gives_logits = gives_logits
+        n_inputs = n_features // n_members
+        self.dropout = MemberDropout(dropout)
+        layers = []
+        if hidden_size is not None:
+            layers += [MemberLinear(n_members, n_inputs, hidden_size), nn.ReLU()]
+            n_inputs = hidden_size
+        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Outputs (B, M, K) of features (B, M · D), those of the first member first."""
+        return self.layers(self.dropout(features.unflatten(1, (self.n_members, -1))))
+
+    def combined(self, outputs: Tensor) -> Tensor:
+        """Outputs (B, K) of the ensemble from those of its members (B, M, K).
+
+        Their mean, or the logarithms of the mean probabilities.
+        """
+        if not self.gives_logits:
+            return outputs.mean(1)
+        return outputs.log_softmax(-1).logsumexp(1) - math.log(self.n_members)
