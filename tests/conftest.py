@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ltlearn.data import _inputs
-from ltlearn.estimators import _base
 from ltlearn.objectives import _granular
+from ltlearn.utils import _random
 
 torch.set_num_threads(1)
 
@@ -62,7 +62,7 @@ def in_float64(monkeypatch):
         ones = torch.ones(len(target["label"]), dtype=torch.float64)
         return target.get("weight", ones)
 
-    monkeypatch.setattr(_base, "torch_defaults", defaults)
+    monkeypatch.setattr(_random, "torch_defaults", defaults)
     monkeypatch.setattr(_inputs.TableInputs, "data", data)
     monkeypatch.setattr(_granular, "_weight", weight)
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)

@@ -86,15 +86,13 @@ class StackedEpochs:
     data : list of TensorData
     batch_sizes : list of int
     objectives : list of torch.nn.Module
-        Whose ``mixup``, where they have one, draws from the generators.
-    generators : list of torch.Generator
+        Whose ``mixup``, where they have one, draws from their ``generator``.
     """
 
-    def __init__(self, data, batch_sizes, objectives, generators):
+    def __init__(self, data, batch_sizes, objectives):
         self.data = list(data)
         self.batch_sizes = list(batch_sizes)
         self.objectives = list(objectives)
-        self.generators = list(generators)
         self.device = data[0].device
         self.X = Table([each.X for each in data])
         self.targets = {
@@ -104,7 +102,7 @@ class StackedEpochs:
 
     def select(self, members):
         """Keep some of the members, in the given order."""
-        for name in ("data", "batch_sizes", "objectives", "generators"):
+        for name in ("data", "batch_sizes", "objectives"):
             values = getattr(self, name)
             setattr(self, name, [values[member] for member in members])
         for table in (self.X, *self.targets.values()):
@@ -174,7 +172,7 @@ class StackedEpochs:
         if len(taking) < n_members:
             taking_part = tuple(member in taking for member in range(n_members))
         if not is_full or taking_part is not None:
-            count = torch.zeros(n_members, size + n_mixed, device=self.device)
+            count = self.X.rows.new_zeros(n_members, size + n_mixed)
             for part in parts:
                 n_own, n_own_mixed = part.rows.shape[2], part.draw.share.shape[2]
                 count[part.members, :n_own] = 1
@@ -231,7 +229,7 @@ class _Cohort:
         objectives = [self.epochs.objectives[member] for member in self.members]
         if not objectives[0].before_steps:
             empty = rows[..., :0]
-            return MixupDraw(empty, empty, empty.float())
+            return MixupDraw(empty, empty, empty.to(self.epochs.X.rows.dtype))
         table = self.epochs.targets["score"]
         score = torch.stack(
             [
@@ -243,7 +241,7 @@ class _Cohort:
         return draw_for_each(
             [objective.mixup for objective in objectives],
             scale.view(-1, 1, 1) * score,
-            [self.epochs.generators[member] for member in self.members],
+            [objective.generator for objective in objectives],
         )
 
 
@@ -260,5 +258,5 @@ def _is_same(first, second):
 def _target(data, name):
     """A named target; rows without weights weigh 1."""
     if name == "weight" and name not in data.target:
-        return torch.ones(len(data), device=data.device)
+        return data.X.new_ones(len(data))
     return data.target[name]

@@ -20,7 +20,7 @@ _KNOWN_CALLBACKS = (EpochTimer, EarlyStopping, GradientNormClipping, WarmupCosin
 
 
 class Member:
-    """A training of a stack: its net, initialized, and the generator that it goes on with.
+    """A training of a stack.
 
     Parameters
     ----------
@@ -34,13 +34,7 @@ class Member:
 
     def __init__(self, plan):
         self.plan = plan
-        if plan.keeps_optimizer:
-            raise NotStackableError("warm_start goes on with its optimizer")
-        with plan.isolated():
-            self.net = plan.make_net()
-            if not self.net.initialized_:
-                self.net.initialize()
-            self.generator = _copy_of_default_generator(torch.device(self.net.device))
+        self.net = plan.net
         self.data = plan.data.to(self.net.device)
         self.valid = None if plan.valid is None else plan.valid.to(self.net.device)
         self.epoch = 0
@@ -59,6 +53,8 @@ class Member:
     def key(self):
         """A description that members of one stack share."""
         net, objective = self.net, self.net.criterion_
+        if self.plan.keeps_optimizer:
+            raise NotStackableError("warm_start goes on with its optimizer")
         for data in (self.data, self.valid):
             if data is not None and (type(data) is not TensorData or data.transforms is not None):
                 raise NotStackableError("the inputs are images or files")
@@ -73,7 +69,9 @@ class Member:
             )
         if not getattr(objective, "is_stackable", False):
             raise NotStackableError(f"{type(objective).__name__} with these settings is not")
-        StackedNetwork([net.module_], [self.generator])
+        if self.plan.draws_globally:
+            raise NotStackableError("the network is none of those for tables")
+        StackedNetwork([net.module_], self.data.X.shape[1:])
         shapes = tuple(
             (name, type(module), tuple(p.shape for p in module.parameters(recurse=False)))
             for name, module in net.module_.named_modules()
@@ -96,8 +94,14 @@ def train_stack(members):
     ----------
     members : list of Member
     """
-    with members[0].plan.isolated():
-        _Stack(members).run()
+    with members[0].plan.threads():
+        for member in members:
+            member.net.seed_generators(member.plan.seed)
+        try:
+            _Stack(members).run()
+        finally:
+            for member in members:
+                member.net.let_go()
 
 
 class _Stack:
@@ -105,15 +109,16 @@ class _Stack:
         nets = [member.net for member in members]
         self.members = list(members)
         self.network = StackedNetwork(
-            [net.module_ for net in nets], [member.generator for member in members]
+            [net.module_ for net in nets], members[0].data.X.shape[1:]
         )
-        self.objective = StackedObjective([net.criterion_ for net in nets])
+        self.objective = StackedObjective(
+            [net.criterion_ for net in nets], self.network.values[0]
+        )
         self.optimizer = StackedOptimizer(self.network.values, [net.optimizer_ for net in nets])
         self.epochs = StackedEpochs(
             [member.data for member in members],
             [net.batch_size for net in nets],
             self.objective.objectives,
-            [member.generator for member in members],
         )
         self.validation = None
         if members[0].valid is not None:
@@ -246,9 +251,3 @@ def _record(member, terms, i, validated, seconds):
         net._record_validation(validated)
     net.history.record("dur", seconds)
 
-
-def _copy_of_default_generator(device):
-    generator = torch.Generator(device)
-    if device.type == "cuda":
-        return generator.set_state(torch.cuda.get_rng_state(device))
-    return generator.set_state(torch.get_rng_state())

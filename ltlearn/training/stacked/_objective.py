@@ -26,10 +26,13 @@ class StackedObjective:
     ----------
     objectives : list of torch.nn.Module
         With equal `signature`.
+    like : torch.Tensor
+        Of the type and on the device that the losses are computed in.
     """
 
-    def __init__(self, objectives):
+    def __init__(self, objectives, like):
         self.objectives = list(objectives)
+        self.like = like.detach()[:0]
         self._prepare()
 
     def select(self, members):
@@ -58,7 +61,9 @@ class StackedObjective:
         return {name: values.tolist() for name, values in terms.items()}
 
     def _prepare(self):
-        self.template = copy.deepcopy(self.objectives[0])
+        first = self.objectives[0]
+        # Generators cannot be copied, and belong to the member.
+        self.template = copy.deepcopy(first, {id(first.generator): None})
         self._slots, self._numbers = [], []
         parts = [dict(objective.named_modules()) for objective in self.objectives]
         for path, module in _parts(self.template):
@@ -67,7 +72,10 @@ class StackedObjective:
                 values = [getattr(part[path], name) for part in parts]
                 if not all(_is_same(values[0], value) for value in values):
                     self._slots.append((module, name))
-                    self._numbers.append(torch.stack([torch.as_tensor(each) for each in values]))
+                    is_tensor = torch.is_tensor(values[0])
+                    self._numbers.append(
+                        torch.stack(values) if is_tensor else self.like.new_tensor(values)
+                    )
 
     def _call(self, method):
         """A method of the template, as a function of the numbers of one member as well."""
@@ -96,7 +104,7 @@ def _fixed(module):
     """Attributes that members must share, and the shapes of buffers."""
     for name, values in module._buffers.items():
         yield name, None if values is None else (values.shape, values.dtype)
-    free = {"training", *getattr(module, "member_numbers", ())}
+    free = {"training", "generator", *getattr(module, "member_numbers", ())}
     for name, value in vars(module).items():
         if not name.startswith("_") and name not in free:
             yield name, _as_key(value)

@@ -159,7 +159,7 @@ class TestRegressor:
             enhancers__sharpening=[1.0, 2.0, 3.0],
         )
         for model in models:
-            model.set_params(enhancers__confidence_threshold=0.1)
+            model.set_params(enhancers__confidence_threshold=0.0)
         assert_same_fits(models, on_folds(SCORES, X_unlabeled=X[:60] * 0.9), n_stacks=2)
 
     def test_many_seeds_of_the_same_rows(self):
@@ -212,7 +212,7 @@ class OwnNetwork(torch.nn.Module):
 
 
 ALONE = {
-    "OwnNetwork has no stacked form": {"backbone": OwnNetwork},
+    "the network is none of those for tables": {"backbone": OwnNetwork},
     "there is a callback Callback": {"callbacks": [Callback()]},
     "steps are compiled or accumulate gradients": {"training__accumulation_steps": 2},
     "warm_start goes on with its optimizer": {"warm_start": True},
