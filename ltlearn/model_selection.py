@@ -1,5 +1,6 @@
-"""Cross-validation in which every fold sees the tail, and splits that put a model under stress."""
+"""Folds in which every one sees the tail, stress splits, and searches whose fits train as one."""
 
+from ltlearn.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from ltlearn.splitting import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
@@ -10,6 +11,8 @@ from ltlearn.splitting import (
 )
 
 __all__ = [
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
     "BinnedStratifiedKFold",
     "BinnedStratifiedShuffleSplit",
     "BlindSpotSplit",

@@ -34,6 +34,7 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
@@ -353,11 +354,18 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
         if draws_globally is None:
             draws_globally = self._draws_globally
-        with self._few_threads(torch.device(net.device)):
-            net.fit_data(data, valid, observers, seed=seed, draws_globally=draws_globally)
-        if not self.warm_start:
-            net.optimizer_.state.clear()  # twice the size of the weights, and of no further use
-        return net
+        return train(
+            TrainingPlan(
+                net,
+                data,
+                valid,
+                observers,
+                seed=seed,
+                draws_globally=draws_globally,
+                threads=functools.partial(self._few_threads, torch.device(net.device)),
+                keeps_optimizer=self.warm_start,
+            )
+        )
 
     def _history_of(self, net, stage):
         return [

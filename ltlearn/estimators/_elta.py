@@ -592,7 +592,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             )
             head_net.initialize()
         stage = "head retraining"
-        self._run(
+        head_net = self._run(
             head_net, features, valid, seed=seed, task=task, stage=stage, draws_globally=False
         )
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())

@@ -30,6 +30,8 @@ class GranularObjective(nn.Module):
         Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
     """
 
+    before_steps = ()
+
     def __init__(
         self,
         *,
@@ -51,6 +53,10 @@ class GranularObjective(nn.Module):
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
+    @property
+    def is_stackable(self):
+        return not (self.mixup_alpha or self.cutmix_alpha or self.feature_mixup)
+
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
         self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
@@ -59,7 +65,7 @@ class GranularObjective(nn.Module):
         if self.feature_mixup is not None:
             return {"loss": self._mixed_loss(network, X, target)}
         if not (self.mixup_alpha or self.cutmix_alpha):
-            return {"loss": self._loss_of(network.apply_head(network.features(X)), target)}
+            return self.terms(*self.pass_through(network, X, target), target)
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
             network.prepare(X),
@@ -79,16 +85,25 @@ class GranularObjective(nn.Module):
         other = {name: values.index_select(0, draw.partners) for name, values in target.items()}
         return draw.expected(self._loss_of(logits, target), self._loss_of(logits, other))
 
+    def pass_through(self, network, X, target):
+        """Features and outputs of batches (..., B, *shape) that are not mixed."""
+        features = network.features(X)
+        return features, network.apply_head(features)
+
+    def terms(self, features, outputs, target):
+        """Loss terms of what ``pass_through`` gives for a single batch."""
+        return {"loss": self._loss_of(outputs, target)}
+
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)
         hits = weight * ((self._balanced(outputs) + self.log_prior).argmax(1) == label)
         class_weight = self._per_class(weight, label)
         seen = class_weight > 0
-        recall = self._per_class(hits, label)[seen] / class_weight[seen]
+        recall = self._per_class(hits, label) / torch.where(seen, class_weight, 1)
         return {
             "loss": self.validation_loss(outputs, target),
             "accuracy": hits.sum() / weight.sum(),
-            "balanced_accuracy": recall.mean(),
+            "balanced_accuracy": recall.sum() / seen.sum(),
         }
 
     def validation_loss(self, outputs, target, temperature=1.0):
