@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import torch
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression
@@ -185,6 +186,15 @@ def _array(strategy):
 
 def _scalar(*ordinary):
     return _often(st.sampled_from(ordinary), SCALARS)
+
+
+def _small(*ordinary):
+    """For numbers of epochs and the like, which a large one makes no error but a long wait."""
+    is_large = [isinstance(value, (int, np.integer)) and value > 100 for value in SCALARS]
+    return _often(
+        st.sampled_from(ordinary),
+        [value for value, large in zip(SCALARS, is_large, strict=True) if not large],
+    )
 
 
 def _scores(n):
@@ -505,12 +515,12 @@ def _read_label_file(name, labels_file, on_missing):
 # Estimators: one or two epochs of small networks
 
 _COMMON = {
-    "max_epochs": _scalar(1, 2),
+    "max_epochs": _small(1, 2),
     "lr": _scalar(1e-3, 0.1),
     "batch_size": _scalar("auto", 1, 8),
     "hidden_layer_sizes": _often(
         st.sampled_from([(4,), (4, 3), ()]),
-        [(True,), (0,), (2**70,), ("a",), 4, None, (1.5,), "ab"],
+        [(True,), (0,), (2**70,), ("a",), 4, None, (1.5,), "ab", np.array(2.0)],
     ),
     "early_stopping": _scalar("auto", True, False),
     "validation_fraction": _scalar(0.1, 0.5),
@@ -518,11 +528,13 @@ _COMMON = {
     "dropout": _scalar(0.0, 0.5),
     "weight_decay": _scalar(0.0, 1e-4),
     "max_grad_norm": _scalar(None, 1.0),
-    "accumulation_steps": _scalar(1, 2),
-    "optimizer": _often(st.sampled_from(["adam", "adamw", "sgd"]), [dict, len, "lion", None, 3]),
+    "accumulation_steps": _small(1, 2),
+    "optimizer": _often(
+        st.sampled_from(["adam", "adamw", "sgd"]), [dict, len, "a", None, torch.optim.SparseAdam]
+    ),
     "device": _often(st.sampled_from(["auto", "cpu"]), ["meta", "gpu", "", 0, "cuda:99"]),
     "precision": _scalar("auto", "float32"),
-    "backbone": _often(st.just("mlp"), ["no_such_model", "", 3, None, dict, len]),
+    "backbone": _often(st.just("mlp"), ["no_such_model", "", 3, dict, torch.nn.Linear]),
     "warm_start": _scalar(True, False),
     "callbacks": _often(st.none(), [[3], 3, "ab", [len]]),
     "logit_adjustment": _scalar(0.0, 1.0),
@@ -532,7 +544,7 @@ _ELTA = {
     **_COMMON,
     "scoring": _scalar("loss", "mae"),
     "loss": _scalar("auto", "mse", "emd"),
-    "n_bins": _scalar("auto", 2, 5),
+    "n_bins": _often(st.sampled_from(["auto", 2, 5]), [True, 1, 0.5, 2**63, 2**70, 10**400, "a"]),
     "score_range": _score_range(),
     "mixup_strength": _scalar(0.0, 0.1, 1.0),
     "tail_temperature": _scalar(0.5, 1e-3),
@@ -540,7 +552,7 @@ _ELTA = {
     "alignment_weight": _scalar(0.0, 1.0),
     "temperature_unit": _scalar("std", 1.0),
     "reweighting": _scalar(None, "inverse", "sqrt_inverse"),
-    "head_retraining_epochs": _scalar(0, 1),
+    "head_retraining_epochs": _small(0, 1),
 }
 _GRANULAR = {
     **_COMMON,

@@ -66,16 +66,21 @@ class BinnedDensity(NamedTuple):
 
     def at(self, labels):
         """Density at labels within the range, interpolated between the centers of bins."""
-        numbers, first = np.unique(self.numbers, return_index=True)
-        density = np.maximum.reduceat(self.density, first)
-        n_bins = (self.high - self.low) / self.width
         positions = (labels - self.low) / self.width
-        own = np.minimum((labels - self.low) // self.width, np.rint(n_bins) - 1)
+        last_bin = np.rint((self.high - self.low) / self.width) - 1
+        own = np.minimum((labels - self.low) // self.width, last_bin)
         offset = np.clip(positions - own - 0.5, -0.5, 0.5)
-        neighbor = np.clip(own + np.sign(offset), 0, np.rint(n_bins) - 1)
-        row, row_beside = (np.searchsorted(numbers, n, side="right") - 1 for n in (own, neighbor))
+        beside = np.clip(own + np.sign(offset), 0, last_bin)
         share_beside = np.abs(offset)
-        return (1 - share_beside) * density[row] + share_beside * density[row_beside]
+        return (1 - share_beside) * self._of_bins(own) + share_beside * self._of_bins(beside)
+
+    def _of_bins(self, wanted):
+        """Density in bins by their numbers: the largest of those that share it."""
+        numbers, first = np.unique(self.numbers, return_index=True)
+        row = np.searchsorted(numbers, wanted, side="right") - 1
+        largest = np.maximum.reduceat(self.density, first)[row]
+        last_of_number = np.append(first[1:], len(self.numbers)) - 1
+        return np.where(numbers[row] == wanted, largest, self.density[last_of_number[row]])
 
 
 def binned_density(y, bandwidth=None, weight=None):
