@@ -105,4 +105,5 @@ def _band_result(name, n_rows, models, confidence_level, together, *, is_error):
         return Estimate(*change(first, reference, n_rows, together))
 
     values, changes = map(value_of, models), map(change_from, others)
-    return BandResult(name, n_rows, tuple(values), tuple(changes))
+    given = tuple(float(measured.values[0]) for measured in models)
+    return BandResult(name, n_rows, tuple(values), tuple(changes), given)

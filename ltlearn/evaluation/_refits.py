@@ -2,17 +2,20 @@
 
 import time
 import warnings
-from collections import Counter
 from copy import copy
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from ltlearn.evaluation._fitting import fit, seeded_clone, uses_validation
 from ltlearn.evaluation._outcomes import Target
+from ltlearn.evaluation._provenance import (
+    differing_records,
+    is_stranger,
+    predicts_otherwise,
+    strange_records,
+)
 from ltlearn.evaluation._rendering import without_addresses
 from ltlearn.exceptions import RefitWarning
 from ltlearn.utils._fitted import find_fitted
@@ -20,12 +23,6 @@ from ltlearn.utils._fitted import find_fitted
 AUTO_REFITS = 5
 BUDGET_SECONDS = 120  # of "auto", for both sides together
 _LARGEST_SEED = 2**31 - 1
-_SAME = 1e-6  # distance of probabilities, and of scores relative to their spread
-_FLIPPED = 2  # labels predicted otherwise
-# A fit belongs with its refits unless it is farther from all of them than this times the two of
-# them that are farthest from each other. That is much: some seeds are simply bad.
-_OUTLYING = 3.0
-_RECORDS = ("n_features_in_", "n_samples_fit_", "classes_", "class_counts_", "auxiliary_classes_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +127,9 @@ def fits_of_sides(sides, training, n_refits, observe, rng):
         return given, False, _only_two("pass X_train and y_train to have both refitted")
     try:
         for side in sides:
-            _check_training_rows(side, training)
+            evidence = None if side.is_ours else strange_records(side.model, training.X, training.y)
+            if evidence:
+                raise NotItsRows(side, evidence)
         if n_refits == 0:
             return given, False, _only_two("n_refits=5 refits both")
         observations = _refit(sides, training, n_refits, observe, given, rng)
@@ -199,7 +198,7 @@ def _refit(sides, training, n_refits, observe, given, rng):
         refitted = observe(_first_refit(side, training, next(seeds)))
         if not side.is_fixed:
             observed.append(refitted)
-        elif _distance(observed[0][0], refitted[0]) > _resolution(refitted[0]):
+        elif predicts_otherwise(observed[0][0], refitted[0]):
             raise NotItsRows(side, "fitted once more, it predicts otherwise")
     if automatic:
         _check_budget(sides, n_refits)
@@ -207,7 +206,7 @@ def _refit(sides, training, n_refits, observe, given, rng):
         if side.is_fixed:
             continue
         observed += [observe(side.refit(training, next(seeds))) for _ in range(n_refits - 1)]
-        if not side.is_ours and _is_outlying([outcome for outcome, *_ in observed]):
+        if not side.is_ours and is_stranger([outcome for outcome, *_ in observed]):
             raise NotItsRows(side, "its refits are more like each other than like it")
     return observations
 
@@ -217,55 +216,14 @@ def _first_refit(side, training, seed):
     refitted = side.refit(training, seed)
     if side.is_ours:
         return refitted
-    differing = _differing_records(side.model, refitted)
+    differing = differing_records(side.model, refitted)
     if differing and training.X_val is not None and uses_validation(side.model):
         side.with_validation = False
         refitted = side.refit(training, seed)
-        differing = _differing_records(side.model, refitted)
+        differing = differing_records(side.model, refitted)
     if differing:
         raise NotItsRows(side, f"a refit has other {', '.join(differing)}")
     return refitted
-
-
-def _differing_records(model, refitted):
-    """What the two fits recorded of their training data and differ in."""
-    first, second = _records(model), _records(refitted)
-    return [name for name in {**first, **second} if first.get(name) != second.get(name)]
-
-
-def _records(model):
-    records = {}
-    for name in _RECORDS:
-        fitted = find_fitted(model, name)
-        if fitted is not None:
-            records[name] = np.asarray(getattr(fitted, name)).tolist()
-    fitted = find_fitted(model, "label_bands_")
-    if fitted is not None:  # its bands depend on the rows held out, their number does not
-        records["label_bands_"] = sum(fitted.label_bands_.counts.values())
-    fitted = find_fitted(model, "pseudo_labels_")
-    if fitted is not None:
-        records["pseudo_labels_"] = bool(fitted.pseudo_labels_)
-    return records
-
-
-def _check_training_rows(side, training):
-    """Raise where the records of a fit alone tell that it saw other rows than these."""
-    if side.is_ours:
-        return
-    records, shape = _records(side.model), np.shape(training.X)
-    if len(shape) == 2 and records.get("n_features_in_", shape[1]) != shape[1]:
-        evidence = f"it was fitted to {records['n_features_in_']} columns, X_train has {shape[1]}"
-        raise NotItsRows(side, evidence)
-    n_seen = max(records.get("label_bands_", 0), records.get("n_samples_fit_", 0))
-    if n_seen > len(training.y):
-        evidence = f"it was fitted to {n_seen} rows, X_train has {len(training.y)}"
-        raise NotItsRows(side, evidence)
-    if "class_counts_" in records:
-        given = Counter(np.ravel(training.y).tolist())
-        counts = zip(records["classes_"], records["class_counts_"], strict=True)
-        more = [label for label, count in counts if count > given[label]]
-        if more:
-            raise NotItsRows(side, f"it was fitted to more rows of {more[0]!r} than y_train holds")
 
 
 def _check_budget(sides, n_refits):
@@ -274,34 +232,6 @@ def _check_budget(sides, n_refits):
         raise CannotRefit(
             f"n_refits={n_refits} refits both, in about {max(round(seconds / 60), 2)} minutes"
         )
-
-
-def _distance(first, second):
-    """Mean absolute difference of two outcomes' predictions or probabilities."""
-    if first.probabilities is not None:
-        return float(np.mean(np.abs(first.probabilities - second.probabilities)))
-    if first.classes is not None:
-        return float(np.mean(first.y_pred != second.y_pred))
-    return float(np.mean(np.abs(first.y_pred - second.y_pred)))
-
-
-def _resolution(outcome):
-    """Distances of outcomes like this one up to which they may be the same."""
-    if outcome.probabilities is not None:
-        return _SAME
-    if outcome.classes is not None:
-        return _FLIPPED / len(outcome.y_pred)
-    return max(_SAME * float(np.std(outcome.y_true)), 1e-12 * float(np.abs(outcome.y_pred).max()))
-
-
-def _is_outlying(outcomes):
-    """Whether the first outcome is no draw from what the others, its refits, were drawn from."""
-    given, *refits = outcomes
-    if len(refits) < 3:
-        return False
-    among = max(_distance(first, second) for first, second in combinations(refits, 2))
-    apart = min(_distance(given, refit) for refit in refits)
-    return apart > _OUTLYING * among + _resolution(given)
 
 
 def _only_two(way_out):

@@ -236,8 +236,19 @@ def tail_report(
         n_fits=tuple(map(len, outcomes.values())),
         covers_seeds=covers_seeds,
         results=results,
-        notes=(*_other_metrics(outcomes), *control_note, note),
+        notes=(*_other_metrics(outcomes), *control_note, note, *_given_fits(outcomes, results)),
     )
+
+
+def _given_fits(outcomes, results):
+    """What the means of the table hide of the estimator and the baseline given."""
+    if max(map(len, outcomes.values())) > 1:
+        bands = ", ".join(
+            f"{result.band} {result.given[0]:.4g} and {result.given[1]:.4g}"
+            for result in results
+            if result.band in ("overall", "few")
+        )
+        yield f"The estimator and the baseline given are one of these fits each: {bands}."
 
 
 def _target(y, bands, bin_centers):

@@ -40,12 +40,15 @@ class BandResult:
         The metric of each model, a mean over its fits.
     changes : tuple of Estimate
         From each model but the first to the first: relative for MAE, differences for accuracy.
+    given : tuple of float
+        The metric of the first fit of each model: that of the fits given to the report.
     """
 
     band: str
     n_samples: int
     values: tuple
     changes: tuple
+    given: tuple = ()
 
 
 @dataclass(frozen=True, repr=False)
