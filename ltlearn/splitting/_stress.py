@@ -15,6 +15,7 @@ from sklearn.model_selection import BaseShuffleSplit
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
+from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit
 from ltlearn.utils._compat import GroupsConsumerMixin
 
 _BOTTOM, _MIDDLE, _TOP = 0.0, 0.5, 1.0
@@ -99,8 +100,6 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
             raise ValueError(f'binning must be "quantile" or "width", got {self.binning!r}.')
 
     def _iter_indices(self, X, y, groups=None):
-        from ltlearn.model_selection import BinnedStratifiedShuffleSplit
-
         self._check_parameters()
         scores = as_scores(y, "y")
         order = np.sort(scores)
