@@ -249,9 +249,8 @@ def summary(results):
             cases = [case for case in cases if case]
             single = [[seed] for case in cases for seed in case]
             for kind, values in (("means over seeds", cases), ("single", single)):
-                far = [
-                    abs(np.mean([c for c, _, _ in case]) - LEVEL) > points / 100 for case in values
-                ]
+                means = np.array([np.mean([c for c, _, _ in case]) for case in values])
+                n_far = np.sum(np.abs(means - LEVEL) > points / 100)
                 chance = sum(_chance_outside(case, points / 100) for case in values)
                 lines.append(
                     f"| {method} | {what} | {kind} | {points} points: {len(means) - n_far} of "
