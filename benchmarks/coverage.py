@@ -319,7 +319,8 @@ def main():
         for (name, model, method), runs in results.items()
         for seed, run in enumerate(runs)
     ]
-    (args.out / "coverage.json").write_text(json.dumps(records, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, records))
+    (args.out / "coverage.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":
