@@ -232,26 +232,42 @@ def interval_table(results):
 
 
 def summary(results):
-    """Sentences: how many coverages are as near as they should be, and as chance would have it."""
-    runs = [run for of_row in results.values() for run in of_row]
-    overall = np.array([run["coverage"] for run in runs])
-    fifths = np.array(
-        [
-            (n, m, coverage)
-            for run in runs
-            for n, m, coverage in run["predicted"]
-            if n >= ENOUGH and m >= ENOUGH
+    """Markdown: how many coverages are as near as they should be, and as chance would have it."""
+    lines = [
+        "| calibrated on | of | coverages | within | outside | outside by chance |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for method in ("split", "cross"):
+        rows = [runs for row, runs in results.items() if row[2] == method]
+        overall = [[(run["coverage"], *_sizes(run["predicted"])) for run in runs] for runs in rows]
+        fifths = [
+            [(c, n, m) for n, m, c in by_seed if n >= ENOUGH and m >= ENOUGH]
+            for runs in rows
+            for by_seed in zip(*(run["predicted"] for run in runs), strict=True)
         ]
-    )
-    deviation = np.sqrt(LEVEL * (1 - LEVEL) * (1 / fifths[:, 0] + 1 / fifths[:, 1]))
-    by_chance = np.sum(2 * norm.sf(0.05 / deviation))
-    n_near = np.sum(np.abs(overall - LEVEL) <= 0.02)
-    n_near_fifths = np.sum(np.abs(fifths[:, 2] - LEVEL) <= 0.05)
-    return (
-        f"Overall within 2 points: {n_near} of {len(overall)} runs. Fifths of the predicted score "
-        f"within 5 points: {n_near_fifths} of {len(fifths)}; with exact coverage about "
-        f"{by_chance:.1f} would lie outside by the chance of held-out and test rows."
-    )
+        for what, cases, points in (("all rows", overall, 2), ("fifths", fifths, 5)):
+            cases = [case for case in cases if case]
+            single = [[seed] for case in cases for seed in case]
+            for kind, values in (("means over seeds", cases), ("single", single)):
+                means = np.array([np.mean([c for c, _, _ in case]) for case in values])
+                n_far = np.sum(np.abs(means - LEVEL) > points / 100)
+                chance = sum(_chance_outside(case, points / 100) for case in values)
+                lines.append(
+                    f"| {method} | {what} | {kind} | {points} points: {len(means) - n_far} of "
+                    f"{len(means)} | {n_far} | {chance:.1f} |"
+                )
+    return "\n".join(lines)
+
+
+def _sizes(bands):
+    """Held-out rows and test rows of all bands."""
+    return sum(n for n, _, _ in bands), sum(m for _, m, _ in bands)
+
+
+def _chance_outside(case, distance):
+    """Probability that the mean of exact coverages is off by more, seeds taken for independent."""
+    variance = LEVEL * (1 - LEVEL) * sum(1 / n + 1 / m for _, n, m in case) / len(case) ** 2
+    return 2 * norm.sf(distance / np.sqrt(variance))
 
 
 def _farthest(coverages):
@@ -303,7 +319,8 @@ def main():
         for (name, model, method), runs in results.items()
         for seed, run in enumerate(runs)
     ]
-    (args.out / "coverage.json").write_text(json.dumps(records, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, records))
+    (args.out / "coverage.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":

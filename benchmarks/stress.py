@@ -117,7 +117,8 @@ def main():
         for (name, protocol), errors in results.items()
         for model, by_split in errors.items()
     ]
-    (args.out / "stress.json").write_text(json.dumps(records, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, records))
+    (args.out / "stress.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":
