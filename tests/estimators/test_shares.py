@@ -83,7 +83,14 @@ def test_predictions_follow_from_counts(logit_adjustment, class_weight, weighted
         batch_size=len(X),
         lr=0.1,
         random_state=0,
-        training=Training(optimizer="adam", weight_decay=0.0, n_iter_no_change=80),
+        dropout=0.0,
+        training=Training(
+            optimizer="adam",
+            weight_decay=0.0,
+            n_iter_no_change=80,
+            lr_schedule="constant",
+            feature_mixup=0.0,
+        ),
     )
     # Rows that are validated on weigh the same as those trained on: repeated where they count more.
     repeats = np.round(2 * weight).astype(int)
