@@ -92,6 +92,17 @@ def load_fashion_mnist(data=DEFAULT_DATA):
     return Images(*parts)
 
 
+def load_table(name, data=DEFAULT_DATA):
+    """A table of numbers with classes, from ``DATA/uci/NAME.npz``.
+
+    The file holds ``X`` (n, d) and ``y`` (n,), made from the data set of that name at
+    https://archive.ics.uci.edu: letter, penbased (Pen-Based Recognition of Handwritten Digits),
+    optdigits or segment.
+    """
+    with np.load(Path(data) / "uci" / f"{name}.npz") as file:
+        return file["X"], file["y"]
+
+
 def frozen_features(name, images, image_size=96):
     """Features of EfficientNet-Lite0 with ImageNet weights, computed once and kept in a file.
 

@@ -74,7 +74,7 @@ def load_quality(data=DEFAULT_DATA):
 def _jpeg(photo, strength, rng):
     file = io.BytesIO()
     photo.save(file, "JPEG", quality=round(90 - 85 * strength))
-    return Image.open(file)
+    return Image.open(file, formats=["JPEG"])
 
 
 def _blur(photo, strength, rng):

@@ -55,7 +55,7 @@ from skorch.callbacks import LRScheduler
 from ltlearn import BackboneFeatures, GranularClassifier, Whole
 from ltlearn.curation import FeatureFilter, FolderSource, WordNetProposer, curate
 from ltlearn.metrics import ClassBands, shot_accuracy
-from ltlearn.options import Auxiliary
+from ltlearn.options import Auxiliary, Training
 
 LARGEST_CLASS, IMBALANCE, BANK_IMAGES, DISTRACTORS = 500, 100, 100, 20
 EPOCHS, AUXILIARY_SAMPLES = 20, 50
@@ -185,6 +185,8 @@ def fit(problem, epochs, seed, auxiliary=None, neighbors=None):
     X, y, X_test, y_test = problem
     model = GranularClassifier(
         hidden_layer_sizes=(128,),
+        dropout=0.0,
+        training=Training(lr_schedule="constant", feature_mixup=0.0),
         lr=1e-3,
         batch_size=64,
         max_epochs=epochs,

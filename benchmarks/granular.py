@@ -279,7 +279,8 @@ def make_model(part, row, seed, epochs):
         batch_size=BATCH_SIZE,
         max_epochs=epochs,
         early_stopping=False,
-        training=Training(lr_schedule="cosine"),
+        dropout=0.0,
+        training=Training(lr_schedule="cosine", feature_mixup=0.0),
         device="cpu",
         random_state=seed,
     ).set_params(**row.params)

@@ -28,6 +28,8 @@ STUDIES = {
     "granular_features.jsonl": "granular.py features",
     "granular_linear.jsonl": "granular.py linear",
     "granular_images.jsonl": "granular.py images --budget 0.7",
+    "classes_features.jsonl": "classes.py features",
+    "classes_tables.jsonl": "classes.py tables",
     "granularity_study.jsonl": "granularity_study.py",
     "curation.json": "curation.py",
     "speed.jsonl": "speed.py",

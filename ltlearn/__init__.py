@@ -4,12 +4,16 @@ from ltlearn._version import __version__
 from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
+from ltlearn.stacking import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier
 from ltlearn.utils._whole import Whole
 
 __all__ = [
     "BackboneFeatures",
     "ELTARegressor",
     "GranularClassifier",
+    "PLDAClassifier",
+    "TailLogisticClassifier",
+    "TailStackingClassifier",
     "Whole",
     "__version__",
     "register_scorers",

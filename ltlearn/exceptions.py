@@ -34,7 +34,18 @@ class BadImageWarning(LTLearnWarning):
 
 
 class MissingWeightsError(LTLearnError, OSError):
-    """Pretrained weights were asked for and could not be found or loaded."""
+    """Pretrained weights were asked for and could not be found or loaded.
+
+    ``problem`` is the message without what to do about it in Python.
+    """
+
+    def __init__(self, problem, advice=""):
+        super().__init__(f"{problem} {advice}".rstrip())
+        self.problem = problem
+
+
+class FeatureCacheWarning(LTLearnWarning):
+    """Features could not be written to the cache, so the next run computes them again."""
 
 
 class CurationError(LTLearnError):
@@ -55,3 +66,7 @@ class FetchError(CurationError, OSError):
 
 class CurationWarning(LTLearnWarning):
     """Something was left out while auxiliary data was curated."""
+
+
+class RefitWarning(LTLearnWarning):
+    """A fitted estimator could not be refitted as it was fitted, so its seeds are not counted."""

@@ -1,10 +1,15 @@
 """Data and settings shared by the tests."""
 
 import random
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+
+from ltlearn.data import _inputs
+from ltlearn.objectives import _granular
+from ltlearn.utils import _random
 
 torch.set_num_threads(1)
 
@@ -32,3 +37,32 @@ def score_distributions(skewed_regression):
     rng = np.random.default_rng(1)
     share = 1 / (1 + np.exp(-(np.log(y) + 0.1)))
     return X, np.stack([np.bincount(rng.binomial(4, p, 30), minlength=5) for p in share])
+
+
+@pytest.fixture
+def in_float64(monkeypatch):
+    """Let tables, networks and losses compute in float64, where rounding plays no part."""
+
+    @contextmanager
+    def defaults():
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    make_data = _inputs.TableInputs.data
+
+    def data(self, X, target=None, training=False):
+        made = make_data(self, X, target, training)
+        made.X = torch.from_numpy(np.ascontiguousarray(self.scaler.transform(X)))
+        return made
+
+    def weight(target):
+        ones = torch.ones(len(target["label"]), dtype=torch.float64)
+        return target.get("weight", ones)
+
+    monkeypatch.setattr(_random, "torch_defaults", defaults)
+    monkeypatch.setattr(_inputs.TableInputs, "data", data)
+    monkeypatch.setattr(_granular, "_weight", weight)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)

@@ -205,3 +205,26 @@ def test_aesthetics_on_a_generated_folder(dataset, run, tmp_path):
         assert f"| {row} |" in table
     assert ("| EMD |" in table) == (dataset == "ava")
     assert "nan" not in table
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize("name", ["synthetic", "digits"])
+    def test_classes_are_rare_in_training_and_as_frequent_as_others_in_tests(self, name, load):
+        rows = load("verdicts").class_rows
+        X_train, y_train, X, y = rows(name, None, np.random.default_rng(0))
+        counts = np.sort(np.bincount(y_train))
+        assert (counts[-1], counts[0]) == {"synthetic": (300, 10), "digits": (120, 6)}[name]
+        ratios = counts[1:] / counts[:-1]
+        np.testing.assert_allclose(ratios, np.median(ratios), rtol=0.15)
+        assert np.ptp(np.bincount(y)) == 0
+        seen = {row.tobytes() for row in X_train}
+        assert np.mean([row.tobytes() in seen for row in X]) < 0.01
+        other = rows(name, None, np.random.default_rng(1))[1]
+        assert not np.array_equal(np.bincount(other), np.bincount(y_train))
+
+    def test_scores_are_split_without_overlap(self, load):
+        X_train, y_train, X, y = load("verdicts").regression_rows(
+            "diabetes", None, np.random.default_rng(0)
+        )
+        assert (len(X_train), len(y_train), len(X), len(y)) == (265, 265, 177, 177)
+        assert len(np.unique(np.vstack([X_train, X]), axis=0)) == 442

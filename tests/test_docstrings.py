@@ -24,6 +24,7 @@ PUBLIC_MODULES = [
     "ltlearn.networks",
     "ltlearn.options",
     "ltlearn.plotting",
+    "ltlearn.stacking",
     "ltlearn.weighting",
 ]
 
@@ -77,6 +78,10 @@ SHARED_DIFFERENTLY = {
     "random_state",
     "augmentation",
     "warm_start",
+    "lr",
+    "hidden_layer_sizes",
+    "dropout",
+    "early_stopping",
 }
 
 
@@ -112,6 +117,10 @@ def fitted_estimators():
     y, classes = X[:, 0], np.repeat(["a", "b", "c"], 20)
     yield ltlearn.ELTARegressor(max_epochs=1).fit(X, y)
     yield ltlearn.GranularClassifier(max_epochs=1).fit(X, classes)
+    yield ltlearn.PLDAClassifier().fit(X, classes)
+    yield ltlearn.TailLogisticClassifier().fit(X, classes)
+    heads = [("plda", ltlearn.PLDAClassifier())]
+    yield ltlearn.TailStackingClassifier(heads).fit(X, classes)
 
 
 @pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)

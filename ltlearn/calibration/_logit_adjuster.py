@@ -1,18 +1,29 @@
 """Post-hoc logit adjustment of any classifier."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array, column_or_1d, get_tags
+from sklearn.model_selection import check_cv
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
-from ltlearn.utils._compat import HasMethods, Interval, _fit_context, validate_params
+from ltlearn.calibration._tau import (
+    HeldOut,
+    cross_fit,
+    predict_held_out,
+    probability_floor,
+    raise_to_floor,
+)
+from ltlearn.splitting import RareClassStratifiedKFold
+from ltlearn.utils._checks import check_numbers
+from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
+from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 _ROUNDING = 0.01  # what the sum of probabilities in half precision may be off by
@@ -62,8 +73,8 @@ def adjust_proba(proba, prior, *, tau=1.0):
     >>> adjust_proba([[0.8, 0.2]], prior=[0.9, 0.1]).round(2)
     array([[0.31, 0.69]])
     """
-    proba = check_array(proba, dtype=np.float64, input_name="proba")
-    prior = check_array(prior, ensure_2d=False, dtype=np.float64, input_name="prior")
+    proba = check_numbers(proba, "proba", ensure_2d=True)
+    prior = check_numbers(prior, "prior", limit=None)
     if prior.shape != (proba.shape[1],):
         raise ValueError(
             f"prior needs one value for each of the {proba.shape[1]} columns of proba, "
@@ -73,9 +84,11 @@ def adjust_proba(proba, prior, *, tau=1.0):
         raise ValueError(f"Every class needs a positive prior, got {prior.tolist()}.")
     if np.any(proba < 0) or not np.allclose(np.sum(proba, axis=1), 1, atol=_ROUNDING):
         raise ValueError("Each row of proba must hold probabilities: none negative, with sum 1.")
-    with np.errstate(divide="ignore"):
-        log_proba = np.log(proba)
-    return softmax(log_proba - tau * np.log(prior), axis=1)
+    # Relative to the rarest class that is possible in the row: it stays so, however large tau is.
+    log_prior = np.where(proba > 0, np.log(prior), np.inf)
+    excess = log_prior - np.min(log_prior, axis=1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        return softmax(np.log(proba) - tau * np.where(proba > 0, excess, 0), axis=1)
 
 
 class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -92,8 +105,22 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator : classifier
         Any scikit-learn classifier with ``predict_proba``. Wrap one that is fitted already in
         :class:`sklearn.frozen.FrozenEstimator` and pass its training labels to ``fit``.
-    tau : float, default=1.0
-        Strength of the adjustment; 1 aims at the lowest balanced error, 0 changes nothing.
+    tau : float or "auto", default=1.0
+        Strength of the adjustment; 1 aims at the lowest balanced error if the probabilities are
+        right, 0 changes nothing. "auto" takes the strength from 0 to 5 with the least
+        class-balanced cross-entropy of rows that the classifier has not seen: those of ``X_val``
+        if ``fit`` gets them, else those held out in ``cv``.
+    cv : int, splitter, iterable or None, default=3
+        How rows are held out for ``tau="auto"``; a number of folds (None: 3) means
+        :class:`~ltlearn.model_selection.RareClassStratifiedKFold`, which leaves every class in
+        training. ``estimator`` is then fitted once per fold and once more on all data.
+    floor : "auto" or float in [0, 1), default="auto"
+        Least probability of a class before the adjustment, or its prior where that is smaller, so
+        that no class wins for being rare alone. It matters where probabilities are shares of
+        votes, of which rare classes may get none. "auto" takes one over the number of trees, bagged
+        estimators or neighbors that vote, and 1e-7 for all other classifiers.
+    n_jobs : int, default=None
+        Number of folds fitted in parallel, as in :class:`joblib.Parallel`.
 
     Attributes
     ----------
@@ -109,6 +136,12 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         the share of each class in the total sample weight, times its ``class_weight`` (all equal
         for ``"balanced"``). Of a pipeline the last step counts. That a resampler or any other
         estimator balances classes cannot be seen: adjust inside the pipeline, after the resampler.
+    tau_ : float
+        Strength that is applied.
+    held_out_loss_ : float
+        Class-balanced cross-entropy of the held-out rows at ``tau_``; only for ``tau="auto"``.
+    floor_ : float
+        Least probability before the adjustment, where the prior is no smaller.
     prediction_prior_ : ndarray of shape (n_classes,)
         Class shares that the adjusted probabilities refer to.
     n_features_in_ : int
@@ -135,20 +168,33 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> adjusted = LogitAdjuster(LogisticRegression()).fit(X, y)
     >>> worst_class_recall(y, plain.predict(X)) < worst_class_recall(y, adjusted.predict(X))
     True
+
+    The strength can be fitted to held-out rows, here of a forest that is too sure of itself:
+
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> forest = RandomForestClassifier(50, random_state=0)
+    >>> 0 < LogitAdjuster(forest, tau="auto").fit(X, y).tau_ < 5
+    True
     """
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
-        "tau": [Interval(Real, 0, None, closed="left")],
+        "tau": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "cv": ["cv_object"],
+        "floor": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, tau=1.0):
+    def __init__(self, estimator, *, tau=1.0, cv=3, floor="auto", n_jobs=None):
         self.estimator = estimator
         self.tau = tau
+        self.cv = cv
+        self.floor = floor
+        self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, **fit_params):
-        """Fit the classifier and count its classes.
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+        """Fit the classifier, count its classes and find the strength.
 
         Parameters
         ----------
@@ -160,9 +206,14 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Sample weights for the classifier and the class prior: a classifier trained with
             balancing weights has a flat prior to begin with. For a ``FrozenEstimator``, those
             that it was trained with.
+        X_val, y_val : array-like, default=None
+            Held-out rows for ``tau="auto"``, in place of ``cv``; a ``FrozenEstimator`` needs them.
+            Wrap them in :class:`ltlearn.Whole` when they have as many rows as ``X``. Where ``tau``
+            is a number they are passed to ``estimator.fit``.
         **fit_params : dict
-            Passed, or with metadata routing routed, to ``estimator.fit``. Weights that reach the
-            classifier at the end of a pipeline this way count in the class prior, too.
+            Passed, or with metadata routing routed, to ``estimator.fit`` (and to ``cv``). Weights
+            that reach the classifier at the end of a pipeline this way count in the class prior,
+            too.
 
         Returns
         -------
@@ -174,16 +225,27 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             When ``sample_weight`` is given and ``estimator`` does not take it.
         ValueError
             When ``y`` lacks a class that the classifier predicts, all its samples weigh 0, or the
-            classifier was trained with a class weight of 0 for it.
+            classifier was trained with a class weight of 0 for it; when only one of ``X_val`` and
+            ``y_val`` is given, or no row is held out for ``tau="auto"``.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype=None)
         check_classification_targets(y)
         y = column_or_1d(y)
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val belong together; pass both or neither.")
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        if self.tau == "auto" and frozen and X_val is None:
+            raise ValueError(
+                'tau="auto" needs rows that the classifier has not seen. A FrozenEstimator is not '
+                "fitted again to hold some out: pass X_val and y_val."
+            )
+        if self.tau != "auto" and X_val is not None:
+            fit_params = {**fit_params, "X_val": X_val, "y_val": y_val}
         routed = route(self, sample_weight, fit_params)
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
         self.classes_ = self.estimator_.classes_
-        if not isinstance(self.estimator, FrozenEstimator):
+        if not frozen:
             sample_weight = weight_of_last_step(self.estimator, routed.estimator.fit)
         seen, counts = np.unique(y, return_counts=True)
         totals = class_totals(y, seen, sample_weight)
@@ -192,7 +254,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "y needs samples of positive weight from exactly the classes that the classifier "
                 f"predicts, {self.classes_.tolist()}, so that each of them has a prior."
             )
-        prior = prediction_prior(self.estimator_, self.classes_, totals)
+        prior = prediction_prior(self.estimator_, self.classes_, totals, counts)
         if not np.all(prior > 0):
             raise ValueError(
                 f"The probabilities of the classes {self.classes_[~(prior > 0)].tolist()} cannot "
@@ -201,13 +263,54 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         self.class_counts_ = counts
         self.class_prior_ = prior
+        self.floor_ = probability_floor(self.estimator_) if self.floor == "auto" else self.floor
+        self._set_tau(X, y, X_val, y_val, routed)
         take_feature_attributes(self)
         return self
+
+    def _set_tau(self, X, y, X_val, y_val, routed):
+        vars(self).pop("held_out_loss_", None)  # of a fit with other parameters
+        if self.tau != "auto":
+            self.tau_ = float(self.tau)
+            return
+        if X_val is None:
+            held_out = cross_fit(
+                self.estimator,
+                X,
+                y,
+                check_cv(self._splitter()),
+                routed.estimator.fit,
+                self.floor,
+                routed.splitter.split,
+                self.n_jobs,
+            )
+        else:
+            X_val, y_val = unwrap("X_val", X_val, X), column_or_1d(unwrap("y_val", y_val, y))
+            unknown = np.setdiff1d(y_val, self.classes_)
+            if len(unknown):
+                raise ValueError(f"y_val holds classes that y lacks: {unknown.tolist()}.")
+            rows = predict_held_out(
+                self.estimator_,
+                self.classes_,
+                self.class_prior_,
+                X_val,
+                y_val,
+                self.classes_,
+                self.floor_,
+            )
+            held_out = HeldOut.from_predictions([rows], np.ones(len(y_val)))
+        self.tau_ = held_out.best_tau()
+        self.held_out_loss_ = held_out.loss(self.tau_)
+
+    def _splitter(self):
+        if self.cv is None or isinstance(self.cv, Integral):
+            return RareClassStratifiedKFold(3 if self.cv is None else self.cv)
+        return self.cv
 
     @property
     def prediction_prior_(self):
         check_is_fitted(self)
-        return adjust_proba([self.class_prior_], self.class_prior_, tau=self.tau)[0]
+        return adjust_proba([self.class_prior_], self.class_prior_, tau=self.tau_)[0]
 
     def predict_proba(self, X):
         """Adjusted class probabilities.
@@ -223,7 +326,10 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             In the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        return adjust_proba(self.estimator_.predict_proba(X), self.class_prior_, tau=self.tau)
+        proba = np.asarray(self.estimator_.predict_proba(X))
+        if self.tau_ > 0:
+            proba = raise_to_floor(proba, self.class_prior_, self.floor_)
+        return adjust_proba(proba, self.class_prior_, tau=self.tau_)
 
     def predict(self, X):
         """Most probable class after the adjustment.
@@ -241,17 +347,19 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
     def get_metadata_routing(self):
-        """Routing of metadata to ``estimator``.
+        """Routing of metadata to ``estimator`` and ``cv``.
 
         Returns
         -------
         routing : MetadataRouter
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_split = MethodMapping().add(caller="fit", callee="split")
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(estimator=self.estimator, method_mapping=to_fit)
+            .add(splitter=self._splitter(), method_mapping=to_split)
         )
 
     def __sklearn_tags__(self):

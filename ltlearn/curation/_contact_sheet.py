@@ -5,10 +5,10 @@ import io
 from html import escape
 from pathlib import Path
 
-from ltlearn.curation._files import write_atomically
+from ltlearn.curation._files import checksum, write_atomically
 from ltlearn.curation._manifest import neighbors_of
 from ltlearn.exceptions import BadImageError
-from ltlearn.images import read_image
+from ltlearn.images._decode import decode_image, read_bytes
 
 THUMBNAIL = 112
 
@@ -152,11 +152,14 @@ def _figure(row, kind, folder):
 
 
 def _thumbnail(row, folder):
+    if not row.file:
+        return "no image"
     try:
-        image = read_image(folder / row.file) if row.file else None
+        data = read_bytes(folder / row.file)
+        if row.checksum and checksum(data) != row.checksum:
+            return "changed"
+        image = decode_image(data, row.file)
     except BadImageError:
-        image = None
-    if image is None:
         return "no image"
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     data = io.BytesIO()

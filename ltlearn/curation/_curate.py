@@ -14,6 +14,7 @@ from ltlearn._version import __version__
 from ltlearn.curation._contact_sheet import write_contact_sheet
 from ltlearn.curation._files import now
 from ltlearn.curation._filter import FeatureFilter, are_rows
+from ltlearn.curation._integrity import check_no_copies, checked_files, file_checksums
 from ltlearn.curation._manifest import (
     ManifestRow,
     apply_edits,
@@ -25,6 +26,7 @@ from ltlearn.curation._manifest import (
     write_manifest,
 )
 from ltlearn.curation._names import class_targets, screen
+from ltlearn.curation._reasons import nothing_kept
 from ltlearn.curation._types import Proposal
 from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
@@ -155,7 +157,7 @@ def curate(
     ------
     CurationError
         When no usable name is proposed, another run uses the folder, or a manifest was edited
-        into something unreadable.
+        into something unreadable, or so that it keeps a copy of a training or protected file.
     ValueError
         When X and y do not fit each other, labels are of another kind, or the filter refuses the
         data or its settings.
@@ -205,6 +207,8 @@ def curate(
         waiting = _apply_edits(rows, folder)
         steps = {"proposer": proposer, "source": source, "filter": judge}
         metadata = _metadata(steps, targets, proposals, dropped, rows, waiting)
+        if not are_rows(X):
+            metadata["protected"] = file_checksums({"training": X, **(protected or {})})
         write_manifest(folder, rows, metadata)
         if contact_sheet and any(row.file for row in rows):
             write_contact_sheet(folder, rows)
@@ -213,13 +217,18 @@ def curate(
     return _assemble(rows, items, metadata, folder, nothing)
 
 
-def load_curated(folder):
+def load_curated(folder, *, bank=None):
     """Load what was curated from images, with the decisions as they stand in ``manifest.csv``.
+
+    Nothing in the folder is taken on trust: the files of kept candidates must lie in it or in
+    ``bank``, be the very ones that were judged, and be none of the training and protected files.
 
     Parameters
     ----------
     folder : path-like
         Output folder of :func:`curate`.
+    bank : path-like or list of path-like, default=None
+        Where images come from a local bank: the folders that they lie in.
 
     Returns
     -------
@@ -231,13 +240,14 @@ def load_curated(folder):
         When the folder holds no finished manifest.
     CurationError
         When the manifest is about feature rows (they are not in the folder: run :func:`curate`
-        again), lacks the file of a candidate kept by hand, or was edited into something
+        again), lacks the file of a candidate kept by hand, keeps one whose file lies elsewhere,
+        has changed or is a copy of a training or protected file, or was edited into something
         unreadable.
 
     Examples
     --------
     >>> from ltlearn.curation import load_curated
-    >>> data = load_curated("curated")  # doctest: +SKIP
+    >>> data = load_curated("curated", bank="image_bank")  # doctest: +SKIP
     >>> data.X_aux, data.y_aux, data.neighbors  # doctest: +SKIP
     """
     folder = Path(folder)
@@ -250,7 +260,7 @@ def load_curated(folder):
             f"{folder / 'manifest.csv'} keeps {len(without_file)} candidates that have no file, "
             f"the first being {first.source} of class {first.name!r}."
         )
-    items = {row.key: str(folder / row.file) for row in rows}
+    items = checked_files([row for row in rows if row.kept], folder, bank)
     return _assemble(rows, items, metadata, folder, NO_PATHS)
 
 
@@ -331,10 +341,10 @@ def _assemble(rows, items, metadata, folder, nothing):
             f"{folder / 'manifest.csv'} says that candidates are near {', '.join(unknown)}, which "
             "are no target classes."
         )
+    check_no_copies(kept, folder, metadata.get("protected", {}))
     if not kept:
         warnings.warn(
-            f"None of {len(rows)} candidates was kept; the reasons are in "
-            f"{folder / 'manifest.csv'}.",
+            f"{nothing_kept(rows)} The reasons are in {folder / 'manifest.csv'}.",
             CurationWarning,
             stacklevel=3,
         )

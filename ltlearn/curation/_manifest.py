@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ltlearn.curation._files import read_table, write_atomically
+from ltlearn.curation._files import checksum, read_table, write_atomically
 from ltlearn.exceptions import CurationError
 
 KEEP, REJECT = "keep", "reject"
@@ -139,7 +139,7 @@ def make_rows(candidates, verdicts, proposals, folder):
                 similarity="" if verdict.similarity is None else f"{verdict.similarity:.4f}",
                 near=json.dumps(verdict.near, ensure_ascii=False),
                 file=_relative(candidate.item, folder),
-                checksum=candidate.checksum,
+                checksum=candidate.checksum or _checksum(candidate.item),
                 license=candidate.license,
                 license_url=candidate.license_url,
                 creator=candidate.creator,
@@ -266,9 +266,12 @@ def read_metadata(folder):
     path = Path(folder) / "manifest.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
+        for target in metadata["targets"]:
+            target["name"], target["label"]
+        for checksums in dict(metadata.get("protected", {})).values():
+            iter(checksums)
         return {
             **metadata,
-            "targets": metadata["targets"],
             # Missing where it was written before such decisions were repeated there.
             "by_hand": [ManifestRow(**row) for row in metadata.get("by_hand", [])],
         }
@@ -287,6 +290,13 @@ def read_earlier(folder):
     with contextlib.suppress(FileNotFoundError):
         rows = read_manifest(folder)
     return decided, rows
+
+
+def _checksum(item):
+    """SHA-256 of a file that its source gave none for; empty where there is no such file."""
+    with contextlib.suppress(OSError, TypeError):
+        return checksum(Path(item).read_bytes())
+    return ""
 
 
 def _by_hand(decision):

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from ltlearn.curation._files import Journal, checksum, now, plain_text, write_atomically
+from ltlearn.curation._integrity import has_checksum, is_within
 from ltlearn.curation._rules import DEFAULT_RULES
 from ltlearn.curation._types import Candidate, SearchResult
 from ltlearn.exceptions import BadImageError, FetchError
@@ -201,7 +202,9 @@ def _search_key(entry):
 
 def _is_complete(outcome, folder):
     return outcome["event"] == "refused" or (
-        outcome["event"] == "fetched" and (folder / outcome["file"]).exists()
+        outcome["event"] == "fetched"
+        and is_within(folder / outcome["file"], [Path(folder).resolve()])
+        and has_checksum(folder / outcome["file"], outcome["checksum"])
     )
 
 

@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data
 from ltlearn.data._column_scaling import ColumnScaler
 from ltlearn.data._columns import ColumnReader, columns_of
 from ltlearn.data._files import FileData
+from ltlearn.data._powers import signed_power
 from ltlearn.data._tensors import TensorData
 
 
@@ -29,10 +30,18 @@ class TableInputs:
     Standardizing before the cast to float32 keeps the digits that matter of columns such as time
     stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
     overflow.
+
+    Parameters
+    ----------
+    power : float, default=1.0
+        Exponent p of ``sign(x) |x|^p``, taken of the columns first.
     """
 
     build_preparation = None
     limit = 1e6
+
+    def __init__(self, power=1.0):
+        self.power = power
 
     def check(self, estimator, X, reset):
         return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
@@ -41,12 +50,14 @@ class TableInputs:
         return np.arange(len(X))
 
     def fit(self, X):
-        self.scaler = StandardScaler().fit(X)
+        self.scaler = StandardScaler().fit(signed_power(X, self.power))
         return self
 
     def data(self, X, target=None, training=False):
         with np.errstate(over="ignore"):
-            scaled = np.clip(self.scaler.transform(X), -self.limit, self.limit)
+            scaled = np.clip(
+                self.scaler.transform(signed_power(X, self.power)), -self.limit, self.limit
+            )
         scaled = np.ascontiguousarray(scaled, dtype=np.float32)
         return TensorData(torch.from_numpy(scaled), target, training=training)
 

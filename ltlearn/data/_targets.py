@@ -6,23 +6,37 @@ import torch
 _ROWS_AT_ONCE = 2**16
 
 
+def batch_groups(n_rows, n):
+    """Batches of equal size among the ``n`` that ``tensor_split`` makes of an epoch.
+
+    Returns
+    -------
+    groups : list of (first, n_batches, size)
+        Number of the first batch, how many there are, and rows of each.
+    """
+    size, n_larger = divmod(n_rows, n)
+    groups = []
+    for start, stop, rows in ((0, n_larger, size + 1), (n_larger, n, size)):
+        step = max(1, _ROWS_AT_ONCE // (size + 1))
+        groups += [(first, min(step, stop - first), rows) for first in range(start, stop, step)]
+    return groups
+
+
 def batch_targets(target, index, n, prepare=None):
     """The targets of the rows ``index``, in the ``n`` batches that ``tensor_split`` makes."""
-    size, n_larger = divmod(len(index), n)
-    larger, smaller = index.tensor_split([n_larger * (size + 1)])
-    for rows in (larger.view(n_larger, size + 1), smaller.view(n - n_larger, size)):
-        step = max(1, _ROWS_AT_ONCE // (size + 1))
-        for start in range(0, len(rows), step):
-            group = rows[start : start + step]
-            gathered = {
-                name: values.index_select(0, group.flatten()).unflatten(0, group.shape)
-                for name, values in target.items()
-            }
-            if prepare is not None:
-                gathered = prepare(gathered)
-            batches = {name: values.unbind() for name, values in gathered.items()}
-            for number in range(len(group)):
-                yield {name: values[number] for name, values in batches.items()}
+    start = 0
+    for _, n_batches, size in batch_groups(len(index), n):
+        group = index[start : start + n_batches * size]
+        start += n_batches * size
+        gathered = {
+            name: values.index_select(0, group).unflatten(0, (n_batches, size))
+            for name, values in target.items()
+        }
+        if prepare is not None:
+            gathered = prepare(gathered)
+        batches = {name: values.unbind() for name, values in gathered.items()}
+        for number in range(n_batches):
+            yield {name: values[number] for name, values in batches.items()}
 
 
 def check_lengths(X, target):

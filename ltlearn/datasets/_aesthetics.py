@@ -1,16 +1,19 @@
 """Label files of AVA, AADB, TAD66K and PARA, matched with the images they are about.
 
 All are comma-separated files in UTF-8 with a header and one row an image. ``image_id`` is the
-image's file name relative to the images' folder, with or without its extension.
+image's file name relative to the images' folder, with or without its extension; it cannot lead out
+of that folder.
 """
 
 import csv
+import os
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
+from ltlearn.utils._checks import LARGEST, naming
 
 IMAGE_COLUMN = "image_id"
 AVA_VOTE_COLUMNS = [f"score{k}" for k in range(2, 12)]
@@ -221,10 +224,13 @@ def _read_scores(images_dir, labels_file, on_missing):
 
 def _read(images_dir, labels_file, columns, on_missing):
     """Paths (n,) and the values (n, len(columns)) of the images that are there."""
-    if on_missing not in ("raise", "drop"):
+    if not isinstance(on_missing, str) or on_missing not in ("raise", "drop"):
         raise ValueError(f'on_missing must be "raise" or "drop"; got {on_missing!r}.')
+    with naming("labels_file"):
+        labels_file = Path(labels_file)
+    with naming("images_dir"):
+        folder = Path(images_dir)
     ids, values = _read_labels(labels_file, columns)
-    folder = Path(images_dir)
     if not folder.is_dir():
         raise BadImageError(f"There is no folder of images {images_dir}.")
     paths = _find_images(folder, ids)
@@ -249,7 +255,7 @@ def _find_images(folder, ids):
     paths = []
     for image_id in ids:
         path = folder / image_id
-        if not path.is_file():
+        if not _is_file(path):
             if path.parent not in listings:
                 listings[path.parent] = _images_by_stem(path.parent)
             path = listings[path.parent].get(path.name)
@@ -257,15 +263,28 @@ def _find_images(folder, ids):
     return paths
 
 
+def _is_file(path):
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no file can have this name
+        return False
+
+
 def _images_by_stem(folder):
     """Image files of a folder by their names without extension; the first of EXTENSIONS wins."""
     images = {}
-    if folder.is_dir():
+    if os.path.isdir(folder):
         of_images = [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS]
         of_images.sort(key=lambda path: (EXTENSIONS.index(path.suffix.lower()), path.name))
         for path in of_images:
             images.setdefault(path.stem, path)
     return images
+
+
+def _leads_out(image_id):
+    """Whether a name does not stay in the folder that it is relative to."""
+    path = PurePath(image_id)
+    return path.is_absolute() or ".." in path.parts
 
 
 def _check_unique(labels_file, ids, paths):
@@ -284,6 +303,8 @@ def _read_labels(labels_file, columns):
         return _parse_labels(labels_file, columns)
     except UnicodeDecodeError as error:
         raise ValueError(f"{labels_file} is not in UTF-8; save it in that encoding.") from error
+    except csv.Error as error:
+        raise ValueError(f"{labels_file} is not a comma-separated file: {error}.") from error
 
 
 def _parse_labels(labels_file, columns):
@@ -302,10 +323,15 @@ def _parse_labels(labels_file, columns):
                 numbers = [float(row[name]) for name in columns]
             except (TypeError, ValueError):
                 numbers = [np.nan]
-            if not row[IMAGE_COLUMN] or not np.isfinite(numbers).all():
+            if not row[IMAGE_COLUMN] or not (np.abs(numbers) <= LARGEST).all():
                 raise ValueError(
                     f"Line {reader.line_num} of {labels_file} lacks an image_id, or a finite "
-                    f"number in {', '.join(columns)}."
+                    f"number up to {LARGEST:g} in {', '.join(columns)}."
+                )
+            if _leads_out(row[IMAGE_COLUMN]):
+                raise ValueError(
+                    f"Line {reader.line_num} of {labels_file} has the image_id "
+                    f"{row[IMAGE_COLUMN]!r}, which is outside the folder of images."
                 )
             ids.append(row[IMAGE_COLUMN])
             values.append(numbers)

@@ -1,10 +1,12 @@
 """Enhancers against the long tail: torch modules that work in any training loop.
 
-`TailMixup` adds samples to a batch of features, `SimilarityAlignment` is a loss term on them,
-and `AdaptiveSharpening` selects pseudo-labels for self-training.
+`TailMixup` adds samples to a batch of features, `FeatureMixup` mixes all of its rows,
+`SimilarityAlignment` is a loss term on them, and `AdaptiveSharpening` selects pseudo-labels for
+self-training.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
+from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
 from ltlearn.enhancers._mixup import (
     MixupDraw,
@@ -16,6 +18,8 @@ from ltlearn.enhancers._sharpening import AdaptiveSharpening, select_sharpening,
 
 __all__ = [
     "AdaptiveSharpening",
+    "FeatureMix",
+    "FeatureMixup",
     "MixupDraw",
     "SimilarityAlignment",
     "TailMixup",

@@ -55,7 +55,7 @@ def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
     if not methods:
         return images, y, y, 1.0
     # All draws are made on the host, so nothing waits for the device.
-    seed = torch.randint(2**62, (), generator=generator).item()
+    seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
     rng = np.random.default_rng(seed)
     method, alpha = methods[rng.integers(len(methods))]
     partner = torch.from_numpy(rng.permutation(len(images))).to(images.device, non_blocking=True)

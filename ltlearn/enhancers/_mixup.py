@@ -6,7 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ltlearn.enhancers._sampling import draw_anchors, draw_partners
+from ltlearn.enhancers._sampling import (
+    anchor_keys,
+    candidate_log_weights,
+    draw_anchors,
+    draw_columns,
+    draw_partners,
+    has_few_pairs,
+)
 from ltlearn.enhancers._scores import check_pair_settings, check_positive, check_scores
 from ltlearn.losses._reduction import at_least_float32
 
@@ -270,26 +277,81 @@ class TailMixup(nn.Module):
         torch.Size([100, 80])
         """
         scores = at_least_float32(scores.detach())
-        n_samples = scores.shape[-1]
-        if self.strength == 0 or n_samples < 2:
+        n_anchors = self._n_anchors(scores.shape[-1])
+        if n_anchors == 0:
             share = scores[..., :0]
             return MixupDraw(share.long(), share.long(), share)
-        n_anchors = max(1, round(self.strength * n_samples))
-        distance = (scores - scores.mean(-1, keepdim=True)).abs_()
-        if distance.device.type == "cpu" and not distance.isfinite().all():
-            raise ValueError(
-                "TailMixup needs scores that are finite, as are their differences from their mean."
-            )
+        distance = _distance_from_mean(scores)
         anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
         partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
         difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
         return MixupDraw(anchors, partners, difference.div_(self.tail_temperature).sigmoid_())
+
+    def _n_anchors(self, n_samples: int) -> int:
+        """Number M of samples that a batch of B gets."""
+        if self.strength == 0 or n_samples < 2:
+            return 0
+        return max(1, round(self.strength * n_samples))
 
     def extra_repr(self) -> str:
         return (
             f"strength={self.strength}, tail_temperature={self.tail_temperature}, "
             f"pair_temperature={self.pair_temperature}, eps={self.eps}"
         )
+
+
+def draw_for_each(
+    mixups: list[TailMixup], scores: Tensor, generators: list[torch.Generator]
+) -> MixupDraw:
+    """What ``mixups[k].draw(scores[k], generators[k])`` gives for every k, in a few operations.
+
+    Parameters
+    ----------
+    mixups : list of n TailMixup
+        Of equal strength and `eps`.
+    scores : Tensor of shape (n, ..., B)
+    generators : list of n torch.Generator
+
+    Returns
+    -------
+    MixupDraw
+        With the leading dimensions of `scores`.
+    """
+    scores = at_least_float32(scores.detach())
+    n_anchors = mixups[0]._n_anchors(scores.shape[-1])
+    if n_anchors == 0 or scores.device.type != "cpu" or not has_few_pairs(scores[0], n_anchors):
+        draws = [
+            mixup.draw(own, generator)
+            for mixup, own, generator in zip(mixups, scores, generators, strict=True)
+        ]
+        return MixupDraw(*map(torch.stack, zip(*draws, strict=True)))
+    distance = _distance_from_mean(scores)
+    keys = [
+        anchor_keys(own, mixup.tail_temperature, generator)
+        for mixup, own, generator in zip(mixups, distance, generators, strict=True)
+    ]
+    anchors = torch.stack(keys).topk(n_anchors, sorted=False).indices
+    tail, pair = (
+        scores.new_tensor([getattr(mixup, name) for mixup in mixups])
+        for name in ("tail_temperature", "pair_temperature")
+    )
+    log_weight = candidate_log_weights(
+        scores, anchors, pair.view(-1, *[1] * scores.ndim), mixups[0].eps
+    )
+    columns = map(draw_columns, log_weight.softmax(dim=-1), generators)
+    partners = torch.stack(list(columns))
+    difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
+    difference /= tail.view(-1, *[1] * (scores.ndim - 1))
+    return MixupDraw(anchors, partners, difference.sigmoid_())
+
+
+def _distance_from_mean(scores: Tensor) -> Tensor:
+    distance = (scores - scores.mean(-1, keepdim=True)).abs_()
+    if distance.device.type == "cpu" and not distance.isfinite().all():
+        raise ValueError(
+            "TailMixup needs scores that are finite, as are their differences from their mean."
+        )
+    return distance
 
 
 def _check_mixable(tensors: tuple[Tensor, ...]) -> None:

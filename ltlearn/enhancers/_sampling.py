@@ -24,7 +24,7 @@ _LARGEST_KEPT_TABLE = 2**13
 _MAX_PAIRS_ON_DEVICE = 2**24
 
 
-def _pair_log_weight(distance: Tensor, pair_temperature: float, eps: float) -> Tensor:
+def _pair_log_weight(distance: Tensor, pair_temperature: float | Tensor, eps: float) -> Tensor:
     """Log of the unnormalized partner probability; overwrites the distances."""
     return distance.add_(eps).reciprocal_().mul_(pair_temperature)
 
@@ -44,8 +44,14 @@ def draw_anchors(
     Adding Gumbel noise to log-weights and taking the M largest is the same as drawing them one
     after the other.
     """
-    keys = torch.add(distance, _gumbel(distance, generator), alpha=tail_temperature)
-    return keys.topk(n_anchors, sorted=False).indices
+    return anchor_keys(distance, tail_temperature, generator).topk(n_anchors, sorted=False).indices
+
+
+def anchor_keys(
+    distance: Tensor, tail_temperature: float, generator: torch.Generator | None
+) -> Tensor:
+    """Log-weights of the anchors with Gumbel noise, times the temperature."""
+    return torch.add(distance, _gumbel(distance, generator), alpha=tail_temperature)
 
 
 def draw_partners(
@@ -61,13 +67,18 @@ def draw_partners(
     """
     if scores.device.type != "cpu":
         return partners_by_race(scores, anchors, pair_temperature, eps, generator)
-    if anchors.numel() * scores.shape[-1] > _MAX_PAIRS:
+    if not has_few_pairs(scores, anchors.shape[-1]):
         return partners_by_blocks(scores, anchors, pair_temperature, eps, generator)
     return invert_rows(candidate_log_weights(scores, anchors, pair_temperature, eps), generator)
 
 
+def has_few_pairs(scores: Tensor, n_anchors: int) -> bool:
+    """Whether a matrix of the weights of all pairs is the fastest way to partners on a CPU."""
+    return scores.numel() * n_anchors <= _MAX_PAIRS
+
+
 def candidate_log_weights(
-    scores: Tensor, anchors: Tensor, pair_temperature: float, eps: float
+    scores: Tensor, anchors: Tensor, pair_temperature: float | Tensor, eps: float
 ) -> Tensor:
     """Log-weights (..., M, B) of all candidates; -inf for the anchor itself."""
     distance = (scores.gather(-1, anchors).unsqueeze(-1) - scores.unsqueeze(-2)).abs_()
@@ -101,9 +112,14 @@ def invert_rows(log_weight: Tensor, generator: torch.Generator | None) -> Tensor
     On a CPU, one uniform number per row is much cheaper than Gumbel noise per entry;
     multinomial takes this way from two draws on, of which one is used.
     """
-    probability = log_weight.softmax(dim=-1).flatten(end_dim=-2)
-    draws = torch.multinomial(probability, 2, replacement=True, generator=generator)
-    return draws[:, 0].view(log_weight.shape[:-1])
+    return draw_columns(log_weight.softmax(dim=-1), generator)
+
+
+def draw_columns(probability: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one column (...) for each row of probabilities (..., B)."""
+    rows = probability.flatten(end_dim=-2)
+    draws = torch.multinomial(rows, 2, replacement=True, generator=generator)
+    return draws[:, 0].view(probability.shape[:-1])
 
 
 def partners_by_blocks(

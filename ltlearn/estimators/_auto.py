@@ -25,6 +25,7 @@ def general_defaults(n_rows):
         "max_grad_norm": None,
         "n_iter_no_change": 10,
         "scoring": "loss",
+        "feature_mixup": 0.0,
     }
 
 
@@ -50,6 +51,7 @@ def tabular_defaults(n_rows):
         "max_grad_norm": 1.0,
         "n_iter_no_change": 12,
         "scoring": "loss",
+        "feature_mixup": 0.0,
     }
 
 

@@ -34,6 +34,7 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
@@ -122,6 +123,11 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _is_table(self):
         """Whether the backbone, of this fit or the last one, is a built-in one for tables."""
         return isinstance(self._inputs, ColumnInputs | TableInputs)
+
+    @property
+    def _has_mlp(self):
+        """Whether the backbone, of this fit or the last one, is the built-in MLP."""
+        return isinstance(self._inputs, TableInputs)
 
     @property
     def _n_members(self):
@@ -216,12 +222,15 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     def _learn_defaults(self, n_rows):
         """Find out what "auto" stands for with this many training rows."""
-        tabular = isinstance(self._inputs, ColumnInputs)
         before = self._defaults if self._is_continued else {}
-        self._defaults = (tabular_defaults if tabular else general_defaults)(n_rows)
+        self._defaults = self._make_defaults(n_rows)
         # What the network is made of stays as it was.
         kept = ("hidden_layer_sizes", "dropout", "n_members", "n_pieces")
         self._defaults.update((name, before[name]) for name in kept if name in before)
+
+    def _make_defaults(self, n_rows):
+        is_tabular = isinstance(self._inputs, ColumnInputs)
+        return (tabular_defaults if is_tabular else general_defaults)(n_rows)
 
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
@@ -345,11 +354,18 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
         if draws_globally is None:
             draws_globally = self._draws_globally
-        with self._few_threads(torch.device(net.device)):
-            net.fit_data(data, valid, observers, seed=seed, draws_globally=draws_globally)
-        if not self.warm_start:
-            net.optimizer_.state.clear()  # twice the size of the weights, and of no further use
-        return net
+        return train(
+            TrainingPlan(
+                net,
+                data,
+                valid,
+                observers,
+                seed=seed,
+                draws_globally=draws_globally,
+                threads=functools.partial(self._few_threads, torch.device(net.device)),
+                keeps_optimizer=self.warm_start,
+            )
+        )
 
     def _history_of(self, net, stage):
         return [

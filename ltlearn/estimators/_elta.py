@@ -192,8 +192,8 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
 
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
-        "training": ["label_smoothing"],
-        "architecture": ["batch_norm_head"],
+        "training": ["label_smoothing", "feature_mixup"],
+        "architecture": ["batch_norm_head", "head", "feature_power"],
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
@@ -593,7 +593,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             )
             head_net.initialize()
         stage = "head retraining"
-        self._run(
+        head_net = self._run(
             head_net, features, valid, seed=seed, task=task, stage=stage, draws_globally=False
         )
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())

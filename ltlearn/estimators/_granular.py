@@ -1,55 +1,39 @@
 """Granular classification: auxiliary classes beside a long tail of target classes."""
 
-import math
 from numbers import Real
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
-from ltlearn.auxiliary._neighbors import (
-    class_prototypes,
-    most_similar_pairs,
-    relation_from_dict,
-    relation_to_dict,
-    similar_pairs,
-)
-from ltlearn.auxiliary._synthesis import synthesize
 from ltlearn.data._epochs import AuxiliaryEpochs
-from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.data._inputs import ColumnInputs
+from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._defaults import classifier_defaults
+from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
     Rows,
     check_labels,
-    validate_more_rows,
     validate_X,
     weighted_mean_one,
 )
 from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
-from ltlearn.networks._heads import ClassHead
-from ltlearn.networks._network import Network, apply_in_batches
+from ltlearn.networks import class_mean_directions
+from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
-from ltlearn.utils._device import resolve_device
-from ltlearn.utils._precision import resolve_precision
-from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
 
-# Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
-_SYNTHETIC_POOL = 4
-_LARGEST_TEMPERATURE = 20.0
 
-
-class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
+class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimator):
     """Deep classification with a long tail of classes, helped by auxiliary classes.
 
     Balanced cross-entropy [2]_ makes the classes compete on equal terms. Auxiliary classes, not
@@ -62,11 +46,18 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     :func:`ltlearn.evaluation.compare`, before relying on them. The parameters to try first are
     ``logit_adjustment``, ``prior`` and ``lr``.
 
+    What ``"auto"`` stands for depends on the inputs: numbers for ``backbone="mlp"`` are a table, or
+    with more than 128 columns an embedding.
+
     Parameters
     ----------
-    logit_adjustment : float, default=1.0
+    logit_adjustment : float or "auto", default=1.0
         τ of [2]_: multiple of the log class shares that is added to the logits in training. 1 is
         balanced cross-entropy, 0 plain cross-entropy. See the notes for how predictions follow.
+        ``"auto"`` is 1 in training; afterwards it sets ``tau_``, and the temperature with it, to
+        what gives the validation rows the least class-balanced cross-entropy. It holds rows out
+        where none are given; with few of them, cross-fitting as in
+        :class:`~ltlearn.TailStackingClassifier` is steadier.
     silencing : float, default=0.1
         λ_s of [1]_: weight, in the softmax of a sample's loss, of the neighbors of its class. 0
         takes them out of it, 1 turns silencing off.
@@ -101,17 +92,19 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         A class or factory is called at every fit, with the shape of one sample if it has a required
         argument.
     max_epochs : int or "auto", default="auto"
-        Most passes over the rows of the target classes. ``"auto"`` falls from 80 to 40 with the
-        number of training rows for the body for tables, and is 100 otherwise. An epoch is every
-        such row once and up to ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary
-        data makes epochs longer and never means fewer passes over the target classes.
-        ``train_batch_count`` in ``history_`` is the number of updates.
+        Most passes over the rows of the target classes. An epoch is every such row once and up to
+        ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
+        longer and never means fewer passes over the target classes. ``train_batch_count`` in
+        ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many
+        as 600 updates without auxiliary data take, at least 15; for ``"tabular"`` it falls from 80
+        to 40 with the number of training rows; for other backbones it is 100.
     lr : float or "auto", default="auto"
-        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
-        body for tables, and is 1e-3 otherwise.
+        Learning rate. ``"auto"`` is 5e-3 for tables; for ``"tabular"`` it rises from 2e-3 to 5e-3
+        with the number of training rows; for embeddings and other backbones it is 1e-3.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 16th of the training rows of the target classes for the body for tables,
-        between 8 and 256, and a 32nd otherwise, between 16 and 256.
+        ``"auto"`` is for tables a 16th of the training rows of the target classes, between 64 and
+        256 (between 8 and 256 for ``"tabular"``), for embeddings 64, and else a 32nd, between 16
+        and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
@@ -124,17 +117,19 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
         ``in_chans``, ``drop_path_rate``, ...
     hidden_layer_sizes : sequence of int or "auto", default="auto"
-        Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
-        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
-        (128, 64) for ``"mlp"``.
+        Widths of the layers of ``"mlp"`` or ``"tabular"``; the last one is D. ``"auto"`` is
+        (256, 256) for tables and (128,) for embeddings; for ``"tabular"``, (256, 256) below 1,000
+        training rows and (128, 128) above.
     dropout : float or "auto", default="auto"
-        Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
-        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
-        body for tables, and is 0 otherwise.
+        Share of activations dropped between the layers of ``"mlp"`` or ``"tabular"`` and before
+        the head. ``"auto"`` is 0.2 for tables and 0.5 for embeddings; for ``"tabular"`` it falls
+        from 0.3 to 0.1 with the number of training rows; for other backbones it is 0.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
-        it so. ``"auto"`` is on with ``X_val`` or from 100 rows.
+        it so. ``"auto"`` is on with ``X_val``, for tables and embeddings from 10,000 rows, and for
+        other backbones from 100 rows: a tenth of a few hundred rows says too little about the tail
+        to stop by.
     augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
         Random changes to training images: crops and flips, or those of the published methods, see
         :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
@@ -181,7 +176,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     neighbors_ : dict
         The relation used: every target class with the list of its auxiliary neighbors.
     temperature_ : float
-        What the logits are divided by; 1.0 without ``calibrate_temperature``.
+        What the logits are divided by; 1.0 unless it is fitted.
+    tau_ : float
+        Multiple of the log class shares that is taken off the logits at balanced classes in
+        predictions; 0.0 but for ``logit_adjustment="auto"``.
+    feature_power_ : float
+        Exponent taken of the columns; see :class:`~ltlearn.options.Architecture`.
     prediction_prior_ : ndarray of shape (n_classes,)
         Class shares that probabilities refer to: those of ``prior``, times the class weights.
 
@@ -200,10 +200,10 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     .. math:: p(j \\mid x) \\propto
         \\rho_j w_j \\exp\\big((z_j + (\\tau - 1) \\log \\pi_j - \\log w_j) / T\\big)
 
-    for every τ: with τ = 1 the plain logits refer to balanced classes already. Sample weights
-    count in :math:`\\pi`. Class weights w are a wish for other shares: they act like a prior in
-    proportion to :math:`\\rho_j w_j`, and neither the validation loss nor the temperature counts
-    them.
+    for every τ: with τ = 1 the plain logits refer to balanced classes already. A τ' fitted after
+    training divides this by :math:`\\pi_j^{\\tau'}`. Sample weights count in :math:`\\pi`. Class
+    weights w are a wish for other shares: they act like a prior in proportion to
+    :math:`\\rho_j w_j`, and neither the validation loss nor the temperature counts them.
 
     References
     ----------
@@ -230,7 +230,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -344,23 +344,27 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             train = train._replace(weight=weighted_mean_one(train.weight))
         class_counts = np.bincount(train.y, minlength=len(self.classes_))
         early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
-        if valid is None and (early_stopping or self.calibrate_temperature):
+        if valid is None and (early_stopping or self._needs_validation_rows):
             train, valid = self._hold_out(train, rng)
         self._learn_defaults(len(train.X))
         if not self._is_continued:
+            self.feature_power_ = choose_power(self, train, valid, seed)
+            if self._has_mlp:
+                self._inputs.power = self.feature_power_
             self._learn_inputs(train.X)
             self.class_counts_ = class_counts
             self._learn_neighbors(train, X_aux, y_aux, seed)
         auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
         if not self._is_continued:
             self._learn_shares(train, auxiliary)
+        self._directions = self._initial_directions(train, auxiliary, seed)
         self._trained_class_weights = weights_by_class(
             self.class_weight,
             [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
             self._epoch_counts,
         )
         # With class weights w, the softmax estimates shares that are in proportion to w π.
-        adjustment = (self.logit_adjustment - 1) * self._log_share
+        adjustment = (self._training_tau - 1) * self._log_share
         self._log_balance = adjustment - self._log_class_weights
 
         valid = None if valid is None else self._data(valid)
@@ -372,9 +376,12 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             early_stopping=early_stopping,
             batch_size=self._setting("batch_size"),
         )
-        self.temperature_ = 1.0
-        if self.calibrate_temperature:
-            self.temperature_ = _fit_temperature(net, valid)
+        self._directions = None
+        self.temperature_, self.tau_ = 1.0, 0.0
+        if self.logit_adjustment == "auto":
+            self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
+        elif self.calibrate_temperature:
+            self.temperature_ = fit_temperature(net, valid)
         self.net_, self.history_ = net, self._history_of(net, "fit")
         self.n_iter_ = len(net.history)
         if task is not None:
@@ -446,6 +453,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             neighbors="auto",
             auxiliary=Auxiliary(max_samples=0),
             training__label_smoothing=0.0,
+            training__feature_mixup=0.0,
             class_weight=None,
         )
 
@@ -458,7 +466,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _adjusted_logits(self, X):
         logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
-        balanced = (logits + self._log_balance) / self.temperature_
+        balanced = (logits + self._log_balance) / self.temperature_ - self.tau_ * self._log_share
         return (balanced + self._log_prior).astype(np.float32)
 
     @property
@@ -475,14 +483,60 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
         """Log of the class shares that predictions refer to (C,), up to a constant."""
         return log_prior(self.prior, self._log_share) + self._log_class_weights
 
+    # Settings
+
+    def _make_defaults(self, n_rows):
+        defaults = super()._make_defaults(n_rows)
+        if isinstance(self._inputs, ColumnInputs):
+            return defaults
+        n_columns = getattr(self, "n_features_in_", 0)
+        return defaults | classifier_defaults(n_rows, n_columns, self._has_mlp)
+
+    def _wants_early_stopping(self, n, has_validation_rows):
+        if self.early_stopping != "auto":
+            return self.early_stopping
+        defaults = self._make_defaults(n)
+        return has_validation_rows or defaults.get("early_stopping", n >= 100)
+
+    @property
+    def _needs_validation_rows(self):
+        """Whether anything but early stopping needs them."""
+        power = self._option("architecture").feature_power
+        return self.calibrate_temperature or "auto" in (self.logit_adjustment, power)
+
+    @property
+    def _training_tau(self):
+        return 1.0 if self.logit_adjustment == "auto" else self.logit_adjustment
+
+    def _initial_directions(self, train, auxiliary, seed):
+        """Directions of the class means of the features before training, for a cosine head."""
+        if self._option("architecture").head == "linear" or self._is_continued:
+            return None
+        if self._n_members is not None:
+            raise ValueError(
+                'architecture.head="cosine" is not for backbone="tabular", whose members have '
+                'heads of their own; leave it "linear".'
+            )
+        parts = [rows for rows in (train, auxiliary) if len(rows.X)]
+        features = [self._initial_features(self._inputs.data(rows.X), seed) for rows in parts]
+        labels = torch.from_numpy(np.concatenate([train.y, len(self.classes_) + auxiliary.y]))
+        return class_mean_directions(torch.cat(features), labels, self._n_outputs)
+
     # Classes and auxiliary data
 
     def _check_network_params(self):
         super()._check_network_params()
-        if is_tabular(self) and self._option("architecture").batch_norm_head:
+        if not is_tabular(self):
+            return
+        if self._option("architecture").batch_norm_head:
             raise ValueError(
                 "architecture.batch_norm_head=True is not for the body for tables, whose members "
                 "have heads of their own."
+            )
+        if self._option("training").feature_mixup not in ("auto", 0):
+            raise ValueError(
+                f"training.feature_mixup={self._option('training').feature_mixup!r} is not for the "
+                "body for tables, whose columns may be categories; leave it 0."
             )
 
     def _encode_y(self, y, *, reset, name="y"):
@@ -503,124 +557,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def _can_be_held_out(self, y, held_out):
         return np.isin(y[held_out], np.delete(y, held_out))
-
-    def _validate_auxiliary(self, train, X_aux, y_aux):
-        """Auxiliary rows and labels as arrays, of length 0 where there are none to use."""
-        if (X_aux is None) != (y_aux is None):
-            raise ValueError("X_aux and y_aux belong together; pass both or neither.")
-        options = self._option("auxiliary")
-        if X_aux is None:
-            if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):
-                if options.synthesize:
-                    raise ValueError(
-                        'auxiliary="synthesize" makes auxiliary classes and knows their '
-                        'neighbors; leave neighbors="auto".'
-                    )
-                raise ValueError(
-                    "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
-                    'y_aux, or neighbors="auto".'
-                )
-            return train.X[:0], self.classes_[:0]
-        if options.synthesize:
-            raise ValueError(
-                'auxiliary="synthesize" makes auxiliary classes, X_aux brings others; use '
-                "one of the two."
-            )
-        X_aux = validate_more_rows(self, X_aux, "X_aux", like=train.X)
-        y_aux = check_labels(y_aux, "y_aux")
-        if len(X_aux) != len(y_aux):
-            raise ValueError(
-                f"X_aux has {len(X_aux)} rows and y_aux {len(y_aux)}. If both were as long when "
-                "you passed them, one was sliced on the way: wrap both in ltlearn.Whole."
-            )
-        shared = sorted(set(self.classes_.tolist()) & set(np.unique(y_aux).tolist()))
-        if shared:
-            raise ValueError(
-                f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
-                "than the target classes: rename them or leave their rows out."
-            )
-        usable = self._inputs.usable_rows(X_aux) if options.max_samples else slice(0)
-        return X_aux[usable], y_aux[usable]
-
-    @property
-    def _synthesizes(self):
-        options = self._option("auxiliary")
-        return options.synthesize and options.max_samples > 0
-
-    def _learn_neighbors(self, train, X_aux, y_aux, seed):
-        """Decide on auxiliary classes and on the neighbor relation."""
-        n_classes = len(self.classes_)
-        self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
-        # Classes whose rows all have weight 0 have no prototype.
-        present, train_codes = np.unique(train.y, return_inverse=True)
-        if self._synthesizes:
-            if len(present) < 2:
-                raise ValueError(
-                    'auxiliary="synthesize" mixes classes, but only one has rows to train on.'
-                )
-            if train.X.dtype == object:
-                raise ValueError('auxiliary="synthesize" mixes arrays, but X holds file paths.')
-            if isinstance(self._inputs, ColumnInputs) and not self._inputs.are_plain(train.X):
-                raise ValueError(
-                    'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
-                )
-            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
-            names = self.classes_.tolist()
-            self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
-            relation = np.zeros((n_classes, len(pairs)), dtype=bool)
-            relation[pairs.T, np.arange(len(pairs))] = True
-        elif not len(y_aux):
-            relation = np.zeros((n_classes, 0), dtype=bool)
-        elif self.neighbors == "auto":
-            prototypes = self._prototypes(train.X, train_codes, seed)
-            similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
-            relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
-            bounds = self._option("auxiliary").neighbor_similarity
-            relation[present] = similar_pairs(similarity, bounds)
-        else:
-            relation = relation_from_dict(self.neighbors, self.classes_, self.auxiliary_classes_)
-        self._relation = relation
-        self.neighbors_ = relation_to_dict(relation, self.classes_, self.auxiliary_classes_)
-
-    def _auxiliary_rows(self, train, X_aux, y_aux, random_state):
-        """Rows of the auxiliary classes, encoded from 0."""
-        if self._synthesizes:
-            pairs = np.nonzero(self._relation.T)[1].reshape(-1, 2)
-            absent = np.setdiff1d(pairs, train.y)
-            if len(absent):
-                raise ValueError(
-                    "warm_start goes on synthesizing auxiliary classes from all target classes, "
-                    f"but y has no rows of {self.classes_[absent].tolist()}."
-                )
-            n_samples = _SYNTHETIC_POOL * self._option("auxiliary").max_samples
-            return Rows(*synthesize(train.X, train.y, pairs, n_samples, random_state), None)
-        classes, codes = np.unique(y_aux, return_inverse=True)
-        if not np.array_equal(classes, self.auxiliary_classes_):
-            raise ValueError(
-                "warm_start needs the auxiliary classes of the first fit, "
-                f"{self.auxiliary_classes_.tolist()}; y_aux has {classes.tolist()}."
-            )
-        return Rows(X_aux, codes, None)
-
-    def _prototypes(self, X, codes, seed):
-        data = self._inputs.data(X)
-        is_scaled = isinstance(self._inputs, TableInputs)
-        features = data.X if is_scaled else self._initial_features(data, seed)
-        return class_prototypes(features.numpy(), codes, codes.max() + 1)
-
-    def _initial_features(self, data, seed):
-        """Features of the backbone that training with this seed will start from."""
-        device = resolve_device(self.device)
-        with isolated_generators(seed_for(seed, "weights"), device), self._few_threads(device):
-            params = self._network_params(data.input_shape)
-            network = Network(build_head=nn.Identity, **params).to(device).eval()
-            return apply_in_batches(
-                network.features,
-                data,
-                batch_size=self._setting("batch_size"),
-                device=device,
-                precision=resolve_precision(self._option("training").precision, device),
-            ).cpu()
 
     # Training data
 
@@ -662,9 +598,14 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
     # Head and objective
 
     def _head(self):
-        n_outputs = len(self.classes_) + len(self.auxiliary_classes_)
-        batch_norm = self._option("architecture").batch_norm_head
-        return ClassHead(self._setting("dropout"), batch_norm, n_outputs, self._n_members)
+        dropout, batch_norm = self._setting("dropout"), self._option("architecture").batch_norm_head
+        if self._directions is not None:
+            return CosineClassHead(dropout, batch_norm, self._directions)
+        return ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+
+    @property
+    def _n_outputs(self):
+        return len(self.classes_) + len(self.auxiliary_classes_)
 
     def _loss(self):
         label_smoothing = self._option("training").label_smoothing
@@ -673,7 +614,7 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             self._relation,
             silencing=self.silencing,
             direction=self._option("auxiliary").silencing_direction,
-            tau=self.logit_adjustment,
+            tau=self._training_tau,
             label_smoothing=label_smoothing or self._mixing.label_smoothing,
         )
 
@@ -692,17 +633,6 @@ class GranularClassifier(ClassifierMixin, BaseDeepEstimator):
             "loss": self._loss(),
             "mixup_alpha": self._mixing.mixup_alpha,
             "cutmix_alpha": self._mixing.cutmix_alpha,
+            "feature_mixup": self._setting("feature_mixup"),
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
-
-
-def _fit_temperature(net, valid):
-    """Temperature that gives the validation rows the least cross-entropy."""
-    valid = valid.to(net.device)
-    outputs = net.apply_network(valid)
-    found = minimize_scalar(
-        lambda log_t: net.criterion_.validation_loss(outputs, valid.target, math.exp(log_t)).item(),
-        bounds=(-math.log(_LARGEST_TEMPERATURE), math.log(_LARGEST_TEMPERATURE)),
-        method="bounded",
-    )
-    return math.exp(found.x)

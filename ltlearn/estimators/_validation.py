@@ -91,11 +91,10 @@ def validate_X(estimator, X, name="X"):
         raise ValueError(f"{name} is not as X: {error}") from error
 
 
-# Rows count as of another scale from this many on, when this share of them lies this many times the
-# range of the training rows beyond it, or when they spread this many times less.
+# Rows count as of another scale when, of so many at least, most lie further beyond the range of the
+# training rows than that is long; or when in most columns their quartiles are ten times closer.
 _FEWEST_ROWS = 5
-_LARGEST_SHARE = 0.5
-_RANGES_BEYOND = 1.0
+_FEWEST_ROWS_FOR_QUARTILES = 20
 _SMALLEST_SPREAD = 0.1
 
 
@@ -115,23 +114,23 @@ def warn_of_other_scale(name, values, like):
     if like.dtype.kind not in "iuf" or min(len(values), len(like)) < _FEWEST_ROWS or like.ndim > 2:
         return
     values, like = (a.reshape(len(a), -1).astype(np.float64) for a in (values, like))
-    varying = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
-    values, like = values[:, varying], like[:, varying]
+    known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
+    values, like = values[:, known], like[:, known]
     low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
-    margin = _RANGES_BEYOND * (high - low)
-    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > _LARGEST_SHARE
+    margin = high - low
+    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    beyond &= high > low
     spread, own_spread = (
-        np.ptp(np.nanquantile(a, [0.05, 0.95], axis=0), axis=0) for a in (like, values)
+        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
     )
     varies = spread > 0
-    beyond &= varies
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
-    is_narrow = varies.any() and narrow.mean() > _LARGEST_SHARE
+    is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
     if not beyond.any() and not is_narrow:
         return
     what = "spread over less than a tenth of what"
     if beyond.any():
-        where = "" if len(varying) == 1 else f" in column {np.flatnonzero(varying)[beyond][0]}"
+        where = "" if len(known) == 1 else f" in column {np.flatnonzero(known)[beyond][0]}"
         what = f"mostly lie far outside{where} of what"
     y_name = "y" if name.startswith("y") else "X"
     advice = (

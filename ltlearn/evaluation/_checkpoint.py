@@ -3,10 +3,12 @@
 import hashlib
 import json
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from sklearn.frozen import FrozenEstimator
 
+from ltlearn._version import __version__
 from ltlearn.persistence._hashing import content_hash
 
 # What fitting the same again does not give again: entries of history_ and attributes of searches.
@@ -16,10 +18,22 @@ DURATIONS = {
 }
 
 
+# Of a row: what it is about and what was measured.
+_TEXTS = {"estimator", "kind", "metric", "band"}
+_NUMBERS = {"value", "fit_seconds"}
+
+
+def versions():
+    """Versions of the packages that decide what a run gives."""
+    names = ("scikit-learn", "torch", "numpy")
+    return {"ltlearn": __version__, **{name: version(name) for name in names}}
+
+
 class Checkpoint:
     """Append-only file of finished runs, one JSON object a line.
 
-    A line cut short by an interruption is skipped: that run is done again.
+    A line that is no complete run, such as one cut short by an interruption, is skipped: that run
+    is done again.
 
     Parameters
     ----------
@@ -54,9 +68,24 @@ class Checkpoint:
         for line in self.path.read_bytes().splitlines():
             try:
                 record = json.loads(line)
-                yield record["key"], record["rows"]
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
                 continue
+            if _is_run(record):
+                yield record["key"], record["rows"]
+
+
+def _is_run(record):
+    """Whether a line holds a key and rows that lack nothing."""
+    if not (isinstance(record, dict) and isinstance(record.get("key"), str)):
+        return False
+    rows = record.get("rows")
+    return isinstance(rows, list) and all(
+        isinstance(row, dict)
+        and row.keys() == _TEXTS | _NUMBERS | {"error"}
+        and all(isinstance(row[name], str) for name in _TEXTS)
+        and all(isinstance(row[name], (int, float)) for name in _NUMBERS)
+        for row in rows
+    )
 
 
 def fingerprint(*parts):

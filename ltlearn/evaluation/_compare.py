@@ -3,14 +3,16 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from itertools import product
 from numbers import Integral, Real
 
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import FitFailedWarning
+from sklearn.utils import check_consistent_length, column_or_1d
 from tqdm import tqdm
 
-from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
+from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint, versions
 from ltlearn.evaluation._controls import choose_controls
 from ltlearn.evaluation._measures import choose_measures
 from ltlearn.evaluation._outcomes import Target
@@ -40,7 +42,6 @@ _COLUMNS = [
 
 @validate_params(
     {
-        "estimators": [dict],
         "controls": ["boolean", dict, list, tuple],
         "metrics": [dict, list, tuple, None],
         "seeds": [Iterable],
@@ -63,6 +64,7 @@ def compare(
     metrics=None,
     bin_centers=None,
     validation_fraction=0.1,
+    groups=None,
     fit_params=None,
     n_jobs=None,
     checkpoint=None,
@@ -96,15 +98,16 @@ def compare(
         The estimator that the post-hoc controls start from; the first one by default.
     controls : bool, list of str or dict of str to estimator, default=True
         Which controls to measure too, as rows of kind ``"control"``. A list names some of them,
-        a dict adds estimators of your own to all of them. For regression
+        a dict adds estimators of your own to those that ``True`` takes. For regression
 
         - ``"stretch"``, ``"linear"``, ``"isotonic"``, ``"cubic"``: the baseline's predictions
           passed through a :class:`~ltlearn.calibration.RecalibrationMap` fitted on its
           validation predictions; no refit;
         - ``"mean"``, ``"median"``: constant predictions;
         - ``"ridge"``: standardized ridge regression, its strength chosen by leave-one-out;
-        - ``"hgb"``, ``"hgb_density_weights"``: HistGradientBoostingRegressor, plain and with
-          :func:`~ltlearn.weighting.label_density_weights`.
+        - ``"hgb"``: HistGradientBoostingRegressor with squared error;
+        - ``"hgb_absolute_error"``, ``"hgb_density_weights"`` (tables): the same with absolute
+          error, and with :func:`~ltlearn.weighting.label_density_weights`.
 
         For classification
 
@@ -112,13 +115,35 @@ def compare(
           :func:`~ltlearn.calibration.adjust_proba` with the prior that they refer to, as
           :class:`~ltlearn.calibration.LogitAdjuster` finds it; no refit. It equals a baseline that
           is balanced already, such as a :class:`~ltlearn.GranularClassifier` by default;
+        - ``"temperature"``: the baseline's log probabilities divided by the temperature of least
+          log loss on the validation rows; no refit. Accuracies stay as they are;
+        - ``"tuned_threshold"`` (two classes): the baseline with the threshold of highest balanced
+          accuracy on the validation rows, by
+          :class:`~sklearn.model_selection.TunedThresholdClassifierCV`; no refit;
         - ``"logistic"``, ``"logistic_balanced"``: standardized logistic regression, plain (also
           with logit adjustment) and with balanced class weights;
+        - ``"logistic_tuned"``: logistic regression with logit adjustment, its C and tau chosen by
+          the class-balanced cross-entropy of the rows held out in three stratified folds that keep
+          rare classes in training; the hardest to beat on embeddings;
         - ``"nearest_mean"``: nearest class mean of standardized features;
-        - ``"hgb_balanced"``: HistGradientBoostingClassifier with balanced class weights.
+        - ``"forest"``, ``"extra_trees"`` (tables): 300 trees, plain and with logit adjustment of
+          their shares of votes, of at least 1/300 or the prior; the hardest to beat on tables;
+        - ``"hgb"``, ``"hgb_balanced"`` (tables): HistGradientBoostingClassifier, plain (also with
+          logit adjustment) and with balanced class weights;
+        - ``"logistic_sqrt_tuned"`` (embeddings): like ``"logistic_tuned"``, on sign(x)·√|x|;
+        - ``"lda"`` (embeddings): linear discriminant analysis with Ledoit-Wolf shrinkage and
+          uniform priors;
+        - ``"cosine_means"`` (embeddings): smallest angle to a class's mean direction;
+        - ``"knn_tuned"`` (embeddings): ten nearest neighbors by angle, with logit adjustment whose
+          tau is chosen as above.
 
-        Controls that need a table, or probabilities of the baseline, are left out where there
-        are none, with a warning.
+        ``True`` takes those marked (embeddings) where there are more than 100 columns, all of
+        numbers, and those marked (tables) where not; named ones are taken as named. Controls are
+        fitted to what the baseline's steps before the last make of ``X``, fitted alike, without
+        resamplers; columns of labels are encoded (levels beyond the 50 most frequent together),
+        missing values are filled in where a model takes none. Controls that need a table,
+        probabilities of the baseline, or validation rows are left out where there are none, with a
+        warning (named ones that need validation rows: with an error).
     metrics : list of str or dict of str to callable, default=None
         A list names some of the built-in metrics below. A dict replaces them by functions
         ``(y_true, y_pred)`` that return a number, or a dict of band to number.
@@ -127,19 +152,25 @@ def compare(
     validation_fraction : float, default=0.1
         Share of the training rows to cut out, stratified along the label, where ``cv`` gives no
         validation rows. They go to ``fit`` as ``X_val`` and ``y_val`` where it takes them.
+    groups : array-like of shape (n_samples,), default=None
+        Rows of one group, such as a patient, are never in two parts of a split: groups are passed
+        to ``cv``, held to where ``compare`` cuts out validation rows, and kept together by controls
+        that are tuned.
     fit_params : dict, default=None
         Name of an estimator to its extra arguments of ``fit``, or to a function of the split that
         returns them; the split has the attributes ``index``, ``seed``, ``train``,
-        ``validation`` and ``test``. The arguments are never sliced. Wrap those that have nothing
-        to do with the rows of ``X`` in :class:`~ltlearn.Whole` all the same, since the estimators
-        of ltlearn ask for that where lengths happen to agree.
+        ``validation``, ``test`` and ``groups`` (of the training rows). The arguments are never
+        sliced. Wrap those that have nothing to do with the rows of ``X`` in
+        :class:`~ltlearn.Whole` all the same, since the estimators of ltlearn ask for that where
+        lengths happen to agree.
     n_jobs : int, default=None
         Runs at the same time, as in joblib. Each then uses one torch thread.
     checkpoint : path-like, default=None
         File to which each finished run is appended, and from which it is read again if nothing
-        about it (estimator, parameters, rows, seed, data, metrics) has changed. Delete the file
-        after changing the code of an estimator: code is compared of metrics and other functions,
-        not of classes nor of what they call.
+        about it (estimator, parameters, rows, seed, data, metrics, versions of ltlearn,
+        scikit-learn, torch and numpy) has changed. Delete the file after changing the code of an
+        estimator: code is compared of metrics and other functions, not of classes nor of what they
+        call.
     verbose : int, default=0
         Positive: show a progress bar.
 
@@ -168,10 +199,12 @@ def compare(
 
     Raises
     ------
+    TypeError
+        If ``estimators`` is no dict.
     ValueError
         If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
-        rows and the splits too, a split is not valid, recalibration has no validation rows, or
-        every run failed.
+        rows and the splits too, a split is not valid or cuts a group in two, a control asked for
+        has no validation rows, or every run failed.
 
     See Also
     --------
@@ -192,6 +225,11 @@ def compare(
     1      mean    control   srcc  overall  3
     """
     pd = import_optional_dependency("pandas", "evaluation")
+    if not isinstance(estimators, dict):
+        raise TypeError(
+            "estimators must be a dict of name to estimator, such as {'ridge': Ridge()}, got "
+            f"{type(estimators).__name__}."
+        )
     seeds = tuple(seeds)
     if not estimators or not seeds:
         raise ValueError("Nothing to do: estimators is empty or seeds is.")
@@ -201,20 +239,31 @@ def compare(
     target = Target.from_labels(y, estimators[baseline], bin_centers)
     classification = target.classes is not None
     measures = choose_measures(metrics, target)
-    post_hoc, references = choose_controls(controls, X, estimators[baseline])
+    if groups is not None:
+        groups = column_or_1d(groups)
+        check_consistent_length(y, groups)
+    splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification, groups)
+    of_baseline = partial(_resolve, fit_params, baseline)
+    post_hoc, references = choose_controls(
+        controls, estimators[baseline], target, X, splits, of_baseline
+    )
     candidates = _name_candidates(estimators, baseline, post_hoc, references)
     _check_names(fit_params, candidates)
-    splits = make_splits(X, target.values, cv, seeds, validation_fraction, classification)
-    _check_validation_rows(post_hoc, splits)
+    _warn_of_few_validation_rows(post_hoc, splits)
 
     jobs = [
-        Job(candidate, split, _resolve(fit_params, candidate.name, split))
+        Job(
+            candidate,
+            split,
+            _resolve(fit_params, candidate.name, split),
+            candidate.preprocessing and candidate.preprocessing.params(of_baseline(split)),
+        )
         for split, candidate in product(splits, candidates)
     ]
     finished = Checkpoint(checkpoint)
     keys = [None] * len(jobs)
     if checkpoint is not None:
-        data = fingerprint(X, y, bin_centers)
+        data = fingerprint(X, y, bin_centers, versions())
         keys = [fingerprint(data, measures, *job.identity()) for job in jobs]
     rows = [finished.get(key) for key in keys]
     todo = [number for number, found in enumerate(rows) if found is None]
@@ -254,16 +303,11 @@ def _name_candidates(estimators, baseline, post_hoc, references):
     return candidates
 
 
-def _check_validation_rows(post_hoc, splits):
+def _warn_of_few_validation_rows(post_hoc, splits):
     recalibrations = [name for name in post_hoc if name in RECALIBRATIONS]
     if not recalibrations:
         return
     n_rows = min(len(split.validation) for split in splits)
-    if n_rows == 0:
-        raise ValueError(
-            f"The controls {recalibrations} need validation rows: give them in cv, set "
-            "validation_fraction above 0, or leave these controls out."
-        )
     if n_rows < _ENOUGH_TO_RECALIBRATE:
         warnings.warn(
             f"The controls {recalibrations} are fitted to {n_rows} validation rows; with fewer "

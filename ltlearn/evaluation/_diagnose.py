@@ -1,5 +1,6 @@
 """What a long-tailed label looks like, before any model is trained on it."""
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 
@@ -11,11 +12,13 @@ from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.weighting import label_density
+from ltlearn.weighting._density import is_constant
 
 _ROWS_PER_CLASS = 10
 _ENOUGH_TAIL_ROWS = 30
 _ENOUGH_TO_RECALIBRATE = 200
 _MIN_BINS, _MAX_BINS = 5, 50
+_SKEWED = 1.0
 _COLUMNS = ["band", "labels", "n_samples", "share", "density", "n_validation"]
 
 
@@ -211,13 +214,21 @@ class _Stretch:
         if low < start and high >= end:
             where = "all"
         elif low < start:
-            where = f"up to {high:.4g}"
+            where = f"up to {_shown(high, y)}"
         elif high >= end:
-            where = f"above {low:.4g}"
+            where = f"above {_shown(low, y)}"
         else:
-            where = f"{low:.4g} to {high:.4g}"
+            where = f"{_shown(low, y)} to {_shown(high, y)}"
         width = max(min(high, end) - max(low, start), 0.0)
         return cls(band, where, float(width), int(np.sum((y > low) & (y <= high))))
+
+
+def _shown(label, y):
+    """A label in as many digits, four at least, as tell it from others in the range of ``y``."""
+    if is_constant(y):
+        return f"{label:.4g}"
+    digits = 4 + max(0, math.floor(math.log10(np.abs(y).max() / np.ptp(y))))
+    return f"{label:.{digits}g}"
 
 
 def _suggest_bins(y):
@@ -229,13 +240,13 @@ def _suggest_bins(y):
 
 
 def _describe_scores(y, density, n_few, tail, validation_fraction):
-    if np.ptp(y) == 0:
-        yield "All labels are equal: there is nothing to predict."
+    if is_constant(y):
+        yield "All labels are equal, up to rounding: there is nothing to predict."
         return
-    share = 1 / density.mean() / np.ptp(y)
+    share = min(1 / density.mean() / np.ptp(y), 1.0)
     yield (
-        f"Labels run from {y.min():.4g} to {y.max():.4g}; they crowd as if spread evenly over "
-        f"{share:.0%} of that range."
+        f"Labels run from {_shown(y.min(), y)} to {_shown(y.max(), y)}; they crowd as if spread "
+        f"evenly over {share:.0%} of that range."
     )
     if not n_few:
         yield "No label is rare for its range: this is not a long tail."
@@ -259,7 +270,7 @@ def _describe_validation(n_few, validation_fraction):
 
 
 def _advise_scores(y, task, n_bins, n_few, validation_fraction):
-    if np.ptp(y) == 0:
+    if is_constant(y):
         return
     if not n_few:
         yield "Start with plain training; a tail method has little to gain here."
@@ -276,11 +287,8 @@ def _advise_scores(y, task, n_bins, n_few, validation_fraction):
             "sample_weight=label_density_weights(y); where the label is cut into bins, "
             f"n_bins={n_bins}."
         )
-    if y.min() > 0 and _skewness(y) > 2 and abs(_skewness(np.log(y))) < _skewness(y) / 2:
-        yield (
-            "Labels are positive and skewed: also try their logarithm, "
-            "TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp)."
-        )
+    if task == "regression" and y.min() >= 0 and _skewness(y) > _SKEWED:
+        yield from _advise_skewed(y)
     n_validation = len(y) * validation_fraction
     source = (
         "X_val and y_val"
@@ -290,8 +298,24 @@ def _advise_scores(y, task, n_bins, n_few, validation_fraction):
     yield f'Control to beat: Recalibrator(model, method="stretch") with {source}.'
 
 
+def _advise_skewed(y):
+    """For scores that are never negative."""
+    yield (
+        "No label is below 0, but some predictions of a network may be. Those of "
+        'ELTARegressor(loss="emd") stay within the range of the training labels.'
+    )
+    logarithm, limit, functions = np.log, 0, "func=np.log, inverse_func=np.exp"
+    if y.min() == 0:
+        logarithm, limit, functions = np.log1p, -1, "func=np.log1p, inverse_func=np.expm1"
+    if abs(_skewness(logarithm(y))) < _skewness(y) / 2:
+        yield (
+            f"Labels are skewed: also try their logarithm, which keeps predictions above {limit}, "
+            f"TransformedTargetRegressor(model, {functions})."
+        )
+
+
 def _skewness(y):
-    deviations = y - y.mean()
+    deviations = (y - y.mean()) / np.ptp(y)  # whose powers neither vanish nor overflow
     return np.mean(deviations**3) / np.mean(deviations**2) ** 1.5
 
 

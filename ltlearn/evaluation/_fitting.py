@@ -5,9 +5,11 @@ import sys
 
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from ltlearn.calibration import LogitAdjuster
 from ltlearn.utils._compat import _num_samples, _routing_enabled
 from ltlearn.utils._whole import Whole
 
@@ -28,9 +30,12 @@ def last_step(estimator):
 def uses_validation(estimator):
     """Whether ``fit`` takes ``X_val`` and ``y_val``, at the end of a pipeline too.
 
-    HistGradientBoosting refuses a validation set when told not to stop early.
+    HistGradientBoosting refuses a validation set when told not to stop early. A LogitAdjuster holds
+    training rows out by itself, unless its classifier is frozen.
     """
     model = last_step(estimator)
+    if isinstance(model, LogitAdjuster):
+        return model.tau == "auto" and isinstance(model.estimator, FrozenEstimator)
     boosting = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
     if isinstance(model, boosting) and model.early_stopping is False:
         return False

@@ -16,6 +16,7 @@ from sklearn.metrics import (
 )
 
 from ltlearn import metrics
+from ltlearn.evaluation._rendering import without_addresses
 from ltlearn.metrics import ClassBands, LabelBands
 
 OVERALL = "overall"
@@ -78,7 +79,8 @@ def choose_measures(names, target):
         for name, function in names.items():
             if not callable(function):
                 raise ValueError(
-                    f"The metric {name!r} must be a function (y_true, y_pred), got {function!r}."
+                    f"The metric {name!r} must be a function (y_true, y_pred), got "
+                    f"{without_addresses(repr(function))}."
                 )
         return {name: partial(_custom, function) for name, function in names.items()}
     unknown = [name for name in names if name not in available]

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ltlearn.calibration._tau import probability_floor
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict
 from ltlearn.evaluation._post_hoc import apply_post_hoc
+from ltlearn.evaluation._preprocessing import Preprocessing
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
@@ -33,6 +35,10 @@ class Candidate:
         Maps training labels to weights.
     post_hoc : tuple of str
         Controls computed from the fitted estimator's predictions.
+    preprocessing : Preprocessing or None
+        Makes the table that the estimator is fitted to; None for the rows as they are.
+    takes_groups : bool
+        Whether ``fit`` wants the groups of the training rows, where there are groups.
     """
 
     name: str
@@ -40,6 +46,8 @@ class Candidate:
     estimator: Any
     sample_weight: Callable | None = None
     post_hoc: tuple = ()
+    preprocessing: Preprocessing | None = None
+    takes_groups: bool = False
 
     def measured(self):
         """Names and kinds of everything that a run of this candidate measures."""
@@ -57,11 +65,14 @@ class Job:
     split : Split
     fit_params : dict
         Further arguments of ``fit``.
+    preprocessing_params : dict
+        Arguments of ``fit`` for the candidate's preprocessing.
     """
 
     candidate: Candidate
     split: Split
     fit_params: dict
+    preprocessing_params: dict
 
     def identity(self):
         """Everything that makes the result of this job what it is."""
@@ -69,7 +80,9 @@ class Job:
         return (
             (candidate.name, candidate.estimator, candidate.sample_weight, candidate.post_hoc),
             (split.train, split.validation, split.test, split.seed),
+            split.groups if candidate.takes_groups else None,
             self.fit_params,
+            candidate.preprocessing and (candidate.preprocessing.steps, self.preprocessing_params),
         )
 
 
@@ -96,11 +109,10 @@ def run(job, X, target, measures, limit_threads):
         try:
             return list(_measure(job, X, target, measures))
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
             return [
-                _row(name, kind, metric, OVERALL, np.nan, np.nan, message)
+                row
                 for name, kind in job.candidate.measured()
-                for metric in measures
+                for row in _failed(name, kind, measures, error)
             ]
 
 
@@ -108,37 +120,59 @@ def _measure(job, X, target, measures):
     candidate, split = job.candidate, job.split
     model = seeded_clone(candidate.estimator, split.seed)
     labels, y_train = target.labels_for(model), target.values[split.train]
-    X_train, X_test = _safe_indexing(X, split.train), _safe_indexing(X, split.test)
-    X_val = y_val = None
-    if len(split.validation):
-        X_val, y_val = _safe_indexing(X, split.validation), labels[split.validation]
+    X_train, X_val, X_test, seconds = _inputs(job, X, target)
+    y_val = None if X_val is None else labels[split.validation]
     params = dict(job.fit_params)
     if candidate.sample_weight is not None:
         params["sample_weight"] = candidate.sample_weight(y_train)
+    if candidate.takes_groups and split.groups is not None:
+        params["groups"] = split.groups
 
     start = time.perf_counter()
     fit(model, X_train, labels[split.train], X_val, y_val, params)
-    fit_seconds = time.perf_counter() - start
+    seconds += time.perf_counter() - start
 
     outcomes = [predict(model, X_test, target, split.test)]
     if candidate.post_hoc:
         validation = None if X_val is None else predict(model, X_val, target, split.validation)
-        prior = None
+        prior = floor = None
         if target.classes is not None:
             weight = weight_of_last_step(model, params)
+            counts = class_totals(y_train, target.classes)
             totals = class_totals(y_train, target.classes, weight)
-            prior = prediction_prior(model, target.classes, totals)
-        outcomes += [
-            apply_post_hoc(method, outcomes[0], validation, prior) for method in candidate.post_hoc
-        ]
+            prior = prediction_prior(model, target.classes, totals, counts)
+            floor = probability_floor(model)
+        for method in candidate.post_hoc:
+            try:
+                outcomes.append(apply_post_hoc(method, outcomes[0], validation, prior, floor))
+            except Exception as error:  # which costs this control, not the estimator
+                outcomes.append(error)
     training = TrainingLabels.from_labels(y_train, classification=target.classes is not None)
     for (name, kind), outcome in zip(candidate.measured(), outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            yield from _failed(name, kind, measures, outcome)
+            continue
         for metric, measure in measures.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", EmptyBandWarning)
                 values = measure(outcome, training)
             for band, value in values.items():
-                yield _row(name, kind, metric, band, float(value), fit_seconds, None)
+                yield _row(name, kind, metric, band, float(value), seconds, None)
+
+
+def _inputs(job, X, target):
+    """Training, validation (or None) and test rows, and the seconds that preprocessing took."""
+    preprocessing, split = job.candidate.preprocessing, job.split
+    if preprocessing is not None:
+        return preprocessing.tables(split, X, target.values, job.preprocessing_params)
+    validation = _safe_indexing(X, split.validation) if len(split.validation) else None
+    return _safe_indexing(X, split.train), validation, _safe_indexing(X, split.test), 0.0
+
+
+def _failed(name, kind, measures, error):
+    """A row for each metric, with value NaN."""
+    message = f"{type(error).__name__}: {error}"
+    return [_row(name, kind, metric, OVERALL, np.nan, np.nan, message) for metric in measures]
 
 
 def _row(estimator, kind, metric, band, value, fit_seconds, error):

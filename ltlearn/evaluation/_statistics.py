@@ -20,6 +20,7 @@ _PAIRED_COLUMNS = [
     "difference",
     "std",
     "n",
+    "n_incomplete",
     "wins",
     "p_value",
     "p_holm",
@@ -27,7 +28,11 @@ _PAIRED_COLUMNS = [
 
 
 def summarize(results):
-    """Mean and spread of every metric over the runs.
+    """Mean and spread of every metric over the runs that all estimators have.
+
+    Splits differ in how hard they are: an estimator whose run failed on a hard one would look
+    better than those that went through it. A split and seed therefore counts for a metric and band
+    only if every estimator and control has a value there, those left aside that have none at all.
 
     Parameters
     ----------
@@ -39,7 +44,13 @@ def summarize(results):
     DataFrame
         One row per estimator, metric and band: ``estimator``, ``kind``, ``metric``, ``band``,
         ``mean``, ``std`` (sample standard deviation over splits and seeds; NaN for a single
-        run), ``n`` (runs with a finite value).
+        run), ``n`` (runs that all have in common), ``n_dropped`` (further runs of this estimator,
+        which another one lacks).
+
+    Warns
+    -----
+    SmallSampleWarning
+        If the estimators have no run in common. Means are NaN then.
 
     See Also
     --------
@@ -52,20 +63,33 @@ def summarize(results):
     ...     "estimator": "mean", "kind": "control", "split": [0, 1], "seed": 0,
     ...     "metric": "mae", "band": "overall", "value": [1.0, 3.0]})
     >>> summarize(results)
-      estimator     kind metric     band  mean       std  n
-    0      mean  control    mae  overall   2.0  1.414214  2
+      estimator     kind metric     band  mean       std  n  n_dropped
+    0      mean  control    mae  overall   2.0  1.414214  2          0
     """
     by = ["estimator", "kind", "metric", "band"]
-    values = results.groupby(by, sort=False)["value"]
-    return values.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
+    values = _on_common_runs(results).groupby(by, sort=False)["value"]
+    table = values.agg(["mean", "std", "count"]).rename(columns={"count": "n"})
+    table["n_dropped"] = results.groupby(by, sort=False)["value"].count() - table["n"]
+    table = table.reset_index()
+    apart = table[(table["n"] == 0) & (table["n_dropped"] > 0)]
+    if len(apart):
+        bands = apart[["metric", "band"]].drop_duplicates().itertuples(index=False, name=None)
+        warnings.warn(
+            f"No split and seed has a value for every estimator in {list(bands)}: their means are "
+            "NaN. Leave out those that failed.",
+            SmallSampleWarning,
+            stacklevel=2,
+        )
+    return table
 
 
 def paired_differences(results, *, baseline=None, greater_is_better=None):
     """Differences to a baseline over the same splits and seeds, with corrected p-values.
 
-    With several splits the values are first averaged over the seeds of each split. The
-    training sets of different splits overlap, so the differences are not independent and a
-    plain t-test finds differences where there are none; the corrected resampled t-test of
+    Values are subtracted for each split and seed; a run that only one of the two has a value for
+    is left out. With several splits the differences are then averaged over the seeds of each
+    split. The training sets of different splits overlap, so the differences are not independent
+    and a plain t-test finds differences where there are none; the corrected resampled t-test of
     Nadeau and Bengio [1]_ divides the mean difference by
     ``sqrt((1 / J + n_test / n_train) * s**2)``, ``s**2`` being the sample variance of the J
     differences. With one split and several seeds it is the plain paired t-test over seeds,
@@ -89,11 +113,13 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
         - ``difference``: mean of estimator minus baseline;
         - ``std``: sample standard deviation of the differences;
         - ``n``: number of differences, J;
+        - ``n_incomplete``: runs left out, for which one of the two has no value;
         - ``wins``: share of them in which the estimator is better, ties counting half (for
           ``prediction_spread``: nearer to 1);
         - ``p_value``, ``p_holm``: two-sided, before and after correction. NaN, with a
-          :class:`~ltlearn.exceptions.SmallSampleWarning`, where there is one difference, or
-          all are the same although not zero: then nothing is known about their spread;
+          :class:`~ltlearn.exceptions.SmallSampleWarning`, where there are fewer than two
+          differences, or all are the same although not zero: then nothing is known about their
+          spread;
         - ``test``: ``"corrected resampled t"`` or ``"paired t"``.
 
     Raises
@@ -126,18 +152,17 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
     several_splits = results["split"].nunique() > 1
     rows = []
     for (metric, band), group in results.groupby(["metric", "band"], sort=False):
-        pairs = group.pivot_table(
-            index="split" if several_splits else "seed",
-            columns="estimator",
-            values="value",
-            sort=False,
-        )
-        if baseline not in pairs:
+        runs = _by_run(group)
+        if baseline not in runs:
             continue
         ratio = (group["n_test"] / group["n_train"]).mean() if several_splits else 0.0
         family = []
-        for name in pairs.columns.drop(baseline):
-            pair = pairs[[name, baseline]].dropna().to_numpy()
+        for name in runs.columns.drop(baseline):
+            pairs = runs[[name, baseline]]
+            complete = pairs.dropna()
+            if several_splits:
+                complete = complete.groupby("split", sort=False).mean()
+            pair = complete.to_numpy()
             difference = pair[:, 0] - pair[:, 1]
             family.append(
                 {
@@ -145,9 +170,10 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
                     "kind": group.loc[group["estimator"] == name, "kind"].iloc[0],
                     "metric": metric,
                     "band": band,
-                    "difference": difference.mean(),
+                    "difference": difference.mean() if len(difference) else np.nan,
                     "std": difference.std(ddof=1) if len(difference) > 1 else np.nan,
                     "n": len(difference),
+                    "n_incomplete": int((pairs.notna().sum(axis=1) == 1).sum()),
                     "wins": _share_of_wins(pair, directions[metric]),
                     "p_value": corrected_paired_t_test(difference, ratio),
                 }
@@ -158,12 +184,29 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
     table["test"] = "corrected resampled t" if several_splits else "paired t"
     if table["p_value"].isna().any():
         warnings.warn(
-            "No p-value where there is a single difference or all differences are equal; "
-            "compare over more splits or seeds.",
+            "No p-value where there are fewer than two differences or all are equal; compare over "
+            "more splits or seeds.",
             SmallSampleWarning,
             stacklevel=2,
         )
     return table
+
+
+def _by_run(group):
+    """Values of one metric in one band: a row per split and seed, a column per estimator."""
+    values = group.groupby(["split", "seed", "estimator"], sort=False)["value"].mean()
+    return values.unstack("estimator", sort=False)
+
+
+def _on_common_runs(results):
+    """``results`` with NaN for each run in which an estimator lacks a value of that metric and
+    band, but for estimators that have none at all."""
+    results = results.reset_index(drop=True)
+    present = results[results["value"].notna()]
+    names = present.groupby(["metric", "band"])["estimator"]
+    names_of_run = present.groupby(["metric", "band", "split", "seed"])["estimator"]
+    is_common = names_of_run.transform("nunique") == names.transform("nunique")
+    return results.assign(value=present.loc[is_common, "value"])  # NaN elsewhere
 
 
 def corrected_paired_t_test(differences, test_train_ratio):
@@ -213,8 +256,8 @@ def frontier(results, *, overall=None, tail=None, greater_is_better=None):
     """Which estimators trade overall against tail error best.
 
     An estimator is on the frontier if no other is at least as good on both and better on one,
-    in the mean over runs. Everything else gains nothing on the tail that another one does not
-    offer at a lower price.
+    in the mean over the runs that all have, as in :func:`summarize`. Everything else gains nothing
+    on the tail that another one does not offer at a lower price.
 
     Parameters
     ----------
@@ -234,7 +277,8 @@ def frontier(results, *, overall=None, tail=None, greater_is_better=None):
     Raises
     ------
     ValueError
-        If a quantity has no value in ``results`` or the direction of its metric is unknown.
+        If a quantity has no value in ``results``, or none in a run of all estimators, or the
+        direction of its metric is unknown.
 
     Examples
     --------
@@ -269,14 +313,20 @@ def as_quantity(results, quantity, band):
 
 
 def _mean_and_cost(results, metric, band, greater_is_better):
-    """Mean of a metric in a band by estimator, and the same as something to minimize."""
+    """Mean of a metric in a band over common runs by estimator; the same as a cost."""
     rows = results[(results["metric"] == metric) & (results["band"] == band)]
-    mean = rows.groupby("estimator", sort=False)["value"].mean().dropna()
-    if mean.empty:
+    names = rows.loc[rows["value"].notna(), "estimator"].unique().tolist()
+    if not names:
         held = results[["metric", "band"]].drop_duplicates().itertuples(index=False, name=None)
         raise ValueError(
             f"The results hold no {metric} in the band {band!r}: choose overall and tail among "
             f"{list(held)}."
+        )
+    mean = _on_common_runs(rows).groupby("estimator", sort=False)["value"].mean().dropna()
+    if mean.empty:
+        raise ValueError(
+            f"No split and seed has the {metric} of all of {names} in the band {band!r}: leave out "
+            "those that failed."
         )
     return mean, _cost(mean, _directions([metric], greater_is_better)[metric])
 
@@ -314,5 +364,7 @@ def _cost(values, greater_is_better):
 
 
 def _share_of_wins(pair, greater_is_better):
+    if not len(pair):
+        return np.nan
     cost, baseline_cost = _cost(pair, greater_is_better).T
     return float(np.mean((cost < baseline_cost) + 0.5 * (cost == baseline_cost)))

@@ -12,21 +12,21 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn import metrics
-from ltlearn.evaluation._bootstrap import bootstrap, class_mean_by_model, interval, mean_by_model
-from ltlearn.evaluation._fitting import fit, last_step
+from ltlearn.evaluation._band_results import MIN_ROWS, measure_bands
+from ltlearn.evaluation._fitting import last_step
 from ltlearn.evaluation._outcomes import Target, predict
 from ltlearn.evaluation._post_hoc import LOGIT_ADJUSTMENT, apply_post_hoc, recalibrate
-from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
+from ltlearn.evaluation._refits import Side, TrainingRows, best_of_search, fits_of_sides
+from ltlearn.evaluation._verdict import TailReport
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.metrics._bands import check_same_kind
 from ltlearn.splitting import BinnedStratifiedKFold
-from ltlearn.utils._compat import Interval, validate_params
+from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.utils._fitted import find_fitted
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._prior import prediction_prior
 
-_MIN_ROWS = 10
 _BALANCED = 1e-6  # difference of class shares
 _CROSS_FITTING_FOLDS = 5
 _ENOUGH_TO_RECALIBRATE = 200
@@ -35,6 +35,8 @@ _ENOUGH_TO_RECALIBRATE = 200
 @validate_params(
     {
         "bin_centers": ["array-like", None],
+        "n_refits": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "fit_params": [dict, None],
         "n_resamples": [Interval(Integral, 100, None, closed="left")],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "random_state": [Integral, np.random.Generator, None],
@@ -52,6 +54,8 @@ def tail_report(
     X_val=None,
     y_val=None,
     bin_centers=None,
+    n_refits="auto",
+    fit_params=None,
     n_resamples=1000,
     confidence_level=0.95,
     random_state=0,
@@ -71,14 +75,17 @@ def tail_report(
     that has seen it. The map then still knows the test distribution, which favors the control: an
     estimator that beats it has done so against the odds.
 
-    Intervals are percentile bootstrap intervals over test rows, all models on the same resampled
-    rows. They tell how far the result would vary on other test rows, not how far on retraining:
-    for that, run :func:`compare` over several seeds.
+    Two fits of one and the same model differ, too: in what a seed made of them. Where the training
+    rows are given, both sides are therefore fitted again with other seeds; the table shows means
+    over the fits, and intervals and verdict count both what other seeds and what other test rows
+    would change (see the notes). Otherwise they count test rows alone, and the verdict speaks of
+    "these two fits", which is less: the next seed may say otherwise.
 
     Parameters
     ----------
     estimator : fitted estimator
-        Regressor or classifier, or a pipeline that ends in one.
+        Regressor or classifier, or a pipeline that ends in one. Of a search its
+        ``best_estimator_`` counts.
     X : array-like of n_samples test rows
     y : array-like of shape (n_samples,) or (n_samples, n_bins)
         Classes, scores, or score distributions, which count as their expected scores.
@@ -87,29 +94,41 @@ def tail_report(
         estimator itself with its enhancers off, for estimators that have a method
         ``without_enhancers``.
     X_train, y_train : array-like, default=None
-        Training rows. Needed for a baseline to fit, and for the bands of estimators that keep no
-        ``label_bands_``, or ``classes_`` and ``class_counts_``.
+        Training rows: those that ``estimator``, and ``baseline`` if it is fitted, were fitted to.
+        Needed for refits, for a baseline to fit, and (``y_train``) for the bands of estimators that
+        keep no ``label_bands_``, or ``classes_`` and ``class_counts_``.
     X_val, y_val : array-like, default=None
-        Validation rows: for the control, and for a baseline to fit if its ``fit`` takes them.
+        Validation rows: for the control, and for fits that take them.
     bin_centers : array-like of shape (n_bins,), default=None
         Scores of the bins of score distributions; None takes 1, 2, ..., n_bins.
+    n_refits : int or "auto", default="auto"
+        How often to refit each side on the training rows, every ``random_state`` in it, nested ones
+        included, set to a new number each time. An estimator that has none is refitted once, to see
+        that the training rows are its own. ``"auto"`` is 5 if that takes less than two minutes,
+        judged by the first refits and by the ``history_`` of estimators that keep one, else 0.
+    fit_params : dict, default=None
+        ``"estimator"`` or ``"baseline"`` to a dict of further arguments that its ``fit`` takes,
+        such as ``sample_weight`` or ``X_aux``.
     n_resamples : int, default=1000
         Bootstrap resamples.
     confidence_level : float, default=0.95
-        Of the intervals.
+        Of the intervals. That of a value holds for itself; those of the changes from the same
+        model hold in all bands together.
     random_state : int, numpy.random.Generator or None, default=0
-        For the bootstrap.
+        For the bootstrap and the seeds of the refits.
 
     Returns
     -------
     TailReport
-        Print it, or show it in a notebook; ``verdict`` is its one sentence.
+        Print it, or show it in a notebook; ``verdict`` is its one sentence, ``signs`` say by band
+        which way each change went.
 
     Raises
     ------
     ValueError
-        If there is no baseline or no bands, there are fewer than ten test rows, lengths differ, or
-        labels are strings in one place and numbers in another.
+        If there is no baseline or no bands, there are fewer than ten test rows, lengths differ,
+        labels are strings in one place and numbers in another, or refits are asked for without
+        training rows.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -117,6 +136,34 @@ def tail_report(
     -----
     SmallSampleWarning
         If a band has fewer than ten test rows. It gets no interval (NaN) and no verdict.
+    RefitWarning
+        If the estimator or the baseline seems not to have been fitted to the training rows given
+        (its records differ, such as the number of rows or the class counts, or its refits are more
+        like each other than like it), or cannot be refitted. The report then speaks of the two
+        fits given.
+
+    See Also
+    --------
+    compare : Several estimators over splits of the data, each of which draws training rows anew.
+
+    Notes
+    -----
+    **What is random.** The claim is about both models trained on these training rows: what is
+    random are the seeds of their fits and the test rows. The error of the difference between two
+    means over S fits and n rows is made of the variance between the fits of either side, divided
+    by S, and of the variance over resampled rows of the difference of these means, the part that
+    both contain being counted once. Intervals are t intervals with Satterthwaite's degrees of
+    freedom: with 6 fits of either side there are 10 or more. Changes of the MAE are ratios: the
+    interval is that of their logarithm, so a baseline beaten by the same factor everywhere gets an
+    interval of no width. What other training rows would change is not counted.
+
+    **Several bands.** A verdict is false if it is false in any band. The intervals of the changes
+    from the same model are therefore made to hold together: of the probability that one of them
+    misses (0.05 at the default level) half is spent on the few-shot band, which the report is
+    about, and the rest evenly on the others, those with fewer than ten test rows left aside
+    (Bonferroni's inequality). A sign is an interval that excludes zero.
+
+    **Measured** by ``benchmarks/verdicts.py``: MEASURED
 
     Examples
     --------
@@ -132,9 +179,15 @@ def tail_report(
     >>> report = tail_report(
     ...     model, X_test, y_test, baseline=Ridge(), X_train=X_train, y_train=y_train)
     >>> print(report.verdict)
-    Few-shot MAE -50.0% [-70.4, -31.7], overall -44.9% [-51.1, -39.5]: better in the tail and
+    Few-shot MAE -50.0% [-61.8, -34.7], overall -44.9% [-49.1, -40.3]: better in the tail and
     overall; better than the stretch control in both.
+    >>> report.signs["baseline"]
+    {'overall': -1, 'many': -1, 'medium': -1, 'few': -1}
     """
+    for name, model in (("estimator", estimator), ("baseline", baseline)):
+        if not (hasattr(model, "fit") or (name == "baseline" and model is None)):
+            raise TypeError(f"{name} must be an estimator, got {type(model).__name__}.")
+    estimator = best_of_search(estimator)
     check_is_fitted(estimator)
     X_val, y_val = (
         values.values if isinstance(values, Whole) else values for values in (X_val, y_val)
@@ -142,42 +195,60 @@ def tail_report(
     check_consistent_length(X, y)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
-    if len(y) < _MIN_ROWS:
-        raise ValueError(f"A report needs at least {_MIN_ROWS} test rows, got {len(y)}.")
+    if len(y) < MIN_ROWS:
+        raise ValueError(f"A report needs at least {MIN_ROWS} test rows, got {len(y)}.")
     bands = _training_bands(estimator, y_train, bin_centers)
-    baseline = _fit_baseline(estimator, baseline, X_train, y_train, X_val, y_val, bin_centers)
+    training = None
+    if X_train is not None and y_train is not None:
+        check_consistent_length(X_train, y_train)
+        training = TrainingRows(X_train, y_train, X_val, y_val, bin_centers)
+    elif n_refits not in ("auto", 0):
+        raise ValueError(f"n_refits={n_refits} needs training rows: pass X_train and y_train.")
+    sides = _sides(estimator, baseline, training, fit_params)
     target = _target(y, bands, bin_centers)
-    outcomes = {
-        "estimator": predict(estimator, X, target, slice(None)),
-        "baseline": predict(baseline, X, target, slice(None)),
-    }
-    notes = []
-    if target.classes is None:
+    held_out_target = None if X_val is None else _target(y_val, bands, bin_centers)
+
+    def observe(model):
         held_out = None
-        if X_val is not None:
-            held_out = predict(baseline, X_val, _target(y_val, bands, bin_centers), slice(None))
-        outcomes["baseline + stretch"], note = _stretch(outcomes["baseline"], held_out)
-        notes.append(note)
-    elif outcomes["baseline"].probabilities is not None:
-        counts = dict(zip(bands.classes, bands.class_counts, strict=True))
-        totals = np.array([counts.get(label, 0) for label in target.classes])
-        prior = prediction_prior(baseline, target.classes, totals)
-        if np.ptp(prior[prior > 0]) < _BALANCED:
-            notes.append(
-                "The baseline's probabilities refer to balanced classes already, so logit "
-                "adjustment is no control."
-            )
-        else:
-            adjusted = apply_post_hoc(LOGIT_ADJUSTMENT, outcomes["baseline"], None, prior)
-            outcomes[f"baseline + {LOGIT_ADJUSTMENT}"] = adjusted
+        if held_out_target is not None and target.classes is None:
+            held_out = predict(model, X_val, held_out_target, slice(None))
+        return predict(model, X, target, slice(None)), held_out
+
     rng = np.random.default_rng(random_state)
-    metric = "mae" if target.classes is None else "accuracy"
-    results = tuple(
-        _measure(name, statistic, n_rows, metric, n_resamples, confidence_level, rng)
-        for name, n_rows, statistic in _band_statistics(bands, list(outcomes.values()))
+    observations, covers_seeds, note = fits_of_sides(sides, training, n_refits, observe, rng)
+    outcomes = {
+        side.name: [outcome for outcome, _ in observed]
+        for side, observed in zip(sides, observations, strict=True)
+    }
+    control, control_note = _control(sides[1].model, observations[1], bands)
+    outcomes |= control
+    results = measure_bands(bands, outcomes, n_resamples, confidence_level, rng)
+    small = [result.band for result in results if result.n_samples < MIN_ROWS]
+    if small:
+        warnings.warn(
+            f"Fewer than {MIN_ROWS} test rows in: {', '.join(small)}. Their intervals are NaN.",
+            SmallSampleWarning,
+            stacklevel=3,
+        )
+    return TailReport(
+        metric="mae" if target.classes is None else "accuracy",
+        models=tuple(outcomes),
+        n_fits=tuple(map(len, outcomes.values())),
+        covers_seeds=covers_seeds,
+        results=results,
+        notes=(*_other_metrics(outcomes), *control_note, note, *_given_fits(outcomes, results)),
     )
-    _warn_about_small_bands(results)
-    return TailReport(metric, tuple(outcomes), results, (*_other_metrics(outcomes), *notes))
+
+
+def _given_fits(outcomes, results):
+    """What the means of the table hide of the estimator and the baseline given."""
+    if max(map(len, outcomes.values())) > 1:
+        bands = ", ".join(
+            f"{result.band} {result.given[0]:.4g} and {result.given[1]:.4g}"
+            for result in results
+            if result.band in ("overall", "few")
+        )
+        yield f"The estimator and the baseline given are one of these fits each: {bands}."
 
 
 def _target(y, bands, bin_centers):
@@ -215,23 +286,29 @@ def _training_bands(estimator, y_train, bin_centers):
     )
 
 
-def _fit_baseline(estimator, baseline, X_train, y_train, X_val, y_val, bin_centers):
+def _sides(estimator, baseline, training, fit_params):
+    """The estimator and the baseline, which is fitted if it is not yet."""
+    params = {"estimator": {}, "baseline": {}, **(fit_params or {})}
+    for name, of_side in params.items():
+        if name not in ("estimator", "baseline") or not isinstance(of_side, dict):
+            raise ValueError(
+                "fit_params maps 'estimator' and 'baseline' to dicts of arguments of fit, got "
+                f"{type(of_side).__name__} for {name!r}."
+            )
+    side = Side("estimator", estimator, params["estimator"])
     if baseline is None:
         baseline = _without_enhancers(estimator)
     else:
         try:
             check_is_fitted(baseline)
-            return baseline
+            return side, Side("baseline", best_of_search(baseline), params["baseline"])
         except NotFittedError:
             baseline = clone(baseline)
-    if X_train is None or y_train is None:
+    if training is None:
         raise ValueError("The baseline has to be fitted: pass X_train and y_train.")
-
-    def labels(y):
-        return Target.from_labels(y, baseline, bin_centers).labels_for(baseline)
-
-    y_val = None if X_val is None else labels(y_val)
-    return fit(baseline, X_train, labels(y_train), X_val, y_val, {})
+    baseline, seconds = training.fit(baseline, params["baseline"])
+    baseline = best_of_search(baseline)
+    return side, Side("baseline", baseline, params["baseline"], seconds, is_ours=True)
 
 
 def _without_enhancers(estimator):
@@ -244,6 +321,27 @@ def _without_enhancers(estimator):
     if not isinstance(estimator, Pipeline):
         return step.without_enhancers()
     return clone(estimator).set_params(**{estimator.steps[-1][0]: step.without_enhancers()})
+
+
+def _control(baseline, observed, bands):
+    """Outcomes of the control by its name, none if there is no control; and notes on it."""
+    outcomes = [outcome for outcome, _ in observed]
+    if outcomes[0].classes is None:
+        stretched = [_stretch(outcome, held_out) for outcome, held_out in observed]
+        return {"baseline + stretch": [outcome for outcome, _ in stretched]}, [stretched[0][1]]
+    if outcomes[0].probabilities is None:
+        return {}, []
+    counts = dict(zip(bands.classes, bands.class_counts, strict=True))
+    totals = np.array([counts.get(label, 0) for label in outcomes[0].classes])
+    prior = prediction_prior(baseline, outcomes[0].classes, totals)
+    if np.ptp(prior[prior > 0]) < _BALANCED:
+        note = (
+            "The baseline's probabilities refer to balanced classes already, so logit "
+            "adjustment is no control."
+        )
+        return {}, [note]
+    adjusted = [apply_post_hoc(LOGIT_ADJUSTMENT, outcome, None, prior) for outcome in outcomes]
+    return {f"baseline + {LOGIT_ADJUSTMENT}": adjusted}, []
 
 
 def _stretch(outcome, held_out):
@@ -269,50 +367,11 @@ def _stretch(outcome, held_out):
     return replace(outcome, y_pred=y_pred), note
 
 
-def _band_statistics(bands, outcomes):
-    """Name, number of rows and statistic (row numbers to one value per model) of each band."""
-    y_true = outcomes[0].y_true
-    y_pred = np.column_stack([outcome.y_pred for outcome in outcomes])
-    if isinstance(bands, ClassBands):
-        scores = (y_pred == y_true[:, None]).astype(np.float64)
-        yield "overall", len(y_true), mean_by_model(scores)
-        yield "balanced", len(y_true), class_mean_by_model(scores, y_true)
-    else:
-        scores = np.abs(y_pred - y_true[:, None])
-        yield "overall", len(y_true), mean_by_model(scores)
-    codes = bands.assign(y_true)
-    for code, name in enumerate(bands.names):
-        rows = np.flatnonzero(codes == code)
-        if len(rows) and isinstance(bands, ClassBands):
-            yield name, len(rows), class_mean_by_model(scores[rows], y_true[rows])
-        elif len(rows):
-            yield name, len(rows), mean_by_model(scores[rows])
-
-
-def _measure(name, statistic, n_rows, metric, n_resamples, confidence_level, rng):
-    values = statistic(np.arange(n_rows))
-    resampled = bootstrap(statistic, n_rows, n_resamples, rng)
-    scale = np.where((metric == "mae") & (values > 0), values, 1.0)
-
-    def estimate(value, samples):
-        if n_rows < _MIN_ROWS:
-            return Estimate(float(value), np.nan, np.nan)
-        return Estimate(float(value), *interval(samples, confidence_level))
-
-    changes = (values[0] - values) / scale
-    resampled_changes = (resampled[:, :1] - resampled) / scale
-    return BandResult(
-        name,
-        n_rows,
-        tuple(map(estimate, values, resampled.T)),
-        tuple(map(estimate, changes[1:], resampled_changes.T[1:])),
-    )
-
-
 def _other_metrics(outcomes):
     """A sentence on what the metric of the report does not show."""
-    if next(iter(outcomes.values())).classes is not None:
-        if all(outcome.probabilities is not None for outcome in outcomes.values()):
+    first = outcomes["estimator"][0]
+    if first.classes is not None:
+        if all(of_model[0].probabilities is not None for of_model in outcomes.values()):
             yield _list_by_model("Expected calibration error", _calibration_error, outcomes)
         return
     yield _list_by_model("Rank correlation", _by_labels(metrics.srcc), outcomes)
@@ -324,8 +383,11 @@ def _other_metrics(outcomes):
 
 
 def _list_by_model(title, function, outcomes):
-    values = ", ".join(f"{name} {function(outcome):.3f}" for name, outcome in outcomes.items())
-    return f"{title}: {values}."
+    means = {
+        name: np.mean([function(outcome) for outcome in of_model])
+        for name, of_model in outcomes.items()
+    }
+    return f"{title}: {', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}."
 
 
 def _by_labels(function):
@@ -336,13 +398,3 @@ def _calibration_error(outcome):
     return metrics.expected_calibration_error(
         outcome.y_true, outcome.probabilities, labels=outcome.classes
     )
-
-
-def _warn_about_small_bands(results):
-    small = [result.band for result in results if result.n_samples < _MIN_ROWS]
-    if small:
-        warnings.warn(
-            f"Fewer than {_MIN_ROWS} test rows in: {', '.join(small)}. Their intervals are NaN.",
-            SmallSampleWarning,
-            stacklevel=4,
-        )

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.utils._optional import import_optional_dependency
 
+_RESOLUTION = 1e-9  # of changes: less is rounding
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its bootstrap interval, which is NaN where there are too few rows."""
+    """A number with its interval, which is NaN where there are too few rows."""
 
     value: float
     low: float
@@ -22,7 +24,7 @@ class Estimate:
     @property
     def sign(self):
         """1 or -1 where the interval excludes zero, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
+        return int(self.low > _RESOLUTION) - int(self.high < -_RESOLUTION)
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,18 @@ class BandResult:
     n_samples : int
         Test rows in it.
     values : tuple of Estimate
-        The metric of each model.
+        The metric of each model, a mean over its fits.
     changes : tuple of Estimate
         From each model but the first to the first: relative for MAE, differences for accuracy.
+    given : tuple of float
+        The metric of the first fit of each model: that of the fits given to the report.
     """
 
     band: str
     n_samples: int
     values: tuple
     changes: tuple
+    given: tuple = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,22 +60,40 @@ class TailReport:
     metric : {"mae", "accuracy"}
     models : tuple of str
         ``"estimator"``, ``"baseline"`` and, if there is one, the control.
+    n_fits : tuple of int
+        Fits of each model that its values are means over.
+    covers_seeds : bool
+        Whether the intervals count what other seeds would change. If not, they and the verdict
+        speak of the two fits given.
     results : tuple of BandResult
         Overall first.
     notes : tuple of str
         What else should be known.
     verdict : str
         One sentence.
+    signs : dict of str to dict
+        ``signs[model][band]`` is the sign of the change from ``"baseline"``, or from the control,
+        to the estimator in a band: -1 or 1 where its interval excludes zero, else 0. A lower MAE
+        is better, and so is a higher accuracy.
     """
 
     metric: str
     models: tuple
+    n_fits: tuple
+    covers_seeds: bool
     results: tuple
     notes: tuple
 
     @property
     def verdict(self):
         return _verdict(self)
+
+    @property
+    def signs(self):
+        return {
+            model: {result.band: result.changes[number].sign for result in self.results}
+            for number, model in enumerate(self.models[1:])
+        }
 
     def to_frame(self):
         """One row per band.
@@ -80,18 +103,18 @@ class TailReport:
         DataFrame
             ``band`` and ``n_samples``; then, for each model, a column of its metric and two, with
             the suffixes ``_low`` and ``_high``, of its interval; and as many columns
-            ``change_from_<model>``: relative changes of the MAE, differences of accuracy.
+            ``change_from_<model>``: relative changes of the MAE, differences of accuracy; each
+            with another, its sign as in ``signs``, of the suffix ``_sign``.
         """
         pd = import_optional_dependency("pandas", "evaluation")
         rows = []
         for result in self.results:
             row = {"band": result.band, "n_samples": result.n_samples}
-            for name, estimate in zip(self._quantities(), self._estimates(result), strict=True):
-                row |= {
-                    name: estimate.value,
-                    f"{name}_low": estimate.low,
-                    f"{name}_high": estimate.high,
-                }
+            for name, estimate in zip(self.models, result.values, strict=True):
+                row |= _columns(name, estimate)
+            for model, change in zip(self.models[1:], result.changes, strict=True):
+                name = f"change_from_{model}"
+                row |= {**_columns(name, change), f"{name}_sign": change.sign}
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -101,12 +124,6 @@ class TailReport:
 
     def _repr_html_(self):
         return html_report(self.verdict, *self._table(), self.notes)
-
-    def _quantities(self):
-        return [*self.models, *(f"change_from_{name}" for name in self.models[1:])]
-
-    def _estimates(self, result):
-        return [*result.values, *result.changes]
 
     def _table(self):
         changes = [f"change from {name}" for name in self.models[1:]]
@@ -122,6 +139,10 @@ class TailReport:
         return [f"{self.metric} in band", "n", *self.models, *changes], rows
 
 
+def _columns(name, estimate):
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
 def format_change(change, metric):
     """For example ``-8.1% [-12.0, -3.2]`` or ``+4.2 points [+1.0, +7.5]``."""
     unit = "%" if metric == "mae" else " points"
@@ -132,6 +153,13 @@ def format_change(change, metric):
 
 
 def _verdict(report):
+    sentence = _sentence(report)
+    if report.covers_seeds:
+        return sentence[0].upper() + sentence[1:]
+    return f"Between these two fits, {sentence}"
+
+
+def _sentence(report):
     better = -1 if report.metric == "mae" else 1
     name = "MAE" if report.metric == "mae" else "accuracy"
     overall, *bands = report.results
@@ -141,15 +169,19 @@ def _verdict(report):
     if tail is None:
         conclusion = {1: "better overall", 0: "no measurable change", -1: "worse overall"}
         return (
-            f"Overall {name} {overall_change}: {conclusion[overall_sign]}, and no test row is in "
+            f"overall {name} {overall_change}: {conclusion[overall_sign]}, and no test row is in "
             "the tail."
         )
-    changes = f"Few-shot {name} {format_change(tail.changes[0], report.metric)}, overall "
+    changes = f"few-shot {name} {format_change(tail.changes[0], report.metric)}, overall "
     changes += overall_change
     if not tail.changes[0].is_measured:
         return f"{changes}: {tail.n_samples} test rows are too few to tell about the tail."
     tail_sign = better * tail.changes[0].sign
+    elsewhere = list(_changes_elsewhere(bands, better, overall_sign))
     conclusion = _CONCLUSIONS[tail_sign, overall_sign]
+    if elsewhere and tail_sign == overall_sign == 0:
+        conclusion += " in the tail or overall"
+    conclusion += "".join(f", {change}" for change in elsewhere)
     if len(report.models) > 2:
         conclusion += _compare_with_control(
             report.models[2].split(" + ")[-1],
@@ -171,6 +203,14 @@ _CONCLUSIONS = {
     (-1, 0): "worse in the tail",
     (-1, -1): "worse in the tail and overall",
 }
+
+
+def _changes_elsewhere(bands, better, overall_sign):
+    """What the changes in the tail and overall do not tell."""
+    for band in bands:
+        sign = better * band.changes[0].sign
+        if band.band in ("many", "medium") and sign not in (0, overall_sign):
+            yield f"{'better' if sign > 0 else 'worse'} in {band.band}"
 
 
 def _compare_with_control(control, tail_sign, tail_against_control, overall_against_control):

@@ -68,11 +68,12 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         float32 elsewhere.
     cache : str, path-like or joblib.Memory, default=None
         Folder in which features are kept, each under a hash of its image's content and one of the
-        model's weights and settings. Several processes may share it. None keeps nothing.
+        model's weights and settings. Several processes may share it. Where it cannot be written, a
+        warning says so and features are computed all the same. None keeps nothing.
     random_state : int, RandomState instance or None, default=None
         Draws the weights where ``backbone_params`` has ``pretrained=False``; otherwise unused.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar wherever images are embedded.
 
     Attributes
     ----------
@@ -209,6 +210,11 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             be pickled and ``cache`` is given.
         BadImageError
             When a file is missing or cannot be decoded; the message names it.
+
+        Warns
+        -----
+        FeatureCacheWarning
+            When features cannot be written to ``cache``.
         """
         check_is_fitted(self)
         source = as_image_source(X, channels=self.input_spec_.channels)
@@ -326,7 +332,8 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 return backbone(normalize(images)).float().cpu().numpy()
 
         batches = self._file_batches if from_files else self._array_batches
-        with tqdm(total=len(rows), unit="image", disable=not self.verbose) as progress:
+        is_quiet = not self.verbose or not len(rows)
+        with tqdm(total=len(rows), unit="image", disable=is_quiet) as progress:
             for batch_rows, digests, images in batches(source, rows):
                 features = embed(images)
                 finite = np.isfinite(features).all(axis=1)

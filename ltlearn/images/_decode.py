@@ -13,6 +13,9 @@ transparent                 laid over white
 32-bit integer, float       :class:`~ltlearn.exceptions.BadImageError`: their range is unknown
 EXIF orientation            turned upright; damaged EXIF data is ignored
 animated, multi-page        first frame
+documents, vector graphics  :class:`~ltlearn.exceptions.BadImageError`: only the raster formats in
+                            :data:`FORMATS` are opened, whatever a file is called, so that no other
+                            program is ever started
 ==========================  ==================================================================
 """
 
@@ -24,6 +27,13 @@ import numpy as np
 from ltlearn.exceptions import BadImageError
 
 MODES = {1: "L", 3: "RGB"}
+
+# Pillow opens PostScript, too, by running Ghostscript on it. What a plug-in adds is not opened
+# either, HEIF apart.
+FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM"),
+    *("QOI", "SGI", "TGA", "TIFF", "WEBP"),
+)
 
 # Formats whose 32-bit mode "I" holds 16-bit samples.
 SIXTEEN_BIT_FORMATS = {"PNG", "PPM"}
@@ -47,8 +57,9 @@ def read_image(path, *, channels=3):
     Raises
     ------
     BadImageError
-        When the file is missing, empty, damaged, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
-        has pixels of unknown range (32-bit integers, floats). The message names the file.
+        When the file is missing, empty, damaged, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, in
+        none of the common raster formats (JPEG, PNG, WebP, GIF, TIFF, BMP, ...), or has pixels of
+        unknown range (32-bit integers, floats). The message names the file.
 
     Notes
     -----
@@ -105,7 +116,7 @@ def decode_image(data, name, *, channels=3):
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=raster_formats()) as image:
             _check_size(image)
             image.load()
             upright = _turn_upright(image)
@@ -115,11 +126,22 @@ def decode_image(data, name, *, channels=3):
                 upright = _from_16_bits(upright)
         return _to_mode(upright, MODES[channels])
     except UnidentifiedImageError as error:
-        raise BadImageError(f"Image file {name} is in no image format that is known.") from error
+        raise BadImageError(
+            f"Image file {name} is in no image format that is opened; those are "
+            f"{', '.join(raster_formats())}."
+        ) from error
     except MemoryError:
         raise
     except Exception as error:  # each of Pillow's formats fails in its own way
         raise BadImageError(f"Image file {name} cannot be decoded: {error}") from error
+
+
+def raster_formats():
+    """Those of :data:`FORMATS` that this installation of Pillow knows, a tuple of str."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _check_size(image):

@@ -81,6 +81,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
     """
 
     silenced: Tensor
+    member_numbers = ("tau", "silencing", "log_silencing")
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
             silenced[n_target:, :n_target] = neighbors.T
         self.register_buffer("silenced", silenced)
         self.silencing = silencing
+        self.log_silencing = math.log(silencing) if silencing > 0 else -math.inf
         self.direction = direction
 
     def _sample_losses(self, adjusted: Tensor, target: Tensor) -> Tensor:
@@ -128,9 +130,10 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
 
     def _label_losses(self, adjusted: Tensor, labels: Tensor) -> Tensor:
         silenced = self.silenced[labels]
-        log_weight = math.log(self.silencing) if self.silencing > 0 else -math.inf
         # No class silences itself, so that at least one finite term is left in every sum.
-        log_partition = torch.where(silenced, adjusted + log_weight, adjusted).logsumexp(dim=1)
+        log_partition = torch.where(silenced, adjusted + self.log_silencing, adjusted).logsumexp(
+            dim=1
+        )
         own = adjusted.gather(1, labels.unsqueeze(1)).squeeze(1)
         if self.label_smoothing == 0:
             return log_partition - own

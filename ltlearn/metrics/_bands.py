@@ -7,12 +7,20 @@ labels and then applied to the labels of a test set, whose own frequencies do no
 import warnings
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
+from ltlearn.utils._checks import (
+    MAX_BINS,
+    check_class_labels,
+    check_number_per_sample,
+    check_numbers,
+    check_thresholds,
+)
+from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.weighting._density import binned_density, is_constant
 
 SHOT_NAMES = ("many", "medium", "few")
@@ -20,11 +28,16 @@ _MANY, _MEDIUM, _FEW = range(3)
 
 
 def _shot_codes(amounts, many_above, few_below):
-    if not few_below <= many_above:
-        raise ValueError(
-            f"few_below ({few_below}) must not be greater than many_above ({many_above})."
-        )
+    check_thresholds(many_above, few_below)
     return np.where(amounts > many_above, _MANY, np.where(amounts < few_below, _FEW, _MEDIUM))
+
+
+def _histogram(y, bins):
+    """Counts and edges as :func:`numpy.histogram` gives them, also where it cannot halve bins."""
+    try:
+        return np.histogram(y, bins=bins)
+    except ValueError as error:
+        raise ValueError(f"y cannot be divided into bins={bins}: {error}") from error
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +91,9 @@ class LabelBands:
         return cls(names, boundaries, codes, dict(zip(names, totals, strict=True)))
 
     @classmethod
+    @validate_params(
+        {"y": ["array-like"], "percentiles": ["array-like"]}, prefer_skip_nested_validation=True
+    )
     def from_percentiles(cls, y, percentiles=(20, 80)):
         """Bands between percentiles of the training labels, named like ``"20-80"``.
 
@@ -108,7 +124,7 @@ class LabelBands:
         LabelBands(counts={'0-20': 0, '20-80': 9, '80-100': 1})
         """
         y = as_scores(y, "y")
-        percentiles = np.asarray(percentiles, dtype=np.float64)
+        percentiles = check_numbers(percentiles, "percentiles", ensure_min_samples=0).ravel()
         limits = np.array([0.0, *percentiles, 100.0])
         if not np.all(np.diff(limits) > 0):
             raise ValueError(
@@ -119,10 +135,17 @@ class LabelBands:
         coincide = np.isin(values, np.intersect1d(values[is_lower], values[~is_lower]))
         left_closed = is_lower ^ coincide
         boundaries = np.where(left_closed, values, np.nextafter(values, -np.inf))
-        names = tuple(f"{low:g}-{high:g}" for low, high in pairwise(limits))
+        texts = [f"{limit:g}" for limit in limits]
+        if len(set(texts)) < len(texts):
+            texts = [repr(limit) for limit in limits.tolist()]
+        names = tuple(f"{low}-{high}" for low, high in pairwise(texts))
         return cls._from_intervals(y, names, boundaries, np.arange(len(names)))
 
     @classmethod
+    @validate_params(
+        {"y": ["array-like"], "bandwidth": [Interval(Real, 0, None, closed="neither"), None]},
+        prefer_skip_nested_validation=True,
+    )
     def from_density(cls, y, *, many_above=0.8, few_below=0.2, bandwidth=None):
         """Many, medium and few by the smoothed density of the training labels.
 
@@ -177,15 +200,25 @@ class LabelBands:
         """
         y = as_scores(y, "y")
         if is_constant(y):
-            relative, edges, bandwidth = np.ones(1), np.array([np.min(y), np.max(y)]), 0.0
+            relative, edges = np.ones(1), np.array([np.min(y), np.max(y)])
         else:
-            density, edges, bandwidth = binned_density(y, bandwidth)
-            effective_range = 1 / np.sum(density**2 * np.diff(edges))
-            relative = density * effective_range
-        edges = np.array([edges[0] - bandwidth, *edges[1:-1], edges[-1] + bandwidth])
+            binned = binned_density(y, bandwidth)
+            # The bins that are wider hold nothing.
+            effective_range = 1 / (np.sum(binned.density**2) * binned.width)
+            relative = binned.density * effective_range
+            edges = binned.edges
+            edges[0], edges[-1] = edges[0] - binned.bandwidth, edges[-1] + binned.bandwidth
+            edges = np.ldexp(edges, binned.exponent)
         return cls._from_bins(y, edges, _shot_codes(relative, many_above, few_below))
 
     @classmethod
+    @validate_params(
+        {
+            "y": ["array-like"],
+            "bins": [Interval(Integral, 1, MAX_BINS, closed="both"), "array-like"],
+        },
+        prefer_skip_nested_validation=True,
+    )
     def from_bin_counts(cls, y, bins, *, many_above=100, few_below=20):
         """Many, medium and few by the number of training labels per bin.
 
@@ -197,7 +230,7 @@ class LabelBands:
         y : array-like of shape (n_samples,) or (n_samples, n_bins)
             Training labels or score distributions.
         bins : int or sequence of float
-            Number of bins or their edges, as for :func:`numpy.histogram`.
+            Number of bins, up to a million, or their edges, as for :func:`numpy.histogram`.
         many_above, few_below : float, default=100 and 20
             Bins with more, respectively fewer, training labels.
 
@@ -208,7 +241,7 @@ class LabelBands:
         Raises
         ------
         ValueError
-            When ``few_below`` is greater than ``many_above``.
+            When ``few_below`` is greater than ``many_above``, or edges do not increase.
 
         References
         ----------
@@ -223,7 +256,11 @@ class LabelBands:
         LabelBands(counts={'many': 150, 'medium': 50, 'few': 3})
         """
         y = as_scores(y, "y")
-        counts, edges = np.histogram(y, bins=bins)
+        if not isinstance(bins, Integral):
+            bins = check_number_per_sample(bins, "bins")
+            if len(bins) < 2 or not np.all(np.diff(bins) > 0):
+                raise ValueError("bins must be a number, or at least two edges that increase.")
+        counts, edges = _histogram(y, bins)
         return cls._from_bins(y, edges, _shot_codes(counts, many_above, few_below))
 
     @classmethod
@@ -310,7 +347,11 @@ class ClassBands:
     names = SHOT_NAMES
 
     def __init__(self, classes, class_counts, *, many_above=100, few_below=20):
-        classes, class_counts = column_or_1d(classes), column_or_1d(class_counts)
+        classes = check_class_labels(classes, "classes")
+        class_counts = check_class_labels(class_counts, "class_counts")
+        counts = check_number_per_sample(class_counts, "class_counts")
+        if np.any(counts < 0):
+            raise ValueError(f"class_counts must not be negative, got {np.min(counts):g}.")
         if classes.shape != class_counts.shape or len(np.unique(classes)) != len(classes):
             raise ValueError(
                 "classes must be distinct and class_counts must hold one count for each: "
@@ -338,7 +379,7 @@ class ClassBands:
         -------
         bands : ClassBands
         """
-        classes, class_counts = np.unique(column_or_1d(y), return_counts=True)
+        classes, class_counts = np.unique(check_class_labels(y, "y"), return_counts=True)
         return cls(classes, class_counts, many_above=many_above, few_below=few_below)
 
     @property
@@ -367,8 +408,8 @@ class ClassBands:
         ValueError
             When labels are strings and classes numbers, or the other way round.
         """
-        y = column_or_1d(y)
-        check_same_kind(y, self.classes)
+        y = check_class_labels(y, "y")
+        check_same_kind(y, self.classes, "y", "classes")
         position = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         return np.where(self.classes[position] == y, self._codes[position], _FEW)
 
@@ -376,14 +417,14 @@ class ClassBands:
         return f"{type(self).__name__}(counts={self.counts})"
 
 
-def check_same_kind(y, classes):
+def check_same_kind(y, classes, name="y", name_of_classes="classes"):
     """Raise where some labels are strings and others numbers, which are never equal."""
     # Only arrays of objects can hold labels of several kinds.
     to_see = [labels if labels.dtype == object else labels[:1] for labels in (y, classes)]
     if len({isinstance(label, str) for labels in to_see for label in labels}) > 1:
         raise ValueError(
-            "Labels and classes must all be strings or all be numbers: got labels such as "
-            f"{y.tolist()[0]!r} for classes such as {classes.tolist()[0]!r}."
+            f"{name} and {name_of_classes} must all be strings or all be numbers: got labels such "
+            f"as {y.tolist()[0]!r} for classes such as {classes.tolist()[0]!r}."
         )
 
 

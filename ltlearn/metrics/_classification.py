@@ -5,11 +5,15 @@ from numbers import Integral
 import numpy as np
 from scipy import stats
 from sklearn.metrics import recall_score
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import unique_labels
 
 from ltlearn.metrics._bands import ClassBands, check_same_kind, warn_about_empty_bands
-from ltlearn.metrics._scores import check_weights
+from ltlearn.utils._checks import (
+    MAX_BINS,
+    check_class_labels,
+    check_numbers,
+    check_same_length,
+    check_weights,
+)
 from ltlearn.utils._compat import Interval, validate_params
 
 _WEIGHTED = {
@@ -21,10 +25,12 @@ _WEIGHTED = {
 
 def _recall_per_class(y_true, y_pred, sample_weight):
     """Classes that occur in ``y_true`` with positive weight and the recall of each."""
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
-    check_consistent_length(y_true, y_pred)
+    y_true = check_class_labels(y_true, "y_true", whole=True)
+    y_pred = check_class_labels(y_pred, "y_pred", whole=True)
+    check_same_length(y_true=y_true, y_pred=y_pred)
+    check_same_kind(y_pred, y_true, "y_pred", "y_true")
     weights = check_weights(sample_weight, y_true)
-    classes = unique_labels(y_true[weights > 0])
+    classes = np.unique(y_true[weights > 0])
     return classes, recall_score(
         y_true, y_pred, labels=classes, average=None, sample_weight=weights
     )
@@ -77,6 +83,7 @@ def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
     {'many': 1.0, 'medium': 0.0, 'few': 0.5}
     """
     classes, recall = _recall_per_class(y_true, y_pred, sample_weight)
+    check_same_kind(classes, bands.classes, "y_true", "the classes of bands")
     codes = bands.assign(classes)
     empty = [name for code, name in enumerate(bands.names) if not np.any(codes == code)]
     warn_about_empty_bands(empty, stacklevel=4)
@@ -143,7 +150,7 @@ def geometric_mean_recall(y_true, y_pred, *, sample_weight=None):
     {
         "y_true": ["array-like"],
         "y_proba": ["array-like"],
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": [Interval(Integral, 1, MAX_BINS, closed="both")],
         "labels": ["array-like", None],
         "sample_weight": ["array-like", None],
     },
@@ -162,7 +169,7 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probability of each class, or of the second of two classes.
     n_bins : int, default=15
-        Number of bins.
+        Number of bins, up to a million.
     labels : array-like of shape (n_classes,), default=None
         Class of each column of ``y_proba``, such as ``classes_``. None takes the sorted classes
         in ``y_true``, which must then be as many as there are columns.
@@ -177,8 +184,8 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
     Raises
     ------
     ValueError
-        When the number of labels and of columns differ, a probability is outside [0, 1], or
-        labels are strings in one place and numbers in the other.
+        When the number of labels and of columns differ, a label occurs twice, a probability is
+        outside [0, 1], or labels are strings in one place and numbers in the other.
 
     References
     ----------
@@ -201,20 +208,20 @@ def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sampl
 
 def binned_confidence(y_true, y_proba, n_bins, labels):
     """Largest probability of each sample, whether its class is the true one, and its bin."""
-    y_true = column_or_1d(y_true)
-    proba = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
-    check_consistent_length(y_true, proba)
+    y_true = check_class_labels(y_true, "y_true")
+    proba = check_numbers(y_proba, "y_proba")
+    check_same_length(y_true=y_true, y_proba=proba)
     if proba.ndim == 1:
         proba = np.column_stack([1 - proba, proba])
     if np.min(proba) < 0 or np.max(proba) > 1 + 1e-6:
         raise ValueError("y_proba must hold probabilities between 0 and 1.")
-    labels = unique_labels(y_true) if labels is None else column_or_1d(labels)
-    if len(labels) != proba.shape[1]:
+    labels = np.unique(y_true) if labels is None else check_class_labels(labels, "labels")
+    if len(labels) != proba.shape[1] or len(np.unique(labels)) != len(labels):
         raise ValueError(
-            f"y_proba has {proba.shape[1]} columns for {len(labels)} classes; pass labels= with "
-            "the class of each column."
+            f"y_proba has {proba.shape[1]} columns for {len(np.unique(labels))} classes; pass "
+            "labels= with the class of each column."
         )
-    check_same_kind(y_true, labels)
+    check_same_kind(y_true, labels, "y_true", "labels")
     confidence = np.max(proba, axis=1)
     correct = labels[np.argmax(proba, axis=1)] == y_true
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)

@@ -11,10 +11,16 @@ import numpy as np
 from scipy import stats
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import mean_absolute_error, mean_squared_error
-from sklearn.utils import check_consistent_length
 
 from ltlearn.metrics._bands import LabelBands, warn_about_empty_bands
-from ltlearn.metrics._scores import as_scores, check_distributions, check_weights
+from ltlearn.metrics._scores import as_scores, check_distributions
+from ltlearn.utils._checks import (
+    MAX_BINS,
+    check_range,
+    check_same_length,
+    check_weights,
+    scaled_by_power,
+)
 from ltlearn.utils._compat import Interval, validate_params
 
 # SciPy warns that a correlation is inaccurate below 1e-13 of the mean; below this it is rounding.
@@ -26,7 +32,7 @@ _WEIGHTED = {**_PREDICTIONS, "sample_weight": ["array-like", None]}
 
 def _check_predictions(y_true, y_pred, sample_weight=None):
     y_true, y_pred = as_scores(y_true, "y_true"), as_scores(y_pred, "y_pred")
-    check_consistent_length(y_true, y_pred)
+    check_same_length(y_true=y_true, y_pred=y_pred)
     return y_true, y_pred, check_weights(sample_weight, y_true)
 
 
@@ -92,11 +98,13 @@ def plcc(y_true, y_pred):
 def _correlation(a, b):
     if _is_near_constant(a) or _is_near_constant(b):
         return 0.0
+    a, _ = scaled_by_power(a)
+    b, _ = scaled_by_power(b)
     return float(stats.pearsonr(a, b).statistic)
 
 
 @validate_params(
-    {**_WEIGHTED, "r": [Interval(Real, 0, None, closed="neither")]},
+    {**_WEIGHTED, "r": [Interval(Real, 0.01, None, closed="left")]},
     prefer_skip_nested_validation=True,
 )
 def emd(y_true, y_pred, *, r=2, sample_weight=None):
@@ -109,7 +117,7 @@ def emd(y_true, y_pred, *, r=2, sample_weight=None):
     y_true, y_pred : array-like of shape (n_samples, n_bins)
         Non-negative; each row is divided by its sum.
     r : float, default=2
-        2 penalizes the Euclidean distance of the cumulative distributions.
+        At least 0.01. 2 penalizes the Euclidean distance of the cumulative distributions.
     sample_weight : array-like of shape (n_samples,), default=None
         Sample weights.
 
@@ -140,7 +148,9 @@ def emd(y_true, y_pred, *, r=2, sample_weight=None):
             "distributions over the same bins."
         )
     gap = np.abs(np.cumsum(y_pred, axis=1) - np.cumsum(y_true, axis=1))
-    per_sample = np.mean(gap**r, axis=1) ** (1 / r)
+    largest = np.max(gap, axis=1)
+    relative = gap / np.where(largest > 0, largest, 1)[:, None]  # powers of it do not vanish
+    per_sample = largest * np.mean(relative**r, axis=1) ** (1 / r)
     return float(np.average(per_sample, weights=check_weights(sample_weight, y_true)))
 
 
@@ -275,7 +285,7 @@ def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
 @validate_params(
     {
         **_WEIGHTED,
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": [Interval(Integral, 1, MAX_BINS, closed="both")],
         "score_range": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
@@ -293,7 +303,7 @@ def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=N
     y_pred : array-like of shape (n_samples,) or (n_samples, n_bins)
         Predictions of either form.
     n_bins : int, default=10
-        Number of bins.
+        Number of bins, up to a million.
     score_range : (float, float), default=None
         Range that the bins cover; labels outside fall in the outermost bins. None takes the
         range of ``y_true``, so set it when results on different samples are compared.
@@ -308,7 +318,7 @@ def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=N
     Raises
     ------
     ValueError
-        When ``score_range`` is not increasing.
+        When ``score_range`` is not two finite numbers that increase.
 
     References
     ----------
@@ -325,9 +335,7 @@ def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=N
     if score_range is None:
         low, high = np.min(y_true), np.max(y_true)
     else:
-        low, high = score_range
-        if not low < high:
-            raise ValueError(f"score_range must increase, got {score_range}.")
+        low, high = check_range(score_range, "score_range")
     inner_edges = np.linspace(low, high, n_bins + 1)[1:-1]
     bin_of_sample = np.searchsorted(inner_edges, y_true, side="right")
     weight_in_bin = np.bincount(bin_of_sample, weights=weights)
@@ -356,6 +364,11 @@ def prediction_spread(y_true, y_pred):
     ratio : float
         Not negative; NaN when the labels are constant.
 
+    Raises
+    ------
+    ValueError
+        When the ratio is beyond the largest floating-point number.
+
     Warns
     -----
     sklearn.exceptions.UndefinedMetricWarning
@@ -375,4 +388,9 @@ def prediction_spread(y_true, y_pred):
             stacklevel=3,
         )
         return np.nan
-    return float(np.std(y_pred) / np.std(y_true))
+    (y_true, exponent), (y_pred, exponent_pred) = scaled_by_power(y_true), scaled_by_power(y_pred)
+    with np.errstate(over="ignore"):
+        ratio = np.ldexp(np.std(y_pred) / np.std(y_true), exponent_pred - exponent)
+    if not np.isfinite(ratio):
+        raise ValueError("y_pred is spread so much more than y_true that the ratio is not finite.")
+    return float(ratio)

@@ -1,9 +1,9 @@
 """From distributions over score bins to the expected scores that most metrics compare."""
 
 import numpy as np
-from sklearn.utils import check_array
 
-from ltlearn.utils._compat import _check_sample_weight, validate_params
+from ltlearn.utils._checks import check_number_per_sample, check_numbers
+from ltlearn.utils._compat import validate_params
 
 
 @validate_params(
@@ -28,7 +28,8 @@ def expected_score(distributions, *, bin_centers=None):
     Raises
     ------
     ValueError
-        When a share is negative, a row sums to zero, or ``bin_centers`` has another length.
+        When a share is negative, a row sums to zero, or ``bin_centers`` has another length or is
+        not finite.
 
     Examples
     --------
@@ -36,12 +37,17 @@ def expected_score(distributions, *, bin_centers=None):
     >>> expected_score([[0.5, 0.5, 0.0], [0.0, 1.0, 3.0]])
     array([1.5 , 2.75])
     """
-    shares = check_distributions(distributions, "distributions")
+    return mean_scores(distributions, "distributions", bin_centers)
+
+
+def mean_scores(distributions, name, bin_centers=None):
+    """:func:`expected_score` of an argument that errors call by its ``name``."""
+    shares = check_distributions(distributions, name)
     n_bins = shares.shape[1]
     if bin_centers is None:
         centers = np.arange(1.0, n_bins + 1)
     else:
-        centers = check_array(bin_centers, ensure_2d=False, dtype=np.float64)
+        centers = check_number_per_sample(bin_centers, "bin_centers")
         if centers.shape != (n_bins,):
             raise ValueError(
                 f"bin_centers needs one score for each of the {n_bins} bins, "
@@ -52,13 +58,14 @@ def expected_score(distributions, *, bin_centers=None):
 
 def check_distributions(distributions, name):
     """Validate distributions (n, K) and scale every row to sum 1."""
-    shares = check_array(distributions, dtype=np.float64, input_name=name)
+    shares = check_numbers(distributions, name, limit=None, ensure_2d=True)
     if np.any(shares < 0):
         raise ValueError(f"{name} holds negative shares; each row must be a distribution.")
-    totals = np.sum(shares, axis=1, keepdims=True)
-    if np.any(totals == 0):
+    largest = np.max(shares, axis=1, keepdims=True)
+    if np.any(largest == 0):
         raise ValueError(f"{name} has a row that sums to zero; each row must be a distribution.")
-    return shares / totals
+    shares = np.ldexp(shares, -np.frexp(largest)[1])  # whatever their unit, they can be added
+    return shares / np.sum(shares, axis=1, keepdims=True)
 
 
 def are_distributions(y):
@@ -69,15 +76,7 @@ def are_distributions(y):
 
 def as_scores(y, name):
     """One float per sample: labels (n,) or (n, 1) as they are, distributions by their mean."""
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+    y = check_numbers(y, name, limit=None)
     if y.ndim == 2 and y.shape[1] > 1:
-        return expected_score(y)
-    return y.reshape(-1)
-
-
-def check_weights(sample_weight, y):
-    """One non-negative weight per sample, not all of them 0; ones when None."""
-    weights = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
-    if not np.any(weights):
-        raise ValueError("All sample weights are zero; there is nothing to measure.")
-    return weights
+        return mean_scores(y, name)
+    return check_number_per_sample(y, name)

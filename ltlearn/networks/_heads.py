@@ -6,6 +6,7 @@ With ``n_members`` the body has members, whose features (B, M · D) become outpu
 from torch import nn
 from torch.nn import functional as F
 
+from ltlearn.networks._cosine import CosineHead
 from ltlearn.networks._dropout import Dropout
 from ltlearn.networks._members import MemberHead
 
@@ -82,6 +83,23 @@ class ClassHead:
         norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
         linear = nn.Linear(n_features, self.n_outputs)
         return nn.Sequential(*norm, *_dropout(self.dropout), linear)
+
+
+class CosineClassHead:
+    """Builds D features -> one scaled cosine per target and auxiliary class.
+
+    ``directions`` (n_outputs, D) is what its weights start from.
+    """
+
+    def __init__(self, dropout, batch_norm, directions):
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.directions = directions
+
+    def __call__(self, n_features):
+        norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
+        cosine = CosineHead(n_features, len(self.directions), directions=self.directions)
+        return nn.Sequential(*norm, *_dropout(self.dropout), cosine)
 
 
 class _FeatureNorm(nn.BatchNorm1d):

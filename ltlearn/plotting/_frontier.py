@@ -37,8 +37,9 @@ class FrontierDisplay:
     >>> import pandas as pd
     >>> from ltlearn.plotting import FrontierDisplay
     >>> results = pd.DataFrame({
-    ...     "estimator": ["plain", "mixup"] * 2, "kind": "estimator", "metric": "mae",
-    ...     "band": ["overall"] * 2 + ["few"] * 2, "value": [1.0, 1.1, 4.0, 3.0]})
+    ...     "estimator": ["plain", "mixup"] * 2, "kind": "estimator", "split": 0, "seed": 0,
+    ...     "metric": "mae", "band": ["overall"] * 2 + ["few"] * 2,
+    ...     "value": [1.0, 1.1, 4.0, 3.0]})
     >>> display = FrontierDisplay.from_results(results)
     >>> display.line_.get_xdata()
     array([1. , 1.1])

@@ -5,5 +5,13 @@ from ltlearn.splitting._binned import (
     BinnedStratifiedShuffleSplit,
     RareClassStratifiedKFold,
 )
+from ltlearn.splitting._stress import BlindSpotSplit, ExtrapolationSplit, InterpolationSplit
 
-__all__ = ["BinnedStratifiedKFold", "BinnedStratifiedShuffleSplit", "RareClassStratifiedKFold"]
+__all__ = [
+    "BinnedStratifiedKFold",
+    "BinnedStratifiedShuffleSplit",
+    "BlindSpotSplit",
+    "ExtrapolationSplit",
+    "InterpolationSplit",
+    "RareClassStratifiedKFold",
+]

@@ -10,20 +10,27 @@ allows, while within a bin the order is arbitrary.
 """
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.model_selection import BaseShuffleSplit, StratifiedGroupKFold
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import as_scores
+from ltlearn.utils._checks import (
+    MAX_BINS,
+    check_class_labels,
+    check_count,
+    check_same_length,
+    check_size,
+    naming,
+)
 from ltlearn.utils._compat import (
     GroupsConsumerMixin,
     _BaseKFold,
+    _num_samples,
     _validate_shuffle_split,
 )
 
@@ -31,10 +38,24 @@ _DEFAULT_BINS = 10
 
 
 def _check_binning(n_bins, binning):
-    if n_bins is not None and not (isinstance(n_bins, Integral) and n_bins >= 1):
-        raise ValueError(f"n_bins must be None or a positive integer, got {n_bins!r}.")
-    if binning not in ("quantile", "width"):
+    if n_bins is not None:
+        check_count(n_bins, "n_bins", most=MAX_BINS)
+    if not isinstance(binning, str) or binning not in ("quantile", "width"):
         raise ValueError(f'binning must be "quantile" or "width", got {binning!r}.')
+
+
+def _check_samples(X, y, groups):
+    """Errors that name the argument, where scikit-learn's would not."""
+    with naming("X"):
+        _num_samples(X)
+    if groups is not None:
+        check_class_labels(groups, "groups")
+    check_same_length(X=X, y=y, groups=groups)
+
+
+def _generator(random_state):
+    with naming("random_state"):
+        return check_random_state(random_state)
 
 
 def _bin_labels(scores, n_bins, binning):
@@ -80,8 +101,8 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
     n_splits : int, default=5
         Number of folds, at least 2.
     n_bins : int, default=None
-        Number of bins of the label. None takes, for ``binning="quantile"`` without groups, as
-        many as leave every fold a sample of each, and else 10.
+        Number of bins of the label, up to a million. None takes, for ``binning="quantile"``
+        without groups, as many as leave every fold a sample of each, and else 10.
     binning : {"quantile", "width"}, default="quantile"
         Bins with equal counts, or of equal width over the range of the labels.
     shuffle : bool, default=False
@@ -118,6 +139,7 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
     def __init__(
         self, n_splits=5, *, n_bins=None, binning="quantile", shuffle=False, random_state=None
     ):
+        check_count(n_splits, "n_splits", least=2)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
         self.n_bins = n_bins
         self.binning = binning
@@ -139,6 +161,7 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         train, test : ndarray
             Sample numbers.
         """
+        _check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_test_indices(self, X, y, groups):
@@ -156,7 +179,7 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
             is_finest = self.binning == "quantile" and groups is None
             n_bins = finest if is_finest else min(finest, _DEFAULT_BINS)
         bins = _bin_labels(scores, n_bins, self.binning)
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = _generator(self.random_state) if self.shuffle else None
         if groups is None:
             order = _sort_by_bin(bins, rng)
             return [np.sort(order[fold :: self.n_splits]) for fold in range(self.n_splits)]
@@ -185,8 +208,8 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
         Share or number of samples (of groups, when ``groups`` is passed) to test and to train
         on. None takes what the other leaves; a test set of 10 % when both are None.
     n_bins : int, default=None
-        Number of bins of the label. None takes, for ``binning="quantile"``, as many as samples
-        in the test set, so that each is represented once, and for ``"width"`` 10.
+        Number of bins of the label, up to a million. None takes, for ``binning="quantile"``, as
+        many as samples in the test set, so that each is represented once, and for ``"width"`` 10.
     binning : {"quantile", "width"}, default="quantile"
         Bins with equal counts, or of equal width over the range of the labels.
     random_state : int, RandomState instance or None, default=None
@@ -246,9 +269,13 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
         train, test : ndarray
             Sample numbers.
         """
+        _check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_indices(self, X, y, groups=None):
+        check_count(self.n_splits, "n_splits")
+        check_size(self.test_size, "test_size")
+        check_size(self.train_size, "train_size")
         _check_binning(self.n_bins, self.binning)
         scores = as_scores(y, "y")
         tail_watch = _TailWatch(scores)
@@ -262,7 +289,7 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
         )
         finest = n_test if self.binning == "quantile" else _DEFAULT_BINS
         bins = _bin_labels(unit_scores, self.n_bins or finest, self.binning)
-        rng = check_random_state(self.random_state)
+        rng = _generator(self.random_state)
         for fold in range(self.n_splits):
             order = _sort_by_bin(bins, rng)
             test_units = order[_spread(len(order), n_test, rng)]
@@ -319,6 +346,7 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
     """
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        check_count(n_splits, "n_splits", least=2)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(self, X, y, groups=None):
@@ -343,26 +371,26 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         ValueError
             When a test fold would be empty because its classes are needed in training.
         """
+        _check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_test_indices(self, X, y, groups):
-        y = column_or_1d(y)
-        check_classification_targets(y)
+        y = check_class_labels(y, "y", whole=True)
         _, codes = np.unique(y, return_inverse=True)
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = _generator(self.random_state) if self.shuffle else None
         if groups is None:
             groups = np.arange(len(codes))
             order = _sort_by_bin(codes, rng)
             folds = [np.sort(order[fold :: self.n_splits]) for fold in range(self.n_splits)]
         else:
-            groups = np.asarray(groups)
+            groups = check_class_labels(groups, "groups")
             folds = _grouped_folds(codes, groups, self.n_splits, rng)
         for fold, test in enumerate(folds):
             kept = self._without_last_of_class(test, codes, groups)
             if len(kept) == 0:
                 raise ValueError(
-                    f"Test fold {fold} would be empty: all its classes are found nowhere else "
-                    "and stay in training. Use fewer folds."
+                    f"Test fold {fold} would be empty: all its classes in y are found nowhere "
+                    "else and stay in training. Use fewer folds."
                 )
             yield kept
 

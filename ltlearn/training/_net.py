@@ -133,7 +133,7 @@ class ObjectiveNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         device = torch.device(self.device)
-        self._seed(seed, device)
+        self.seed_generators(seed)
         borrowed = DefaultGenerators(seed_for(seed, "default generators"), device).borrowed
         self._borrowed = borrowed if draws_globally else nullcontext
         train, valid = (data and data.to(self.device) for data in (train, valid))
@@ -154,15 +154,17 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
-            self._let_go()
+            self.let_go()
         return self
 
-    def _seed(self, seed, device):
+    def seed_generators(self, seed):
+        """Give the objective and dropout generators of their own, until :meth:`let_go`."""
+        device = torch.device(self.device)
         self.criterion_.seed(seed_for(seed, "objective"), device)
         generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout"))
         use_generator(self.module_, generator)
 
-    def _let_go(self):
+    def let_go(self):
         """Drop what is of no use after training, such as further copies of the weights."""
         self._set_training(False)
         self.criterion_.seed(None, None)
@@ -304,12 +306,15 @@ class ObjectiveNet(NeuralNet):
 
     def _validate_epoch(self, valid):
         terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
+        self._record_validation({name: float(value) for name, value in terms.items()})
+
+    def _record_validation(self, terms):
         previous_best = min(
             (row["valid_loss"] for row in self.history[:-1] if "valid_loss" in row),
             default=math.inf,
         )
         for name, value in terms.items():
-            self._record_term("valid", name, float(value))
+            self._record_term("valid", name, value)
         self.history.record("valid_loss_best", self.history[-1, "valid_loss"] < previous_best)
 
     def _check_weights(self):

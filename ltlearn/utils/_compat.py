@@ -1,16 +1,28 @@
 """The one place where private or version-dependent names of scikit-learn are imported."""
 
+import functools
+import inspect
 import sys
+from numbers import Integral
 from types import ModuleType
 
+import numpy as np
+from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
-from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils.metaestimators import _BaseComposition, _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
+
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:  # scikit-learn < 1.7
+    from sklearn.utils._estimator_html_repr import _VisualBlock
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -24,6 +36,54 @@ except ImportError:  # scikit-learn < 1.9
 
     def with_callbacks(method):
         return method
+
+
+class Interval(_Interval):
+    """Scikit-learn's interval of numbers, to which neither True nor what is no float belongs."""
+
+    def is_satisfied_by(self, val):
+        return is_number(val) and super().is_satisfied_by(val)
+
+
+def is_number(value):
+    """Whether a value is an int or float of Python's or NumPy's, and not too large for a float."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | float | np.floating):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def validate_params(constraints, *, prefer_skip_nested_validation):
+    """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
+
+    def decorate(function):
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def validated(*args, **kwargs):
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                # As users call it: without the class that a class method is called with.
+                shown = [p for p in signature.parameters.values() if p.name not in _OWNERS]
+                shown = signature.replace(parameters=shown)
+                name = function.__qualname__
+                raise TypeError(f"{name}: {error}. Call it as {name}{shown}.") from None
+            skips = get_config()["skip_parameter_validation"]
+            if skips:
+                return function(*args, **kwargs)
+            bound.apply_defaults()
+            given = {name: v for name, v in bound.arguments.items() if name in constraints}
+            validate_parameter_constraints(constraints, given, caller_name=function.__qualname__)
+            with config_context(skip_parameter_validation=prefer_skip_nested_validation or skips):
+                return function(*args, **kwargs)
+
+        return validated
+
+    return decorate
 
 
 def add_scorers(scorers):
@@ -45,14 +105,20 @@ def _scoring_constraints(member):
     return [*of_class.get("scoring", []), *of_function.get("scoring", [])]
 
 
+_OWNERS = ("self", "cls")
+
+
 __all__ = [
+    "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "_BaseComposition",
     "_BaseKFold",
     "_BaseScorer",
+    "_VisualBlock",
     "_check_method_params",
     "_check_sample_weight",
     "_fit_context",
@@ -62,6 +128,7 @@ __all__ = [
     "_safe_split",
     "_validate_shuffle_split",
     "add_scorers",
+    "is_number",
     "validate_params",
     "with_callbacks",
 ]

@@ -5,8 +5,8 @@ import warnings
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
+from ltlearn.utils._checks import check_class_labels
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 
 
@@ -62,7 +62,7 @@ def class_weights(y, *, scheme="inverse", beta=0.9999):
     >>> class_weights(["cat", "cat", "cat", "lynx"]).round(2)
     array([0.67, 0.67, 0.67, 2.  ])
     """
-    y = column_or_1d(y)
+    y = check_class_labels(y, "y")
     if len(y) == 0:
         raise ValueError("y is empty: at least one label is needed.")
     _, class_of_sample, counts = np.unique(y, return_inverse=True, return_counts=True)

@@ -2,11 +2,12 @@
 
 import math
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from sklearn.utils import check_array
 
+from ltlearn.utils._checks import check_numbers, scaled_by_power
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 
 _BINS_PER_BANDWIDTH = 8
@@ -14,20 +15,23 @@ _MIN_BINS = 16
 # Labels closer together than this share of their magnitude are one label: float64 could not
 # resolve bins between them.
 _RELATIVE_RESOLUTION = 1e-10
+# Below this share of the range of the labels a bandwidth would only count more empty bins.
+_LEAST_BANDWIDTH = 1e-100
 
 
 def _check_labels(y, name="y"):
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
-    if y.ndim != 1:
+    y = check_numbers(y, name, limit=None)
+    if y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(
             f"{name} must hold one number per sample, got shape {y.shape}. "
-            "For score distributions pass ltlearn.metrics.expected_score(y)."
+            f"For score distributions pass ltlearn.metrics.expected_score({name})."
         )
-    return y
+    return y.reshape(-1)
 
 
 def is_constant(y):
     """Whether all labels are equal up to rounding."""
+    y, _ = scaled_by_power(y)
     return np.ptp(y) <= _RELATIVE_RESOLUTION * np.max(np.abs(y))
 
 
@@ -39,26 +43,64 @@ def _silverman_bandwidth(y):
     return 0.9 * spread * len(y) ** -0.2
 
 
-def binned_density(y, bandwidth=None, weight=None):
-    """Smoothed density of ``y`` (not constant) in bins over its range; labels count by ``weight``.
+class BinnedDensity(NamedTuple):
+    """Smoothed density of labels in bins over their range, in a unit of 2 ** exponent.
 
     The bins are of equal width, except that stretches beyond the reach of any label, where the
-    density is 0, are one wide bin each: extreme labels cost no memory and no resolution.
-
-    Returns the density per bin, the n_bins + 1 edges and the bandwidth that was used.
+    density is 0, are one wide bin each: extreme labels cost no memory and no resolution. Row i is
+    from bin ``numbers[i]`` on; bins that rounding cannot tell apart share their number.
     """
+
+    density: np.ndarray
+    numbers: np.ndarray
+    width: float
+    low: float
+    high: float
+    bandwidth: float
+    exponent: int
+
+    @property
+    def edges(self):
+        """Ends of the rows, one more than there are rows."""
+        return np.append(self.low + self.numbers * self.width, self.high)
+
+    def at(self, labels):
+        """Density at labels within the range, interpolated between the centers of bins."""
+        positions = (labels - self.low) / self.width
+        last_bin = np.rint((self.high - self.low) / self.width) - 1
+        own = np.minimum((labels - self.low) // self.width, last_bin)
+        offset = np.clip(positions - own - 0.5, -0.5, 0.5)
+        beside = np.clip(own + np.sign(offset), 0, last_bin)
+        share_beside = np.abs(offset)
+        return (1 - share_beside) * self._of_bins(own) + share_beside * self._of_bins(beside)
+
+    def _of_bins(self, wanted):
+        """Density in bins by their numbers: the largest of those that share it."""
+        numbers, first = np.unique(self.numbers, return_index=True)
+        row = np.searchsorted(numbers, wanted, side="right") - 1
+        largest = np.maximum.reduceat(self.density, first)[row]
+        last_of_number = np.append(first[1:], len(self.numbers)) - 1
+        return np.where(numbers[row] == wanted, largest, self.density[last_of_number[row]])
+
+
+def binned_density(y, bandwidth=None, weight=None):
+    """:class:`BinnedDensity` of labels that are not constant; Silverman's bandwidth for None.
+
+    Labels count by their ``weight``, or all the same.
+    """
+    y, exponent = scaled_by_power(y)  # to where nothing overflows
+    bandwidth = _silverman_bandwidth(y) if bandwidth is None else _scaled(bandwidth, -exponent)
     low, high = np.min(y), np.max(y)
-    if bandwidth is None:
-        bandwidth = _silverman_bandwidth(y)
-    bandwidth = min(bandwidth, 2 * (high - low))  # already flat: smoothing reflects at the ends
-    n_bins = max(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth), _MIN_BINS)
+    # Beyond twice the range it is flat already: smoothing reflects at the ends.
+    bandwidth = min(max(bandwidth, _LEAST_BANDWIDTH * (high - low)), 2 * (high - low))
+    n_bins = max(float(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth)), _MIN_BINS)
     width = (high - low) / n_bins
     number = np.minimum((y - low) // width, n_bins - 1)
     occupied, row = np.unique(number, return_inverse=True)
     counts = np.bincount(row, weight)
 
-    # Row i of the histogram is bin numbers[i]; between two occupied bins there are at most as many
-    # rows as the kernel reaches from both, and a few empty ones.
+    # Between two occupied bins there are at most as many rows as the kernel reaches from both, and
+    # a few empty ones.
     reach = math.ceil(4 * bandwidth / width)
     steps = np.minimum(np.diff(occupied), 2 * reach + 4).astype(int)
     occupied_rows = np.concatenate([[0], np.cumsum(steps)])
@@ -74,7 +116,14 @@ def binned_density(y, bandwidth=None, weight=None):
     histogram = np.zeros(len(rows))
     histogram[occupied_rows] = counts / (counts.sum() * width)
     density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect", radius=reach)
-    return density, np.append(low + numbers * width, high), bandwidth
+    return BinnedDensity(density, numbers, width, low, high, bandwidth, exponent)
+
+
+def _scaled(bandwidth, exponent):
+    """A bandwidth times a power of 2, but neither 0 nor infinite."""
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(float(bandwidth), exponent)
+    return float(np.clip(scaled, np.finfo(float).tiny, np.finfo(float).max))
 
 
 @validate_params(
@@ -112,7 +161,8 @@ def label_density(y, *, at=None, bandwidth=None):
     Raises
     ------
     ValueError
-        When ``y`` is empty, not one-dimensional or not finite.
+        When ``y`` or ``at`` is empty, not one-dimensional or not finite, or when ``y`` spans so
+        little that a share per unit of it is not finite.
 
     See Also
     --------
@@ -137,11 +187,18 @@ def label_density(y, *, at=None, bandwidth=None):
     y = _check_labels(y)
     at = y if at is None else _check_labels(at, name="at")
     if is_constant(y):
-        return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
-    density, edges, _ = binned_density(y, bandwidth)
-    centers = (edges[:-1] + edges[1:]) / 2
-    inside = (at >= edges[0]) & (at <= edges[-1])
-    return np.where(inside, np.interp(at, centers, density), 0.0)
+        with np.errstate(over="ignore"):
+            return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
+    binned = binned_density(y, bandwidth)
+    density = np.zeros(len(at))
+    inside = (at >= np.min(y)) & (at <= np.max(y))
+    with np.errstate(over="ignore"):
+        density[inside] = np.ldexp(
+            binned.at(np.ldexp(at[inside], -binned.exponent)), -binned.exponent
+        )
+    if not np.isfinite(density).all():
+        raise ValueError("y spans too little for a share per unit of it; use a smaller unit.")
+    return density
 
 
 @validate_params(
@@ -197,6 +254,10 @@ def label_density_weights(y, *, scheme="sqrt_inverse", bandwidth=None, max_ratio
     >>> label_density_weights([1.0, 1.1, 0.9, 1.0, 5.0], bandwidth=0.5).round(2)
     array([0.84, 0.86, 0.83, 0.84, 1.63])
     """
+    # Weights have no unit, so that of the labels must not matter.
+    y, exponent = scaled_by_power(_check_labels(y))
+    if bandwidth is not None:
+        bandwidth = _scaled(bandwidth, -exponent)
     density = label_density(y, bandwidth=bandwidth)
     relative_weights = np.max(density) / density
     if scheme == "sqrt_inverse":

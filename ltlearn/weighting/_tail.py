@@ -28,8 +28,9 @@ class TailWeights:
         if is_constant(y):
             self.grid, self.density, self.most = np.array([y[0]]), np.ones(1), 1.0
             return
-        self.density, edges, _ = binned_density(y, weight=weight)
-        self.grid = (edges[:-1] + edges[1:]) / 2
+        binned = binned_density(y, weight=weight)
+        edges = np.ldexp(binned.edges, binned.exponent)
+        self.density, self.grid = binned.density, edges[:-1] + (edges[1:] - edges[:-1]) / 2
         self.most = np.interp(y, self.grid, self.density).max()
 
     def log_weight(self, scores, tail):

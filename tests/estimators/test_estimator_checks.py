@@ -7,7 +7,13 @@ mini-batches, because repeating rows changes which rows meet in a batch.
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ltlearn import ELTARegressor, GranularClassifier
+from ltlearn import (
+    ELTARegressor,
+    GranularClassifier,
+    PLDAClassifier,
+    TailLogisticClassifier,
+    TailStackingClassifier,
+)
 from ltlearn.options import Architecture
 
 SMALL = Architecture(n_members=2)
@@ -30,4 +36,22 @@ EXPECTED_FAILURES = {
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+HEADS = [("plda", PLDAClassifier(shrinkage=0.5)), ("logistic", TailLogisticClassifier(C=1.0))]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [
+        PLDAClassifier(random_state=0),
+        PLDAClassifier(shrinkage=0.5, power=1.0, calibrate=False),
+        TailLogisticClassifier(random_state=0),
+        TailStackingClassifier(HEADS, random_state=0),
+        TailStackingClassifier("fast", random_state=0),
+    ]
+)
+def test_scikit_learn_checks_of_heads_and_stacks(estimator, check, monkeypatch):
+    monkeypatch.setattr("ltlearn.stacking._built_in.N_TREES", 10)
     check(estimator)

@@ -486,7 +486,10 @@ class TestValidation:
         weight = np.where(np.arange(200) % 2, 1.0, 1e-6)
         y = np.where(np.arange(200) % 2, y, "cat")  # wrong half the time, where nothing counts
         model = quick(
-            max_epochs=60, training__n_iter_no_change=60, training__validation_fraction=0.3
+            max_epochs=60,
+            early_stopping=True,
+            training__n_iter_no_change=60,
+            training__validation_fraction=0.3,
         )
         model.fit(X, y, sample_weight=weight)
         assert model.history_[-1]["valid_accuracy"] > 0.9
@@ -586,7 +589,7 @@ class TestTraining:
         assert not norm.affine
         features = torch.from_numpy(model.embed(X))
         normalized = norm.train()(features)
-        torch.testing.assert_close(normalized.mean(0), torch.zeros(64), atol=1e-5, rtol=0)
+        torch.testing.assert_close(normalized.mean(0), torch.zeros(256), atol=1e-5, rtol=0)
 
     def test_batch_norm_head_takes_batches_of_one(self, target):
         model = quick(architecture__batch_norm_head=True, batch_size=1, max_epochs=1).fit(*target)
@@ -629,7 +632,7 @@ class TestTraining:
         assert baseline.lr == 0.01
         assert model.neighbors == NEIGHBORS
         baseline.fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
-        expected = quick(lr=0.01).fit(X, y)
+        expected = quick(lr=0.01, training__feature_mixup=0.0).fit(X, y)
         np.testing.assert_array_equal(baseline.predict_proba(X), expected.predict_proba(X))
 
     def test_the_baseline_keeps_what_routing_was_asked_for(self):

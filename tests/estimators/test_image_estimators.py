@@ -200,7 +200,7 @@ class TestAugmentation:
         y = classes_of(score)
         partners = torch.arange(40).flip(0)
 
-        def fixed(images, rows, *, mixup_alpha, cutmix_alpha):
+        def fixed(images, rows, *, mixup_alpha, cutmix_alpha, generator):
             partner = partners[: len(rows)] % len(rows)
             return 0.25 * images + 0.75 * images[partner], rows, rows[partner], 0.25
 

@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 import pickle
 import subprocess
@@ -25,10 +26,15 @@ from ltlearn.evaluation import _checkpoint
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
 
 
+def row(value, **changes):
+    texts = {"estimator": "a", "kind": "estimator", "metric": "mae", "band": "few"}
+    return {**texts, "value": value, "fit_seconds": 0.5, "error": None, **changes}
+
+
 def test_what_was_added_is_found_again(tmp_path):
     path = tmp_path / "new" / "runs.jsonl"
     store = Checkpoint(path)
-    rows = [{"value": 0.1 + 0.2, "error": None}, {"value": float("nan")}]
+    rows = [row(0.1 + 0.2), row(float("nan"))]
     store.add("k", rows)
     assert store.get("k") is rows
     found = Checkpoint(path).get("k")
@@ -41,16 +47,41 @@ def test_what_was_added_is_found_again(tmp_path):
 def test_a_truncated_last_line_costs_that_run_only(tmp_path, cut):
     path = tmp_path / "runs.jsonl"
     store = Checkpoint(path)
-    store.add("a", [{"value": 1.0}])
-    store.add("b", [{"value": 2.0}])
+    store.add("a", [row(1.0)])
+    store.add("b", [row(2.0)])
     path.write_bytes(path.read_bytes()[: -1 - cut])
     store = Checkpoint(path)
-    assert store.get("a") == [{"value": 1.0}]
+    assert store.get("a") == [row(1.0)]
     assert store.get("b") is None
-    store.add("b", [{"value": 3.0}])
+    store.add("b", [row(3.0)])
     again = Checkpoint(path)
-    assert again.get("a") == [{"value": 1.0}]
-    assert again.get("b") == [{"value": 3.0}]
+    assert again.get("a") == [row(1.0)]
+    assert again.get("b") == [row(3.0)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"key": "a", "rows": [row(1.0), {k: v for k, v in row(1.0).items() if k != "value"}]},
+        {"key": "a", "rows": [row(None)]},
+        {"key": "a", "rows": [row("1.0")]},
+        {"key": "a", "rows": [row(1.0, band=None)]},
+        {"key": "a", "rows": [None]},
+        {"key": "a", "rows": {}},
+        {"key": "a"},
+        {"rows": [row(1.0)]},
+        {"key": ["a"], "rows": [row(1.0)]},
+        [],
+        None,
+    ],
+)
+def test_a_run_that_lacks_something_is_done_again(tmp_path, record):
+    path = tmp_path / "runs.jsonl"
+    whole = {"key": "b", "rows": [row(2.0)]}
+    path.write_text(f"{json.dumps(record)}\n{json.dumps(whole)}\n")
+    store = Checkpoint(path)
+    assert store.get("a") is None
+    assert store.get("b") == [row(2.0)]
 
 
 def test_no_path_keeps_nothing_on_disk(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import RecalibrationMap, adjust_proba
-from ltlearn.evaluation import compare, paired_differences, summarize
+from ltlearn.evaluation import _checkpoint, compare, paired_differences, summarize
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import LabelBands, expected_score
 from ltlearn.weighting import label_density_weights
@@ -262,13 +262,10 @@ def test_all_controls_of_a_classifier(imbalanced):
     X, y = imbalanced
     results = compare({"rf": RandomForestClassifier(10)}, X, y, cv=SPLIT, metrics=["accuracy"])
     assert set(results["estimator"]) == {
-        "rf",
-        "rf + logit_adjustment",
-        "logistic",
-        "logistic + logit_adjustment",
-        "logistic_balanced",
-        "nearest_mean",
-        "hgb_balanced",
+        *("rf", "rf + logit_adjustment", "rf + temperature"),
+        *("logistic", "logistic + logit_adjustment", "logistic_balanced", "logistic_tuned"),
+        *("forest", "forest + logit_adjustment", "extra_trees", "extra_trees + logit_adjustment"),
+        *("hgb", "hgb + logit_adjustment", "hgb_balanced", "nearest_mean"),
     }
     assert results["value"].between(0, 1).all()
 
@@ -497,7 +494,7 @@ def test_failed_runs_are_reported_and_the_rest_kept(skewed):
     assert failed["value"].isna().all()
     summary = summarize(results)
     of_ridge = summary[(summary["estimator"] == "ridge") & (summary["band"] == "overall")]
-    assert of_ridge["n"].min() == 2
+    assert of_ridge[["n", "n_dropped"]].to_numpy().tolist() == [[1, 1]] * 2  # what both have
 
 
 def test_when_all_fail_there_is_an_error(skewed):
@@ -533,6 +530,24 @@ def test_checkpoint_resumes_and_notices_changes(skewed, calls, tmp_path):
         assert len(calls) == 2
 
 
+def test_checkpoint_notices_other_versions(skewed, calls, tmp_path, monkeypatch):
+    X, y = skewed
+    options = {"cv": SPLIT, "metrics": ["mae"], "controls": False, "checkpoint": tmp_path / "runs"}
+    found = _checkpoint.version
+    for n_fits, changed in enumerate(("none", "scikit-learn", "torch", "numpy"), start=1):
+
+        def version(name, changed=changed):
+            return found(name) + (name == changed) * "!"
+
+        monkeypatch.setattr(_checkpoint, "version", version)
+        for _ in range(2):
+            compare({"a": Recorder()}, X, y, **options)
+            assert len(calls) == n_fits
+    monkeypatch.setattr(_checkpoint, "__version__", "another")
+    compare({"a": Recorder()}, X, y, **options)
+    assert len(calls) == 5
+
+
 def test_checkpoint_tries_failed_runs_again(skewed, tmp_path):
     X, y = skewed
     options = {"cv": SPLIT, "seeds": (0, 1), "controls": False, "checkpoint": tmp_path / "runs"}
@@ -546,14 +561,16 @@ def test_references_are_left_out_where_there_is_no_table(skewed):
     X, y = skewed
     images = X.reshape(-1, 2, 2)
     model = Recorder()
-    with pytest.warns(UserWarning, match="no dense 2-D table.*ridge, hgb"):
-        results = compare({"a": model}, images, y, cv=SPLIT, metrics=["mae"])
-    assert set(results["estimator"]) == {
-        "a",
-        *(f"a + {method}" for method in ("stretch", "linear", "isotonic", "cubic")),
-    }
-    with pytest.warns(UserWarning, match="no dense 2-D table"):
-        compare({"a": model}, [str(row) for row in X], y, cv=SPLIT, metrics=["mae"])
+    left_out = "no table .*not two-dimensional.*so the controls ridge, hgb, .* are left out"
+    for inputs in (images, [str(row) for row in X]):
+        with pytest.warns(UserWarning, match=left_out):
+            results = compare({"a": model}, inputs, y, cv=SPLIT, metrics=["mae"])
+        assert set(results["estimator"]) == {
+            *("a", "mean", "median"),
+            *(f"a + {method}" for method in ("stretch", "linear", "isotonic", "cubic")),
+        }
+        mean = mean_absolute_error(y[TEST], np.full(len(TEST), y[TRAIN].mean()))
+        assert value_of(results, "mean", "mae") == pytest.approx(mean)
 
 
 def test_data_frames_and_missing_values(skewed):
@@ -568,7 +585,7 @@ def test_data_frames_and_missing_values(skewed):
 
 def test_a_baseline_without_probabilities(imbalanced):
     X, y = imbalanced
-    with pytest.warns(UserWarning, match="no predict_proba, so the control logit_adjustment"):
+    with pytest.warns(UserWarning, match="no predict_proba, so the control logit_adjustment is"):
         results = compare({"svm": LinearSVC()}, X, y, cv=SPLIT, controls=["logit_adjustment"])
     assert set(results["estimator"]) == {"svm"}
     assert set(results["metric"]) == {"accuracy", "balanced_accuracy"}
@@ -653,7 +670,7 @@ def test_paired_differences_of_a_comparison(skewed):
         ({"baseline": "b"}, "baseline 'b' is not among"),
         ({"controls": ["strech"]}, "Unknown controls .'strech'.; there are"),
         ({"metrics": ["acuracy"]}, "Unknown metrics"),
-        ({"validation_fraction": 0}, "need validation rows"),
+        ({"validation_fraction": 0, "controls": ["stretch"]}, "need validation rows"),
         ({"controls": {"a": Ridge()}}, "share the names .'a'."),
         ({"cv": [(TRAIN,)]}, "has 1 parts"),
         ({"cv": [(TRAIN, TRAIN)]}, "share rows"),
@@ -674,6 +691,14 @@ def test_errors_say_what_to_do(skewed, options, message):
     X, y = skewed
     with pytest.raises(ValueError, match=message):
         compare({"a": Ridge()}, X, y, **{"cv": 2, **options})
+
+
+@pytest.mark.parametrize("estimators", [[Ridge()], Ridge(), ("ridge", Ridge())])
+def test_estimators_need_names(skewed, estimators):
+    with pytest.raises(
+        TypeError, match=r"dict of name to estimator, such as .* got (list|Ridge|tuple)"
+    ):
+        compare(estimators, *skewed)
 
 
 def test_no_estimators(skewed):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,62 @@ def test_logarithm_is_advised_only_where_it_helps():
     assert "np.log" in repr(diagnose(SKEWED))
     assert "np.log" not in repr(diagnose(SKEWED - 1))
     assert "np.log" not in repr(diagnose(RNG.normal(50, 3, 500)))
+
+
+@pytest.mark.parametrize("level", [1.0, -3.0, 1e6, 1e-200])
+def test_labels_that_differ_by_rounding_alone_are_equal(level):
+    """Their range is no range to speak of: no share of it, no bins in it, no density."""
+    y = level * (1 + 2e-16 * np.arange(300).repeat(2) % 3)
+    assert 0 < np.ptp(y) < 1e-10 * abs(level)
+    diagnosis = diagnose(y, task="regression")
+    assert "nothing to predict" in repr(diagnosis)
+    assert "crowd" not in repr(diagnosis)
+    assert diagnosis.imbalance_ratio == 1
+    assert diagnosis.advice == ()
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-9])
+def test_crowding_is_a_share_of_the_range(spread):
+    """Evenly spread labels fill their range, whatever it is; normal ones 1 / (2 sqrt(pi) sd)."""
+    text = repr(diagnose(7 + spread * np.linspace(0, 1, 600), task="regression"))
+    share = float(re.search(r"over ([\d.]+)% of that range", text)[1])
+    assert 95 <= share <= 100
+    normal = 7 + spread * RNG.normal(size=4000)
+    share = float(re.search(r"over ([\d.]+)% of", repr(diagnose(normal, task="regression")))[1])
+    expected = 2 * np.sqrt(np.pi) * np.std(normal) / np.ptp(normal)
+    assert share == pytest.approx(100 * expected, rel=0.1)
+
+
+def test_borders_are_shown_in_digits_that_tell_them_apart():
+    y = 5 + 1e-7 * RNG.exponential(size=1000)
+    borders = re.findall(r"5\.\d+", " ".join(diagnose(y).to_frame()["labels"]))
+    assert len(borders) >= 2
+    assert all(y.min() < float(border) < y.max() for border in borders)
+
+
+@pytest.mark.parametrize(
+    ("y", "warns", "logarithm"),
+    [
+        (SKEWED, True, "func=np.log, inverse_func=np.exp"),
+        (np.floor(3 * SKEWED), True, "func=np.log1p, inverse_func=np.expm1"),
+        (SKEWED - 2 * SKEWED.min(), False, None),
+        (SKEWED.max() + 0.1 - SKEWED, False, None),
+        (RNG.uniform(0.1, 1, size=500), False, None),
+    ],
+)
+def test_predictions_below_zero_are_warned_of(y, warns, logarithm):
+    text = repr(diagnose(y, task="regression"))
+    assert ("some predictions of a network may be" in text) == warns
+    assert ("np.log" in text) == (logarithm is not None)
+    assert logarithm is None or logarithm in text
+
+
+def test_skewed_distributions_need_no_logarithm():
+    votes = RNG.multinomial(50, [0.9, 0.05, 0.02, 0.02, 0.01], size=400)
+    votes[:5] = [0, 0, 0, 0, 50]
+    text = repr(diagnose(votes))
+    assert "np.log" not in text
+    assert "below 0" not in text
 
 
 def test_distributions_count_as_their_expected_scores():

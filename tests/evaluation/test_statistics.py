@@ -43,6 +43,58 @@ def test_summarize_does_not_count_failed_runs():
     table = summarize(tidy({"a": [1.0, np.nan, 3.0]}))
     assert table["mean"].item() == 2
     assert table["n"].item() == 2
+    assert table["n_dropped"].item() == 0
+
+
+def with_failed_runs(rng, n_splits, n_seeds, failed, *, drops_rows):
+    """Tables by split and seed of three estimators, one of which failed on the hardest split."""
+    hardness = 10.0 * np.arange(n_splits)[:, None]
+    values = {name: hardness + rng.normal(size=(n_splits, n_seeds)) for name in "abc"}
+    for split, seed in failed:
+        values["b"][split, seed] = np.nan
+    results = tidy(values)
+    if drops_rows:  # compare keeps no row of a band for a failed run
+        results = results.dropna(subset="value")
+    return values, results
+
+
+@pytest.mark.parametrize("drops_rows", [False, True])
+@pytest.mark.parametrize("failed", [[(4, 1)], [(4, 0), (4, 1)], [(0, 0), (3, 1), (4, 1)]])
+def test_means_are_over_the_runs_that_all_have(failed, drops_rows):
+    rng = np.random.default_rng(0)
+    values, results = with_failed_runs(rng, 5, 2, failed, drops_rows=drops_rows)
+    table = summarize(results).set_index("estimator")
+    for name, of_name in values.items():
+        common = [
+            of_name[split, seed]
+            for split in range(5)
+            for seed in range(2)
+            if (split, seed) not in failed
+        ]
+        assert table.loc[name, "mean"] == pytest.approx(np.mean(common))
+        assert table.loc[name, "std"] == pytest.approx(np.std(common, ddof=1))
+        assert table.loc[name, "n"] == 10 - len(failed)
+        assert table.loc[name, "n_dropped"] == (0 if name == "b" else len(failed))
+    best = frontier(pd.concat([results, results.assign(band="few")])).set_index("estimator")
+    for column in ("overall", "tail"):
+        assert best[column].to_dict() == pytest.approx(table["mean"].to_dict())
+
+
+def test_an_estimator_that_always_failed_takes_no_run_from_the_others():
+    table = summarize(tidy({"a": [1.0, 3.0], "b": [np.nan, np.nan]})).set_index("estimator")
+    assert table.loc["a", ["mean", "n", "n_dropped"]].tolist() == [2, 2, 0]
+    assert np.isnan(table.loc["b", "mean"])
+    assert table.loc["b", "n"] == 0
+
+
+def test_no_run_in_common_is_said():
+    results = tidy({"a": [1.0, np.nan], "b": [np.nan, 2.0]})
+    with pytest.warns(SmallSampleWarning, match=r"every estimator in \[\('mae', 'overall'\)\]"):
+        table = summarize(results)
+    assert table["mean"].isna().all()
+    assert table["n_dropped"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"the mae of all of \['a', 'b'\] in the band 'overall'"):
+        frontier(results, tail=("mae", "overall"))
 
 
 def test_single_split_is_the_paired_t_test_of_scipy():
@@ -153,7 +205,46 @@ def test_equal_results_differ_by_nothing():
 def test_pairs_with_a_failed_run_are_left_out():
     table = paired_differences(tidy({"a": [1.0, 2.0, 4.0], "b": [2.0, np.nan, 4.5]}))
     assert table["n"].item() == 2
+    assert table["n_incomplete"].item() == 1
     assert table["difference"].item() == pytest.approx(0.75)
+    both = paired_differences(tidy({"a": [1.0, np.nan, 4.0], "b": [2.0, np.nan, 4.5]}))
+    assert both["n_incomplete"].item() == 0  # a band that no test row of the run falls in
+
+
+@pytest.mark.parametrize("drops_rows", [False, True])
+@pytest.mark.parametrize("failed", [[(4, 1)], [(4, 0), (4, 1)], [(0, 0), (3, 1), (4, 1)]])
+def test_runs_are_paired_before_they_are_averaged(failed, drops_rows):
+    """The seeds of a split differ by much more than the two estimators do."""
+    rng = np.random.default_rng(0)
+    values, _ = with_failed_runs(rng, 5, 2, failed, drops_rows=drops_rows)
+    values["a"] += [0.0, 100.0]
+    values["b"] += [0.0, 100.0]
+    results = tidy(values)
+    table = paired_differences(results.dropna(subset="value") if drops_rows else results)
+    table = table.set_index("estimator")
+    differences = []
+    for split in range(5):
+        of_split = [
+            values["b"][split, seed] - values["a"][split, seed]
+            for seed in range(2)
+            if (split, seed) not in failed
+        ]
+        if of_split:
+            differences.append(np.mean(of_split))
+    assert table.loc["b", "difference"] == pytest.approx(np.mean(differences))
+    assert table.loc["b", "std"] == pytest.approx(np.std(differences, ddof=1))
+    assert table.loc["b", "n"] == len(differences)
+    assert table.loc["b", "n_incomplete"] == len(failed)
+    assert table.loc["c", "n_incomplete"] == 0
+    assert table.loc["c", "n"] == 5
+
+
+def test_an_estimator_without_a_pair_is_counted():
+    with pytest.warns(SmallSampleWarning, match="No p-value where there are fewer than two"):
+        table = paired_differences(tidy({"a": [1.0, 2.0], "b": [np.nan, np.nan]}))
+    assert table[["n", "n_incomplete"]].to_numpy().tolist() == [[0, 2]]
+    assert np.isnan(table["difference"].item())
+    assert np.isnan(table["wins"].item())
 
 
 def test_only_a_baseline_gives_an_empty_table():

@@ -1,3 +1,6 @@
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from imblearn.over_sampling import RandomOverSampler
@@ -17,12 +20,6 @@ from sklearn.svm import LinearSVC
 from ltlearn import GranularClassifier, Whole, metrics
 from ltlearn.calibration import LogitAdjuster, RecalibrationMap, adjust_proba
 from ltlearn.evaluation import tail_report
-from ltlearn.evaluation._bootstrap import (
-    bootstrap,
-    class_mean_by_model,
-    interval,
-    mean_by_model,
-)
 from ltlearn.evaluation._verdict import BandResult, Estimate, TailReport
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands
@@ -87,37 +84,6 @@ class Enhanced(RegressorMixin, BaseEstimator):
 
 def row(report, band):
     return report.to_frame().set_index("band").loc[band]
-
-
-def test_means_against_scipys_bootstrap():
-    rng = np.random.default_rng(0)
-    losses = rng.exponential(size=(200, 2))
-    ours = bootstrap(mean_by_model(losses), 200, 4000, rng)
-    theirs = stats.bootstrap(
-        (losses[:, 0], losses[:, 1]),
-        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=4000,
-        method="percentile",
-        random_state=np.random.default_rng(1),
-    ).confidence_interval
-    low, high = interval(ours[:, 0] - ours[:, 1], 0.95)
-    assert low == pytest.approx(theirs.low, abs=0.02)
-    assert high == pytest.approx(theirs.high, abs=0.02)
-
-
-def test_class_means_against_a_plain_loop():
-    rng = np.random.default_rng(0)
-    hits, classes = rng.integers(2, size=(40, 3)).astype(float), rng.choice(list("abc"), 40)
-    statistic = class_mean_by_model(hits, classes)
-    for rows in (np.arange(40), np.flatnonzero(classes != "b"), rng.integers(40, size=40)):
-        present = sorted(set(classes[rows]))
-        expected = np.zeros(3)
-        for label in present:
-            members = [i for i in rows if classes[i] == label]
-            expected += sum(hits[i] for i in members) / len(members) / len(present)
-        np.testing.assert_allclose(statistic(rows), expected)
 
 
 def test_regression_values(skewed):
@@ -188,7 +154,7 @@ def test_classification_values(imbalanced):
             assert row(report, band)[name] == pytest.approx(accuracy)
     few = row(report, "few")
     assert few["change_from_baseline"] == pytest.approx(few["estimator"] - few["baseline"])
-    assert "Few-shot accuracy +" in report.verdict
+    assert "few-shot accuracy +" in report.verdict
     assert "points" in report.verdict
     assert "calibration error" in repr(report)
 
@@ -202,9 +168,8 @@ def test_classification_values(imbalanced):
     ],
 )
 def test_no_control_for_what_is_balanced_already(imbalanced, balanced):
-    report = tail_report(
-        clone(balanced).fit(imbalanced["X"], imbalanced["y"]), **imbalanced, baseline=balanced
-    )
+    model = clone(balanced).fit(imbalanced["X_train"], imbalanced["y_train"])
+    report = tail_report(model, **imbalanced, baseline=balanced, n_refits=0)
     assert report.models == ("estimator", "baseline")
     assert "refer to balanced classes already" in repr(report)
 
@@ -247,7 +212,7 @@ def test_as_many_validation_as_training_rows(imbalanced, wrap, whole):
     model = wrap(network).fit(data["X_train"], data["y_train"])
     validation = {"X_val": data["X"][:300], "y_val": data["y"][:300]}
     report = tail_report(
-        model, **data, **{name: whole(values) for name, values in validation.items()}
+        model, **data, **{name: whole(values) for name, values in validation.items()}, n_refits=0
     )
     plain = network.without_enhancers()
     validation = {name: Whole(values) for name, values in validation.items()}
@@ -340,7 +305,7 @@ def test_same_seed_same_report(skewed):
     assert not reports[0].to_frame().equals(reports[2].to_frame())
 
 
-def synthetic_report(tail, overall, *, control=None, metric="mae", n_tail=50):
+def synthetic_report(tail, overall, *, control=None, metric="mae", n_tail=50, covers_seeds=True):
     """A report from changes (value, low, high), in the direction of the metric."""
     models = ("estimator", "baseline", "baseline + stretch")[: 3 if control else 2]
     values = (Estimate(1.0, 0.9, 1.1),) * len(models)
@@ -353,7 +318,8 @@ def synthetic_report(tail, overall, *, control=None, metric="mae", n_tail=50):
         BandResult(band, n, values, tuple(Estimate(*change) for change in pair))
         for band, n, pair in zip(("overall", "few"), (500, n_tail), pairs, strict=True)
     )
-    return TailReport(metric, models, results, ())
+    n_fits = (1,) * len(models)
+    return TailReport(metric, models, n_fits, covers_seeds, results, ())
 
 
 LESS, SAME, MORE = (-0.08, -0.12, -0.03), (0.01, -0.01, 0.03), (0.2, 0.1, 0.3)
@@ -399,12 +365,102 @@ def test_verdict(tail, overall, control, expected):
     assert verdict.startswith(f"Few-shot MAE {100 * tail[0]:+.1f}% [")
 
 
+@pytest.mark.parametrize(
+    ("tail", "overall", "many", "medium", "expected"),
+    [
+        (SAME, SAME, MORE, SAME, ": no measurable change in the tail or overall, worse in many."),
+        (
+            SAME,
+            SAME,
+            MORE,
+            LESS,
+            ": no measurable change in the tail or overall, worse in many, better in medium.",
+        ),
+        (LESS, SAME, MORE, SAME, ": better in the tail, worse in many."),
+        (LESS, MORE, MORE, SAME, ": better in the tail, worse overall."),
+        (LESS, LESS, LESS, MORE, ": better in the tail and overall, worse in medium."),
+    ],
+)
+def test_verdict_on_other_bands(tail, overall, many, medium, expected):
+    report = synthetic_report(tail, overall)
+    others = [
+        BandResult(band, 99, report.results[0].values, (Estimate(*change),))
+        for band, change in (("many", many), ("medium", medium))
+    ]
+    results = (report.results[0], *others, report.results[1])
+    assert replace(report, results=results).verdict.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("n_tail", "shares"), [(40, {"many": 1 / 6, "few": 1 / 2}), (5, {"many": 1 / 3})]
+)
+def test_intervals_of_changes_hold_in_all_bands_together(skewed, n_tail, shares):
+    """Their widths at two levels are as the quantiles of t, corrected for the bands that count."""
+    codes = LabelBands.from_density(skewed["y_train"]).assign(skewed["y"])
+    rows = np.sort(np.r_[np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:n_tail]])
+    model = Ridge().fit(skewed["X_train"], skewed["y_train"])
+    base = Ridge(300).fit(skewed["X_train"], skewed["y_train"])
+    levels, frames = (0.95, 0.6), []
+    for level in levels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            report = tail_report(
+                model,
+                skewed["X"][rows],
+                skewed["y"][rows],
+                baseline=base,
+                y_train=skewed["y_train"],
+                confidence_level=level,
+            )
+        frames.append(report.to_frame().set_index("band"))
+
+    def ratio_of_margins(band, name, shift):
+        margins = [
+            np.log(np.divide(*(frame.loc[band, [f"{name}_high", f"{name}_low"]] + shift)))
+            for frame in frames
+        ]
+        return margins[0] / margins[1]
+
+    def ratio_of_quantiles(band, share):
+        df = frames[0].loc[band, "n_samples"] - 1
+        wide, narrow = (stats.t.isf((1 - level) * share / 2, df) for level in levels)
+        return wide / narrow
+
+    for band, share in shares.items():
+        change = ratio_of_margins(band, "change_from_baseline", 1)  # a ratio less one
+        assert change == pytest.approx(ratio_of_quantiles(band, share))
+        value = ratio_of_margins(band, "estimator", 0)
+        assert value == pytest.approx(ratio_of_quantiles(band, 1))
+
+
 def test_verdict_on_accuracy_turns_the_sign():
     report = synthetic_report(MORE, LESS, metric="accuracy")
     assert report.verdict == (
         "Few-shot accuracy +20.0 points [+10.0, +30.0], overall -8.0 points [-12.0, -3.0]: "
         "better in the tail, worse overall."
     )
+
+
+def test_fits_whose_seeds_are_not_counted_are_these_two():
+    report = synthetic_report(LESS, SAME, covers_seeds=False)
+    assert report.verdict == (
+        "Between these two fits, few-shot MAE -8.0% [-12.0, -3.0], overall +1.0% [-1.0, +3.0]: "
+        "better in the tail."
+    )
+
+
+def test_signs_are_those_of_the_intervals():
+    report = synthetic_report(MORE, LESS, control=(SAME, MORE))
+    assert report.signs == {
+        "baseline": {"overall": -1, "few": 1},
+        "baseline + stretch": {"overall": 1, "few": 0},
+    }
+    frame = report.to_frame().set_index("band")
+    for model, signs in report.signs.items():
+        assert frame[f"change_from_{model}_sign"].to_dict() == signs
+        for band, sign in signs.items():
+            low, high = frame.loc[band, [f"change_from_{model}_{end}" for end in ("low", "high")]]
+            assert sign == (1 if low > 0 else -1 if high < 0 else 0)
 
 
 def test_text_and_html_show_every_band(skewed):

@@ -1,11 +1,13 @@
 """Entries on disk: found again, never half written, never believed when damaged."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from ltlearn.exceptions import FeatureCacheWarning
 from ltlearn.features._cache import FeatureCache
 
 DIGEST = "ab" + "0" * 38
@@ -47,12 +49,39 @@ def test_a_damaged_entry_counts_as_absent_and_can_be_replaced(damage, cache, tmp
     np.testing.assert_array_equal(cache.get(DIGEST), FEATURES)
 
 
-def test_a_write_that_fails_leaves_nothing_behind(cache, tmp_path, monkeypatch):
+def test_a_write_that_fails_leaves_nothing_behind_and_warns_once(cache, tmp_path, monkeypatch):
+    tried = []
+
     def fail(*args):
-        raise OSError("disk full")
+        tried.append(args)
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.warns(FeatureCacheWarning, match="No space left") as caught:
+        cache.put(DIGEST, FEATURES)
+    assert str(tmp_path) in str(caught[0].message)
+    cache.put("cd" + DIGEST[2:], FEATURES)  # a second warning would be an error
+    assert len(tried) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("where", ["", "ltlearn-features", "ltlearn-features/model"])
+def test_a_file_in_the_place_of_a_folder(where, tmp_path):
+    (tmp_path / "cache" / where).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache" / where).write_text("in the way")
+    cache = FeatureCache(tmp_path / "cache", "model", 16)
+    assert cache.get(DIGEST) is None
+    with pytest.warns(FeatureCacheWarning, match="cannot be kept in the cache"):
+        cache.put(DIGEST, FEATURES)
+    assert cache.get(DIGEST) is None
+
+
+def test_an_interruption_is_not_taken_for_a_full_disk(cache, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         cache.put(DIGEST, FEATURES)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

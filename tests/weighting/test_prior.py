@@ -6,16 +6,22 @@ import sklearn
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from ltlearn import GranularClassifier
 from ltlearn.calibration import LogitAdjuster
-from ltlearn.weighting._prior import class_totals
+from ltlearn.weighting._prior import class_totals, prediction_prior
 
 Y = np.repeat(["a", "b", "c"], [60, 30, 10])
 X = np.zeros((len(Y), 2))
@@ -114,3 +120,62 @@ def test_weights_of_a_frozen_classifier(routing):
     model = LogisticRegression().fit(X, Y, WEIGHT)
     with sklearn.config_context(enable_metadata_routing=routing):
         check_weights_were_counted(LogitAdjuster(FrozenEstimator(model)).fit(X, Y, WEIGHT), WEIGHT)
+
+
+BALANCED = {
+    "logistic": LogisticRegression(class_weight="balanced"),
+    "tree": DecisionTreeClassifier(class_weight="balanced"),
+    "forest": RandomForestClassifier(50, class_weight="balanced"),
+    "subsampled forest": RandomForestClassifier(50, class_weight="balanced_subsample"),
+    "extra trees": ExtraTreesClassifier(10, class_weight="balanced"),
+    "boosting": HistGradientBoostingClassifier(class_weight="balanced"),
+    "gradient descent": SGDClassifier(
+        loss="log_loss", class_weight="balanced", alpha=1e-9, eta0=0.05, learning_rate="adaptive"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BALANCED)
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_prior_of_balanced_classes_whose_samples_are_weighted(name, constant):
+    """Some make up for sample weights too, others multiply them in: prior [1 1 1] or [1 10 10]."""
+    model = clone(BALANCED[name])
+    model.set_params(**dict.fromkeys({"random_state"} & model.get_params().keys(), 0))
+    weight = np.where(Y == "a", 2.0, 2.0 if constant else 20.0)
+    adjuster = LogitAdjuster(model).fit(X, Y, weight)
+    # Gradient descent is one against the rest, whose probabilities are not quite the shares.
+    tolerance = 0.1 if name == "gradient descent" else 0.06
+    predicted = adjuster.estimator_.predict_proba(X[:1])[0]
+    np.testing.assert_allclose(adjuster.class_prior_, predicted, atol=tolerance)
+    if constant:
+        np.testing.assert_allclose(adjuster.class_prior_, 1 / 3)
+    frozen = LogitAdjuster(FrozenEstimator(adjuster.estimator_)).fit(X, Y, weight)
+    np.testing.assert_allclose(frozen.class_prior_, adjuster.class_prior_)
+    in_search = GridSearchCV(make_pipeline(StandardScaler(), model), {}, cv=2)
+    step = type(model).__name__.lower()
+    searched = LogitAdjuster(in_search).fit(X, Y, **{f"{step}__sample_weight": weight})
+    np.testing.assert_allclose(searched.class_prior_, adjuster.class_prior_)
+
+
+def test_asking_a_copy_leaves_the_classifier_and_the_global_generator_alone():
+    model = RandomForestClassifier(3, class_weight="balanced", random_state=1).fit(X, Y, WEIGHT)
+    state, params = np.random.get_state()[1].copy(), model.get_params()  # noqa: NPY002
+    totals = class_totals(Y, model.classes_, WEIGHT)
+    prior = prediction_prior(model, model.classes_, totals, np.array([60, 30, 10]))
+    assert prior.sum() == pytest.approx(1)
+    assert model.get_params() == params
+    assert model.n_classes_ == 3
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_a_classifier_that_cannot_be_asked_balances_counts():
+    model = SVC(class_weight="balanced").fit(X, Y, WEIGHT)  # without predict_proba
+    totals = class_totals(Y, model.classes_, WEIGHT)
+    prior = prediction_prior(model, model.classes_, totals, np.array([60, 30, 10]))
+    np.testing.assert_allclose(prior, np.array([0.1, 1, 1]) / 2.1)
+
+
+def test_weights_reach_a_classifier_through_a_search():
+    search = GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {}, cv=2)
+    adjuster = LogitAdjuster(search).fit(X, Y, logisticregression__sample_weight=WEIGHT)
+    check_weights_were_counted(adjuster, WEIGHT)

@@ -1,0 +1,113 @@
+"""A joblib backend that runs its tasks together, so that the nets in them train stacked."""
+
+from functools import partial
+
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import ParallelBackendBase, SequentialBackend
+
+from ltlearn.search._memory import FirstTime, remember_transformers
+from ltlearn.training._together import run_together
+from ltlearn.training.stacked._groups import train_stacked
+from ltlearn.training.stacked._report import Report
+
+# Tasks that wait for their nets at the same time, and the most bytes of data that they hold.
+_MOST_TASKS = 256
+_MOST_BYTES = 2**31
+
+
+class StackingBackend(ParallelBackendBase):
+    """Collect tasks and run them when the first result is asked for.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Processes that the tasks are dealt to; in each they run together.
+    verbose : int
+        1 shows a bar, 2 also prints what trains together and what does not.
+    """
+
+    supports_sharedmem = True
+    uses_threads = True
+
+    def __init__(self, n_jobs=None, verbose=0):
+        super().__init__(nesting_level=0)
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self._tasks = []
+
+    def effective_n_jobs(self, n_jobs):
+        """As many as there are tasks: all are collected first."""
+        return _MOST_TASKS
+
+    def submit(self, func, callback=None):
+        """Keep a task for later."""
+        task = _Task(func, callback)
+        self._tasks.append(task)
+        return task
+
+    def retrieve_result(self, task, timeout=None):
+        """Run all tasks that wait, if this is one of them."""
+        if not task.is_done:
+            tasks, self._tasks = self._tasks, []
+            self._run(tasks)
+            for each in tasks:
+                if each.callback is not None:
+                    each.callback(each)  # joblib sends more tasks
+        return task.value
+
+    def abort_everything(self, ensure_ready=True):
+        """Nothing runs between calls."""
+        self._tasks = []
+
+    def get_nested_backend(self):
+        """Tasks have one core."""
+        return SequentialBackend(nesting_level=1), None
+
+    def _run(self, tasks):
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(tasks))
+        shares = [tasks[number::n_jobs] for number in range(n_jobs)]
+        calls = [[task.call for task in share] for share in shares]
+        if n_jobs == 1:
+            values = [_run_share(calls[0], self.verbose)]
+        else:
+            run = delayed(partial(_run_share, verbose=max(0, self.verbose - 1)))
+            values = Parallel(n_jobs=n_jobs, backend="loky")(map(run, calls))
+        for share, own in zip(shares, values, strict=True):
+            for task, value in zip(share, own, strict=True):
+                task.value, task.is_done = value, True
+
+
+class _Task:
+    def __init__(self, call, callback):
+        self.call, self.callback = call, callback
+        self.value, self.is_done = None, False
+
+
+def _run_share(calls, verbose):
+    memory = FirstTime()
+    for call in calls:
+        for _, args, _ in call.items:
+            remember_transformers(args[0], memory)
+    with Report(len(calls), verbose) as report:
+        return run_together(
+            calls,
+            partial(train_stacked, report=report),
+            at_once=_how_many_at_once(calls),
+            correct=_correct_times,
+        )
+
+
+def _how_many_at_once(calls):
+    """Calls hold a copy of their training rows each."""
+    (_, args, _), *_ = calls[0].items
+    n_bytes = getattr(args[1], "nbytes", 0)
+    n_bytes = n_bytes if isinstance(n_bytes, int) else 0
+    return max(2, min(_MOST_TASKS, _MOST_BYTES // max(1, n_bytes)))
+
+
+def _correct_times(results, seconds):
+    """Take the time in which a call waited for others' training out of its fit time."""
+    for result in results:
+        if isinstance(result, dict) and "fit_time" in result:
+            result["fit_time"] = max(0.0, result["fit_time"] - seconds)
+    return results

@@ -1,0 +1,487 @@
+"""A stack of unlike classifiers for a long tail of classes."""
+
+import warnings
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils import Bunch, check_random_state, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from ltlearn.exceptions import SmallSampleWarning
+from ltlearn.splitting import RareClassStratifiedKFold
+from ltlearn.stacking._built_in import built_in_heads
+from ltlearn.stacking._columns import TableEncoder, check_table
+from ltlearn.stacking._folds import fit_all, predict_held_out
+from ltlearn.stacking._head import Head
+from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
+from ltlearn.stacking._scores import balanced_scores
+from ltlearn.stacking._tuned import choose_setting
+from ltlearn.utils._compat import (
+    StrOptions,
+    _BaseComposition,
+    _fit_context,
+    _num_samples,
+    _routing_enabled,
+    _VisualBlock,
+)
+from ltlearn.utils._random import draw_seed
+from ltlearn.weighting._factors import Factors, fit_factors, leave_one_out_losses
+from ltlearn.weighting._prior import log_prior
+
+_STACK = "stack"  # what held_out_loss_ calls it
+
+
+class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseComposition):
+    """Unlike classifiers, each at balanced classes, weighed by held-out rows of all classes alike.
+
+    Classifiers that err differently are worth more together than the best of them alone, on a long
+    tail above all. Every head predicts rows that it was not fitted to, in folds that keep rare
+    classes in training. Its scores are referred to balanced classes; then factors of the heads, not
+    negative, and a multiple τ of the log class counts are chosen that give these rows the least
+    class-balanced cross-entropy, and the heads are fitted again to all rows. Where a single head
+    predicts held-out rows clearly better than the stack, by a standard error, it is all that is
+    kept.
+
+    Parameters
+    ----------
+    heads : {"auto", "fast", "full"} or list of (str, classifier), default="auto"
+        ``"auto"`` takes heads by the kind of data: on tables extra trees, logistic regression and a
+        small network; on embeddings, which are taken to be tables of more than 128 numeric columns,
+        logistic regression, :class:`PLDAClassifier` and a network with feature mixup. ``"fast"``
+        is the strongest cheap head alone, extra trees or logistic regression, with τ chosen by
+        held-out rows; ``"full"`` adds to tables a forest, boosting and PLDA. These heads take
+        numbers, and in data frames also categories, with gaps in both. A list takes classifiers of
+        your own with ``predict_proba``, which get X as it is; settings of theirs are reached as
+        ``name__parameter``.
+    cv : int, splitter or iterable, default=3
+        Folds, or how rows are held out; a number takes
+        :class:`~ltlearn.model_selection.RareClassStratifiedKFold`, shuffled.
+    prior : {"balanced", "train"} or array-like of shape (n_classes,), default="balanced"
+        Class shares that predictions refer to: all the same, those of the training rows, or
+        positive numbers of your own in the order of ``classes_``. May be changed by ``set_params``
+        after fitting.
+    n_jobs : int, default=None
+        Heads and folds fitted at the same time.
+    random_state : int, RandomState instance or None, default=None
+        Deals rows out to the folds, and seeds all heads whose own ``random_state`` is None.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    class_counts_ : ndarray of shape (n_classes,)
+        Rows of each class, those of weight 0 not.
+    heads_ : dict of str to classifier
+        Heads that count, fitted to all rows.
+    factors_ : dict of str to float
+        How much each head counts, next to its ``temperatures_``; 0 for heads that are left out.
+    temperatures_ : dict of str to float
+        What the scores of each head are divided by, so that alone they give held-out rows the least
+        class-balanced cross-entropy.
+    tau_ : float
+        Multiple of the log class counts that is taken off the sum of the scores.
+    settings_ : dict of str to dict
+        Settings that held-out rows chose for heads which leave them open.
+    held_out_loss_ : dict of str to float
+        Class-balanced cross-entropy of held-out rows, of each head alone and of the ``"stack"``,
+        each row under factors and τ fitted to all other rows. Empty where no row could be held out.
+    prediction_prior_ : ndarray of shape (n_classes,)
+        Class shares that probabilities refer to.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, when X has string column names.
+
+    See Also
+    --------
+    PLDAClassifier, TailLogisticClassifier : Heads, usable alone.
+    ltlearn.calibration.LogitAdjuster : Logit adjustment of one classifier.
+
+    Notes
+    -----
+    With the scores :math:`s_h` of the heads, the counts n of the classes in training and the shares
+    :math:`\\rho` of ``prior``,
+
+    .. math:: p(k \\mid x) \\propto \\rho_k \\exp\\Big(\\sum_h a_h s_{hk} / T_h
+        - \\tau \\log n_k\\Big)
+
+    Scores of a head are its log probabilities less the log class shares that they refer to [1]_:
+    its ``prediction_prior_`` if it has one, else the shares in training. A probability of 0 counts
+    as one vote in forests and among neighbors, but no class is lifted beyond its share. The loss is
+    convex in the factors and τ, and τ is pulled towards 0 by a Gaussian prior of deviation 0.5,
+    which matters where rare classes have few rows. Held-out rows see heads of fewer rows than those
+    that predict in the end, which moves τ slightly towards the tail.
+
+    References
+    ----------
+    .. [1] Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, equation 9.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from ltlearn import TailStackingClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> rare = np.flatnonzero(y == 8)[6:]
+    >>> train = np.setdiff1d(np.arange(0, len(y), 2), rare)
+    >>> model = TailStackingClassifier(heads="fast", random_state=0).fit(X[train], y[train])
+    >>> list(model.heads_)
+    ['extra trees']
+    >>> model.set_params(prior="train").predict_proba(X[rare[:2]]).shape
+    (2, 10)
+    """
+
+    _parameter_constraints: dict = {
+        "heads": [StrOptions({"auto", "fast", "full"}), list],
+        "cv": ["cv_object"],
+        "prior": [StrOptions({"balanced", "train"}), "array-like"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, heads="auto", *, cv=3, prior="balanced", n_jobs=None, random_state=None):
+        self.heads = heads
+        self.cv = cv
+        self.prior = prior
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, **fit_params):
+        """Fit the heads and what they count.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Numbers, or a data frame with categories among its columns; NaN and missing categories
+            are gaps. A list of heads gets X as it is, of any kind that they take.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            For the heads, the factors and the class counts. Rows of weight 0 are left out.
+        X_aux : array-like of shape (n_auxiliary_samples, n_features), default=None
+            Rows of other classes, for heads that can use them. Wrap it in :class:`ltlearn.Whole`
+            for cross-validation, which otherwise slices it along with X whenever it has as many
+            rows.
+        y_aux : array-like of shape (n_auxiliary_samples,), default=None
+            Auxiliary classes, none of which is in ``y``. Wrap it likewise.
+        **fit_params : dict
+            With metadata routing, routed to the heads of a list and to ``cv``.
+
+        Returns
+        -------
+        self : TailStackingClassifier
+
+        Raises
+        ------
+        TypeError
+            When ``sample_weight`` is given and a head does not take it.
+        ValueError
+            For inputs that cannot be trained on; the message says what to change.
+
+        Warns
+        -----
+        SmallSampleWarning
+            When no row can be held out, because every class has only one: all heads then count
+            the same.
+        """
+        X = self._validate_X(X, reset=True)
+        rows, self.classes_, used = check_rows(self, X, y, sample_weight)
+        log_counts = np.log(rows.counts)
+        log_prior(self.prior, log_counts)
+        validate = partial(self._validate_X, reset=False)
+        auxiliary = check_auxiliary(X_aux, y_aux, X, self.classes_, validate)
+        routed, n_passed = self._route(sample_weight, fit_params), _num_samples(X)
+        self._encoder = None
+        if isinstance(self.heads, str):
+            self._encoder = TableEncoder(rows.X)
+            rows = rows._replace(X=self._encoder(rows.X))
+            if auxiliary is not None:
+                auxiliary = auxiliary._replace(X=self._encoder(auxiliary.X))
+        generator = check_random_state(self.random_state)
+        heads = {
+            name: Head(
+                estimator,
+                self.classes_,
+                seed=draw_seed(generator),
+                params=routed[name].fit,
+                used=used,
+                n_passed=n_passed,
+            )
+            for name, estimator in self._unfitted_heads(rows).items()
+        }
+        groups = routed.splitter.split.get("groups")
+        groups = None if groups is None else np.asarray(groups)[used]
+        folds = class_folds(self.cv, rows, used, generator, groups)
+        chosen = self._weigh(heads, rows, auxiliary, folds, log_counts)
+        self.heads_ = fit_all(
+            {
+                name: partial(heads[name].fit, rows, auxiliary, chosen[name])
+                for name in self._used(chosen)
+            },
+            n_jobs=self.n_jobs,
+        )
+        self.settings_ = {name: setting for name, setting in chosen.items() if setting}
+        self.class_counts_ = np.bincount(rows.codes, minlength=rows.n_classes)
+        self._counts = rows.counts
+        return self
+
+    def _used(self, names):
+        """Heads that count; at least one, even where all know nothing."""
+        return [name for name in names if self.factors_[name] > 0] or list(names)[:1]
+
+    def _weigh(self, heads, rows, auxiliary, folds, log_counts):
+        """Learn what each head counts; returns the settings chosen for it."""
+        if not folds:
+            warnings.warn(
+                "No row can be held out, because every class has only one, so all heads count the "
+                "same. Label more rows.",
+                SmallSampleWarning,
+                stacklevel=3,
+            )
+            self.factors_ = dict.fromkeys(heads, 1 / len(heads))
+            self.temperatures_, self.tau_ = dict.fromkeys(heads, 1.0), 0.0
+            self.held_out_loss_ = {}
+            return {name: head.settings(rows)[-1] for name, head in heads.items()}
+        held_out = predict_held_out(
+            {name: partial(head.hold_out, rows, auxiliary) for name, head in heads.items()},
+            folds,
+            n_jobs=self.n_jobs,
+        )
+        seen = rows.take(held_out.rows)
+        balanced = seen.balanced
+        chosen, scores, self.temperatures_ = {}, {}, {}
+        for name, head in heads.items():
+            best, _ = choose_setting(held_out.predictions[name], seen)
+            chosen[name] = head.settings(rows)[best]
+            values = held_out.predictions[name][best]
+            alone = fit_factors(values[None], balanced, log_counts, with_tau=False)
+            scores[name] = values * alone.head[0]
+            self.temperatures_[name] = float(1 / alone.head[0]) if alone.head[0] else np.inf
+        losses = {
+            name: leave_one_out_losses(values[None], balanced, log_counts)
+            for name, values in scores.items()
+        }
+        self.held_out_loss_ = {name: float(balanced.weights @ losses[name]) for name in heads}
+        best = min(heads, key=self.held_out_loss_.get)
+        used = list(heads)
+        if len(heads) > 1:
+            stacked = leave_one_out_losses(np.stack(list(scores.values())), balanced, log_counts)
+            self.held_out_loss_[_STACK] = float(balanced.weights @ stacked)
+            if is_clearly_worse(stacked, losses[best], balanced.weights):
+                used = [best]
+        values = np.stack([scores[name] for name in used])
+        factors = fit_factors(values, balanced, log_counts)
+        self.factors_ = dict.fromkeys(heads, 0.0)
+        self.factors_ |= dict(zip(used, factors.head.tolist(), strict=True))
+        self.tau_ = factors.tau
+        return chosen
+
+    def predict_proba(self, X):
+        """Predict probabilities of the classes at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of the same kind as in ``fit``.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False)
+        X = X if self._encoder is None else self._encoder(X)
+        scores = np.stack(
+            [
+                balanced_scores(head, X, self.classes_, self._counts) / self.temperatures_[name]
+                for name, head in self.heads_.items()
+            ]
+        )
+        factors = Factors(np.array([self.factors_[name] for name in self.heads_]), self.tau_)
+        return softmax(factors.pool(scores, np.log(self._counts)) + self._log_prior(), axis=1)
+
+    def predict(self, X):
+        """Predict classes: the likeliest one at the class shares of ``prior``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of the same kind as in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    @property
+    def prediction_prior_(self):
+        check_is_fitted(self)
+        return softmax(self._log_prior())
+
+    def _log_prior(self):
+        return log_prior(self.prior, log_softmax(np.log(self._counts)))
+
+    # Parameters, inputs and routing
+
+    def get_params(self, deep=True):
+        """Parameters of the stack and, with ``deep``, of the heads of a list.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        params : dict
+        """
+        return self._get_params("heads", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters of the stack, heads by name, and parameters of heads.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : TailStackingClassifier
+        """
+        return self._set_params("heads", **params)
+
+    def _listed_heads(self):
+        """Heads of a list by name; none where the stack chooses them."""
+        if isinstance(self.heads, str):
+            return {}
+        pairs = all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in self.heads)
+        if not self.heads or not pairs:
+            raise ValueError(
+                'heads must be "auto", "fast", "full" or a list of pairs of a name and a '
+                f"classifier; got {self.heads!r}."
+            )
+        self._validate_names([name for name, _ in self.heads])
+        for name, head in self.heads:
+            if not (hasattr(head, "fit") and hasattr(head, "predict_proba")):
+                raise TypeError(
+                    f"The head {name!r} has no predict_proba: take a classifier that has, or wrap "
+                    "it in sklearn.calibration.CalibratedClassifierCV."
+                )
+        if _STACK in dict(self.heads):
+            raise ValueError(f"No head can be named {_STACK!r}: choose another name.")
+        return dict(self.heads)
+
+    def _unfitted_heads(self, rows):
+        if isinstance(self.heads, str):
+            return built_in_heads(self.heads, *rows.X.shape, self._encoder.has_categories)
+        return self._listed_heads()
+
+    def _validate_X(self, X, *, reset):
+        takes = get_tags(self).input_tags
+        is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
+        if is_frame or not takes.two_d_array or _holds_texts(X):
+            (X,) = indexable(X)
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            if isinstance(self.heads, str):
+                check_table(X)
+            return X
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype="numeric",
+            accept_sparse=["csr"] if takes.sparse else False,
+            ensure_all_finite="allow-nan" if takes.allow_nan else True,
+        )
+
+    def _route(self, sample_weight, fit_params):
+        """What each head's ``fit`` gets besides X, y and auxiliary rows, by its name."""
+        listed = self._listed_heads()
+        if _routing_enabled():
+            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
+            if isinstance(self.heads, str):
+                routed = Bunch(splitter=routed.get("splitter", Bunch(split={})))
+        else:
+            if fit_params:
+                raise TypeError(
+                    f"fit got {sorted(fit_params)}, which reach heads only with metadata routing: "
+                    "sklearn.set_config(enable_metadata_routing=True)."
+                )
+            routed = Bunch(splitter=Bunch(split={}))
+            for name, head in listed.items():
+                if sample_weight is not None and not has_fit_parameter(head, "sample_weight"):
+                    raise TypeError(
+                        f"The head {name!r} does not take sample_weight in fit. Inside a pipeline "
+                        "it can be routed: sklearn.set_config(enable_metadata_routing=True)."
+                    )
+                routed[name] = Bunch(fit={} if sample_weight is None else _weights(sample_weight))
+        return _Routed(routed, {} if sample_weight is None else _weights(sample_weight))
+
+    def get_metadata_routing(self):
+        """Routing of metadata to the heads of a list and to ``cv``.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        for name, head in self._listed_heads().items():
+            router.add(**{name: head}, method_mapping=to_fit)
+        splitter = RareClassStratifiedKFold(2) if isinstance(self.cv, Integral) else self.cv
+        if hasattr(splitter, "split"):
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=splitter, method_mapping=to_split)
+        return router
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if isinstance(self.heads, str):
+            tags.input_tags.allow_nan = True
+            tags.input_tags.categorical = True
+        else:
+            heads = [get_tags(head).input_tags for head in self._listed_heads().values()]
+            for kind in ("two_d_array", "sparse", "allow_nan", "categorical"):
+                setattr(tags.input_tags, kind, all(getattr(head, kind) for head in heads))
+        return tags
+
+    def _sk_visual_block_(self):
+        heads = getattr(self, "heads_", None) or self._listed_heads()
+        return _VisualBlock("parallel", list(heads.values()), names=list(heads), dash_wrapped=False)
+
+
+def is_clearly_worse(losses, others, weights):
+    """Whether the weighted mean of losses is above that of others by a standard error at least."""
+    differences = losses - others
+    excess = weights @ differences
+    return bool(excess > 0 and excess > np.sqrt(weights**2 @ (differences - excess) ** 2))
+
+
+class _Routed:
+    """Fit parameters by head; heads that the stack chose get the weights."""
+
+    def __init__(self, routed, default):
+        self.routed, self.default = routed, default
+        self.splitter = routed.get("splitter", Bunch(split={}))
+
+    def __getitem__(self, name):
+        return self.routed.get(name, Bunch(fit=self.default))
+
+
+def _holds_texts(X):
+    """Whether rows, or their first values, are strings: texts, paths, categories."""
+    values = X if hasattr(X, "dtype") else np.asarray(X, dtype=object)
+    return values.dtype.kind in "US" or (
+        values.dtype.kind == "O" and values.size > 0 and isinstance(values.flat[0], str)
+    )
+
+
+def _weights(sample_weight):
+    return {"sample_weight": sample_weight}

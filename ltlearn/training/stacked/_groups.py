@@ -1,0 +1,70 @@
+"""Which trainings can go on as one."""
+
+from ltlearn.training._trainer import train_alone
+from ltlearn.training.stacked._loop import Member, train_stack
+from ltlearn.training.stacked._network import NotStackableError
+
+# Most members of a stack, and most of their parameters together: what fits a cache is faster.
+_MAX_MEMBERS = 64
+_MAX_PARAMETERS = 2**23
+
+
+def train_stacked(plans, report=None):
+    """Train all, stacked where they can be.
+
+    Parameters
+    ----------
+    plans : list of TrainingPlan
+    report : Report, default=None
+        Is told what trains together and what has ended.
+
+    Returns
+    -------
+    outcomes : list
+        For each the net, or the error that ended its training.
+    """
+    outcomes, reasons, groups = [None] * len(plans), {}, {}
+    for number, plan in enumerate(plans):
+        try:
+            member = Member(plan)
+            groups.setdefault(member.key(), []).append((number, member))
+        except NotStackableError as reason:
+            reasons[number] = str(reason)
+        except Exception as error:
+            outcomes[number] = error
+    stacks = []
+    for stack in (stack for group in groups.values() for stack in _stacks(group)):
+        if len(stack) == 1:
+            reasons[stack[0][0]] = "no other training has its shape"
+        else:
+            stacks.append(stack)
+    if report is not None and (stacks or reasons):
+        report.of_groups([len(stack) for stack in stacks], list(reasons.values()))
+    for stack in stacks:
+        train_stack([member for _, member in stack])
+        for number, member in stack:
+            outcomes[number] = member.net if member.error is None else member.error
+        if report is not None:
+            report.done(len(stack))
+    for number in reasons:
+        outcomes[number] = _outcome_alone(plans[number])
+        if report is not None:
+            report.done()
+    return outcomes
+
+
+def _stacks(group):
+    """Cut a group into stacks of a good size; members of equal rates next to each other."""
+    group = sorted(group, key=lambda each: each[1].order())
+    n_parameters = sum(p.numel() for p in group[0][1].net.module_.parameters())
+    size = max(1, min(_MAX_MEMBERS, _MAX_PARAMETERS // max(1, n_parameters)))
+    n_stacks = -(-len(group) // size)
+    for number in range(n_stacks):
+        yield group[number * len(group) // n_stacks : (number + 1) * len(group) // n_stacks]
+
+
+def _outcome_alone(plan):
+    try:
+        return train_alone(plan)
+    except Exception as error:
+        return error
