@@ -50,7 +50,7 @@ class ColumnReader:
 
         Raises
         ------
-        ValueError
+        ValueError or TypeError
             For columns that are neither, such as dates; the message names the column.
         """
         if reset:
@@ -274,11 +274,11 @@ def _as_number(value, label):
         return np.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"could not convert {value!r} to a number: {label} of X does not hold numbers. If it "
-            "holds categories, pass a data frame whose column has the type category or str, or "
-            "list the column in categorical_features."
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{error}: {label} of X does not hold numbers. If it holds categories, pass a data "
+            "frame whose column has the type category or str, or list the column in "
+            "categorical_features."
         ) from None
 
 

@@ -414,6 +414,11 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         check_is_fitted(self)
         return self._outputs(validate_X(self, X), "embedding").astype(np.float32)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = is_tabular(self)
+        return tags
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
 

@@ -488,7 +488,8 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         self.score_mean_ = float(scores.mean())
         self.score_scale_ = 1.0 if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
-        self._tail_weights = TailWeights(scores, weight)
+        counts = None if weight is None else weighted_mean_one(weight)
+        self._tail_weights = TailWeights(scores, counts)
         middle = float(np.median(scores))
         self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
         self.bin_centers_, bins = None, self._option("bins")

@@ -221,14 +221,14 @@ def test_arrays_of_dates_are_refused():
 
 
 def test_columns_that_are_no_numbers_are_named():
-    with pytest.raises(ValueError, match=r"'Rome' .* column 'city' of X does not hold numbers"):
+    with pytest.raises(ValueError, match=r"'Rome': column 'city' of X does not hold numbers"):
         read(mixed_frame()[["size", "city"]], None)
-    with pytest.raises(ValueError, match=r"'z' .* column 1 of X does not hold numbers"):
+    with pytest.raises(ValueError, match=r"'z': column 1 of X does not hold numbers"):
         read(np.array([["1", "2"], ["3", "z"]]))
-    with pytest.raises(ValueError, match=r"column 0 of X does not hold numbers"):
+    with pytest.raises(TypeError, match=r"'datetime.date': column 0 of X does not hold numbers"):
         read(np.array([[datetime.date(2020, 1, 1), 1]], dtype=object))
     _, reader = read(mixed_frame()[["size"]])
-    with pytest.raises(ValueError, match=r"'big' .* column 'size' of X does not hold numbers"):
+    with pytest.raises(ValueError, match=r"'big': column 'size' of X does not hold numbers"):
         again(reader, pd.DataFrame({"size": pd.Categorical(["big"])}))
 
 

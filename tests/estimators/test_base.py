@@ -399,7 +399,7 @@ class TestTraining:
         for n_halvings in (3, 4):  # restarts at lr, but as in the epoch after the last one
             model.fit(X, y)
             rate = model.net_.optimizer_.param_groups[0]["lr"]
-            assert rate == pytest.approx(model.lr * 0.5**n_halvings)
+            assert rate == pytest.approx(model.net_.lr * 0.5**n_halvings)
 
     def test_warm_start_with_and_without_validation(self, skewed_regression):
         X, y = skewed_regression
@@ -552,7 +552,7 @@ class TestPersistence:
             len(pickle.dumps(quick(**settings).fit(np.tile(X, (n, 1)), np.tile(y, n))))
             for n in (1, 50)
         )
-        assert large < small + 2000
+        assert large < small + 10_000
 
     def test_a_warm_start_leaves_one_network_to_pickle(self, skewed_regression):
         X, y = skewed_regression
