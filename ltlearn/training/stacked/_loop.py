@@ -108,12 +108,8 @@ class _Stack:
     def __init__(self, members):
         nets = [member.net for member in members]
         self.members = list(members)
-        self.network = StackedNetwork(
-            [net.module_ for net in nets], members[0].data.X.shape[1:]
-        )
-        self.objective = StackedObjective(
-            [net.criterion_ for net in nets], self.network.values[0]
-        )
+        self.network = StackedNetwork([net.module_ for net in nets], members[0].data.X.shape[1:])
+        self.objective = StackedObjective([net.criterion_ for net in nets], self.network.values[0])
         self.optimizer = StackedOptimizer(self.network.values, [net.optimizer_ for net in nets])
         self.epochs = StackedEpochs(
             [member.data for member in members],
@@ -250,4 +246,3 @@ def _record(member, terms, i, validated, seconds):
     if validated is not None:
         net._record_validation(validated)
     net.history.record("dur", seconds)
-
