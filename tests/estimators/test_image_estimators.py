@@ -194,11 +194,12 @@ class TestAugmentation:
         assert not np.array_equal(first, plain.predict_proba(X))
         np.testing.assert_array_equal(augmented.predict_proba(X), first)
 
-    def test_mixing_images_mixes_the_losses_of_their_labels(self, photos, monkeypatch):
-        """With shares fixed, the loss of a step equals the one computed by hand."""
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_mixing_images_mixes_the_losses_of_their_labels(self, photos, monkeypatch, weighted):
+        """With shares fixed, the loss of a step equals the one computed by hand, row by row."""
         X, score = photos
         y = classes_of(score)
-        partners = torch.arange(40).flip(0)
+        partners = torch.arange(3, 43)
 
         def fixed(images, rows, *, mixup_alpha, cutmix_alpha, generator):
             partner = partners[: len(rows)] % len(rows)
@@ -210,17 +211,24 @@ class TestAugmentation:
         net = model.net_
         data = model._inputs.data(X[:8])
         batch = next(iter(data.batches(torch.arange(8), 1)))[0]
-        label = torch.from_numpy((y[:8] == "dark").astype(int))
+        target = {"label": torch.tensor([0, 1, 1, 0, 1, 1, 1, 0])}
+        if weighted:
+            target["weight"] = torch.linspace(0.2, 3, 8)
         with torch.no_grad():
-            got = net.criterion_.training_terms(net.module_, batch, {"label": label})["loss"]
+            got = net.criterion_.training_terms(net.module_, batch, target)["loss"]
             partner = partners[:8] % 8
             images = net.module_.prepare(batch)
             logits = net.module_.apply_head(
                 net.module_.backbone(0.25 * images + 0.75 * images[partner])
             )
             loss = net.criterion_.loss
-            expected = 0.25 * loss(logits, label) + 0.75 * loss(logits, label[partner])
-        assert got.item() == pytest.approx(expected.item(), rel=1e-5)
+            expected = 0.0
+            for i, j in enumerate(partner.tolist()):
+                for k, part in ((i, 0.25), (j, 0.75)):
+                    weight = target["weight"][k].item() if weighted else 1.0
+                    own = loss(logits[[i]], target["label"][[k]]).item()
+                    expected += part * weight * own / 8
+        assert got.item() == pytest.approx(expected, rel=1e-5)
         assert loss.label_smoothing == pytest.approx(0.1)
 
     def test_pixels_stay_bytes_until_the_network(self, photos, files):
@@ -363,6 +371,21 @@ class TestTrainingOptions:
         assert rate[id(model.patch_embed.proj.weight)] < depths[0]
         everything = {id(parameter) for parameter in network.parameters()}
         assert set(rate) == everything
+
+    def test_layers_keep_their_weight_decay(self, photos):
+        """Matrices decay in every layer and in the head; biases and norms do not, as in timm."""
+        settings = {**TINY, "backbone": "test_vit", "max_epochs": 1}
+        training = Training(layer_decay=0.5, weight_decay=0.3)
+        net = ELTARegressor(**settings, training=training).fit(*photos).net_
+        groups = net.optimizer_.param_groups
+        decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        model = net.module_.backbone.model
+        for block in model.blocks:
+            for layer in (block.mlp.fc1, block.attn.qkv):
+                assert (decay[id(layer.weight)], decay[id(layer.bias)]) == (0.3, 0.0)
+            assert decay[id(block.norm1.weight)] == 0.0
+        assert decay[id(model.patch_embed.proj.weight)] == 0.3
+        assert decay[id(net.module_.head[-1].weight)] == 0.3
 
     def test_layer_decay_needs_named_layers(self, skewed_regression):
         with pytest.raises(ValueError, match="layer_decay needs a backbone that names its layers"):
