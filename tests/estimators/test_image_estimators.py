@@ -52,18 +52,30 @@ def files(photos, tmp_path):
     return paths, score
 
 
+# A head on random features that learns the scores well: the rest of the network, which learns in
+# leaps on so few images, would turn rounding into other predictions.
+HEAD_ALONE = {**TINY, "max_epochs": 10, "lr": 0.04}
+
+
 def classes_of(score):
     return np.where(score > 0.3, "bright", "dark")
 
 
 class TestEndToEnd:
     def test_regressor_on_arrays_and_files_of_the_same_images(self, photos, files):
-        model = ELTARegressor(**TINY)
-        from_arrays = model.fit(*photos).predict(photos[0])
-        np.testing.assert_allclose(model.predict(files[0]), from_arrays, atol=0.02)
-        from_files = model.fit(*files).predict(files[0])
         # files and arrays differ by the rounding of the resized pixels alone
-        np.testing.assert_allclose(from_files, from_arrays, atol=0.1)
+        model = ELTARegressor(**HEAD_ALONE, training=Training(freeze_backbone=True))
+        from_arrays = model.fit(*photos).predict(photos[0])
+        assert np.corrcoef(from_arrays, photos[1])[0, 1] > 0.95
+        assert from_arrays.std() > 0.05
+        np.testing.assert_allclose(model.predict(files[0]), from_arrays, rtol=0, atol=2e-3)
+        from_files = model.fit(*files).predict(files[0])
+        np.testing.assert_allclose(from_files, from_arrays, rtol=0, atol=2e-3)
+        whole = ELTARegressor(**TINY)
+        from_arrays, from_files = (
+            whole.fit(X, photos[1]).predict(photos[0]) for X in (photos[0], files[0])
+        )
+        assert np.corrcoef(from_files, from_arrays)[0, 1] > 0.95
         assert model.embed(files[0]).shape == (40, model.net_.module_.n_features)
 
     def test_classifier_with_auxiliary_files(self, files):
@@ -106,7 +118,8 @@ class TestEndToEnd:
         backbone = make()
         model = ELTARegressor(**{**TINY, "backbone": backbone, "backbone_params": None})
         expected = model.fit(*photos).predict(photos[0])
-        np.testing.assert_allclose(model.predict(files[0]), expected, atol=0.02)
+        atol = 0.1 * expected.std()
+        np.testing.assert_allclose(model.predict(files[0]), expected, rtol=0, atol=atol)
 
     @pytest.mark.parametrize("channels", [1, 4, 5])
     def test_arrays_of_any_number_of_channels(self, channels, photos):
@@ -308,14 +321,17 @@ class TestTrainingOptions:
         assert parts.history_[0]["train_batch_count"] == whole.history_[0]["train_batch_count"]
 
     def test_bfloat16_is_close_to_float32(self, photos):
-        exact = ELTARegressor(**TINY).fit(*photos).predict(photos[0])
-        rough = (
-            ELTARegressor(**TINY, training=Training(precision="bfloat16"))
+        exact, rough = (
+            ELTARegressor(
+                **HEAD_ALONE, training=Training(freeze_backbone=True, precision=precision)
+            )
             .fit(*photos)
             .predict(photos[0])
+            for precision in ("float32", "bfloat16")
         )
+        assert exact.std() > 0.05
         assert not np.array_equal(rough, exact)
-        np.testing.assert_allclose(rough, exact, atol=0.1)
+        np.testing.assert_allclose(rough, exact, rtol=0, atol=5e-3)
 
     def test_gradients_are_clipped(self, skewed_regression):
         X, y = skewed_regression
