@@ -75,7 +75,7 @@ def test_tables(load):
     script = load("coverage")
     row = script.interval_table({("set", "ridge", "split"): runs}).splitlines()[-1]
     assert "| 90.0 ± 0.0 | 1.00 | 86.0 | 84.0 | 4 | 95.0 | 80.0 | – |" in row
-    said = script.summary({("set", "ridge", "split"): runs})
+    said = script.nearness_table({("set", "ridge", "split"): runs})
     assert "| split | all rows | single | 2 points: 2 of 2 | 0 | " in said
     assert "| split | fifths | single | 5 points: 3 of 4 | 1 | " in said
     assert "| split | fifths | means over seeds | 5 points: 2 of 2 | 0 | " in said
