@@ -60,12 +60,12 @@ class MemberLinear(nn.Module):
             The latter where all members have the same inputs.
         """
         if X.ndim == 2:  # one product for all members
-            return F.linear(X, self._own_weight().flatten(0, 1)).unflatten(1, self.bias.shape) + (
-                self.bias
-            )
+            outputs = F.linear(X, self._own_weight().flatten(0, 1), self.bias.flatten())
+            return outputs.unflatten(1, self.bias.shape)
         if self.weight.ndim == 2 and self.scale is None:
-            return F.linear(X, self.weight) + self.bias
-        return torch.einsum("bmi,moi->bmo", X, self._own_weight()) + self.bias
+            return F.linear(X, self.weight).add_(self.bias)
+        X, weight = X.transpose(0, 1), self._own_weight().mT
+        return torch.baddbmm(self.bias.unsqueeze(1), X, weight).transpose(0, 1)
 
     def _own_weight(self) -> Tensor:
         """Matrices (M, n_outputs, n_inputs) with the factors of the inputs in them."""
@@ -130,8 +130,13 @@ class MemberDropout(Dropout):
         return torch.cat(parts) if parts else torch.ones(0, size, device=device)
 
     def _draw(self, size, device):
-        kept = torch.empty(self.rows_at_once, size, device=device)
-        return kept.bernoulli_(1 - self.p, generator=self.generator).div_(1 - self.p)
+        # Four numbers of 16 bits from each of 64, which takes a fraction of the time of `bernoulli_`.
+        n = self.rows_at_once * size
+        bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device)
+        bits.random_(-(2**63), 2**63 - 1, generator=self.generator)
+        bits = bits.view(torch.int16)[:n].view(self.rows_at_once, size)
+        is_kept = bits >= round(2**16 * self.p) - 2**15
+        return is_kept.to(torch.get_default_dtype()).div_(1 - self.p)
 
 
 class MemberHead(nn.Module):

@@ -54,7 +54,7 @@ class NumericEmbedding(nn.Module):
         X = X.unsqueeze(2)
         pieces = (X - self.lower).mul_(self.slope).clamp(0, 1)
         curves = torch.bmm(pieces.transpose(0, 1), self.piece_weight).transpose(0, 1)
-        return (torch.addcmul(self.bias, X, self.weight) + curves).flatten(1)
+        return torch.addcmul(self.bias, X, self.weight).add_(curves).flatten(1)
 
 
 class CategoryEncoding(nn.Module):
@@ -181,7 +181,7 @@ class TabularBody(nn.Module):
         for number, layer in enumerate(self.layers):
             if number:
                 features = self.dropouts[number - 1](features)
-            features = layer(features).relu()
+            features = layer(features).relu_()
         if not self.layers:
             features = features.unsqueeze(1).expand(-1, self.n_members, -1)
         return features.flatten(1)
