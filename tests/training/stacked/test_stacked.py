@@ -181,7 +181,8 @@ CLASSIFIERS = {
 
 def classifier(**params):
     model = GranularClassifier(backbone="mlp", hidden_layer_sizes=(8, 4), max_epochs=3)
-    return model.set_params(**params)
+    # Mixed features are trained one net after the other.
+    return model.set_params(training__feature_mixup=0.0, **params)
 
 
 @pytest.mark.usefixtures("in_float64")
