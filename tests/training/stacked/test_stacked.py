@@ -168,7 +168,8 @@ class TestRegressor:
 
 
 CLASSIFIERS = {
-    "plain": {},
+    "plain": {"training__feature_mixup": [0.0] * 3},
+    "feature mixup": {"training__feature_mixup": [0.0, 0.3, 1.0]},
     "adjustment": {"logit_adjustment": [0.0, 0.5, 1.0]},
     "class weights": {"class_weight": [None, "balanced", {0: 1.0, 1: 2.0, 2: 0.5}]},
     "smoothing": {"training__label_smoothing": [0.1] * 3},
