@@ -36,8 +36,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from _data import CACHE, DEFAULT_DATA
-from _runs import run_missing
+from _results import RESULTS, noted
+from _runs import read_runs, run_missing
 from _tables import TABLES, load_table
+from render import write_page
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
@@ -51,7 +53,6 @@ from ltlearn.calibration import ConformalRegressor, DistributionCalibrator
 from ltlearn.exceptions import LTLearnWarning
 from ltlearn.metrics import LabelBands, expected_score
 
-RESULTS = Path(__file__).parent / "results"
 LEVEL = 0.9
 LEVELS = (0.5, 0.8, 0.9)
 INTERVALS = [
@@ -100,14 +101,17 @@ class QuantileForest(RegressorMixin, BaseEstimator):
         return np.quantile(drawn, levels, axis=0).T
 
 
+NETWORK = {"backbone": "mlp", "max_epochs": 40, "device": "cpu"}
+
+
 def models(seed):
     """Regressors by name."""
     return {
         "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 7))),
         "boosting": HistGradientBoostingRegressor(random_state=seed),
-        "ELTARegressor": ELTARegressor(max_epochs=40, device="cpu", random_state=seed),
+        "ELTARegressor": ELTARegressor(**NETWORK, random_state=seed),
         "quantile forest": QuantileForest(random_state=seed),
-        "EMD network": ELTARegressor(loss="emd", max_epochs=40, device="cpu", random_state=seed),
+        "EMD network": ELTARegressor(loss="emd", **NETWORK, random_state=seed),
     }
 
 
@@ -231,27 +235,43 @@ def interval_table(results):
     return "\n".join(lines)
 
 
-def summary(results):
-    """Sentences: how many coverages are as near as they should be, and as chance would have it."""
-    runs = [run for of_row in results.values() for run in of_row]
-    overall = np.array([run["coverage"] for run in runs])
-    fifths = np.array(
-        [
-            (n, m, coverage)
-            for run in runs
-            for n, m, coverage in run["predicted"]
-            if n >= ENOUGH and m >= ENOUGH
+def nearness_table(results):
+    """Markdown: how many coverages are as near as they should be, and as chance would have it."""
+    lines = [
+        "| calibrated on | of | coverages | within | outside | outside by chance |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for method in ("split", "cross"):
+        rows = [runs for row, runs in results.items() if row[2] == method]
+        overall = [[(run["coverage"], *_sizes(run["predicted"])) for run in runs] for runs in rows]
+        fifths = [
+            [(c, n, m) for n, m, c in by_seed if n >= ENOUGH and m >= ENOUGH]
+            for runs in rows
+            for by_seed in zip(*(run["predicted"] for run in runs), strict=True)
         ]
-    )
-    deviation = np.sqrt(LEVEL * (1 - LEVEL) * (1 / fifths[:, 0] + 1 / fifths[:, 1]))
-    by_chance = np.sum(2 * norm.sf(0.05 / deviation))
-    n_near = np.sum(np.abs(overall - LEVEL) <= 0.02)
-    n_near_fifths = np.sum(np.abs(fifths[:, 2] - LEVEL) <= 0.05)
-    return (
-        f"Overall within 2 points: {n_near} of {len(overall)} runs. Fifths of the predicted score "
-        f"within 5 points: {n_near_fifths} of {len(fifths)}; with exact coverage about "
-        f"{by_chance:.1f} would lie outside by the chance of held-out and test rows."
-    )
+        for what, cases, points in (("all rows", overall, 2), ("fifths", fifths, 5)):
+            cases = [case for case in cases if case]
+            single = [[seed] for case in cases for seed in case]
+            for kind, values in (("means over seeds", cases), ("single", single)):
+                means = np.array([np.mean([c for c, _, _ in case]) for case in values])
+                n_far = np.sum(np.abs(means - LEVEL) > points / 100)
+                chance = sum(_chance_outside(case, points / 100) for case in values)
+                lines.append(
+                    f"| {method} | {what} | {kind} | {points} points: {len(means) - n_far} of "
+                    f"{len(means)} | {n_far} | {chance:.1f} |"
+                )
+    return "\n".join(lines)
+
+
+def _sizes(bands):
+    """Held-out rows and test rows of all bands."""
+    return sum(n for n, _, _ in bands), sum(m for _, m, _ in bands)
+
+
+def _chance_outside(case, distance):
+    """Probability that the mean of exact coverages is off by more, seeds taken for independent."""
+    variance = LEVEL * (1 - LEVEL) * sum(1 / n + 1 / m for _, n, m in case) / len(case) ** 2
+    return 2 * norm.sf(distance / np.sqrt(variance))
 
 
 def _farthest(coverages):
@@ -267,12 +287,29 @@ def distribution_table(results):
         "|---|---|---|---:|---:|---:|",
     ]
     for (name, model, _), runs in results.items():
-        for form in runs[0]:
+        for form in [name for name in runs[0] if isinstance(runs[0][name], dict)]:
             values = [[run[form][part] for run in runs] for part in parts]
             values = [[v for v in part if v is not None] for part in values]
             cells = [f"{100 * np.mean(part):.1f}" if part else "–" for part in values]
             lines.append(f"| {name} | {model} | {form} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def result_tables(path):
+    """Tables by title."""
+    results = {}
+    for record in json.loads(path.read_text()):
+        row = tuple(record[name] for name in ("set", "model", "method"))
+        results.setdefault(row, []).append(record)
+    of_kind = [
+        {row: runs for row, runs in results.items() if (row[2] == "distribution") == flag}
+        for flag in (False, True)
+    ]
+    return {
+        "Intervals": interval_table(of_kind[0]),
+        "As near as they should be": nearness_table(of_kind[0]),
+        "Distributions": distribution_table(of_kind[1]),
+    }
 
 
 def main():
@@ -286,24 +323,24 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     rows = [(name, *row) for name, row in product(args.sets, [*INTERVALS, *DISTRIBUTIONS])]
     keys = [(name, seed, *row) for seed in range(args.seeds) for name, *row in rows]
-    function = partial(measure, data=args.data)
-    outputs = run_missing(function, keys, args.jobs, CACHE / "coverage.jsonl")
-    results = {row: outputs[number :: len(rows)] for number, row in enumerate(rows)}
-    intervals, distributions = (
-        {row: runs for row, runs in results.items() if (row[2] == "distribution") == flag}
-        for flag in (False, True)
-    )
-    tables = "\n\n".join(
-        [interval_table(intervals), summary(intervals), distribution_table(distributions), ""]
-    )
-    print(tables)
-    (args.out / "coverage.md").write_text(tables)
+    finished = CACHE / "coverage.jsonl"
+    run_missing(partial(measure, data=args.data), keys, args.jobs, finished)
+    runs = read_runs(finished)
     records = [
-        {"set": name, "model": model, "method": method, "seed": seed, **run}
-        for (name, model, method), runs in results.items()
-        for seed, run in enumerate(runs)
+        {
+            "set": name,
+            "model": model,
+            "method": method,
+            "seed": seed,
+            **runs[name, seed, model, method],
+        }
+        for name, model, method in rows
+        for seed in range(args.seeds)
     ]
-    (args.out / "coverage.json").write_text(json.dumps(records, indent=1) + "\n")
+    path = args.out / "coverage.json"
+    with noted(path, [finished]):
+        path.write_text("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+    print(write_page(path))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,13 @@ from ltlearn.evaluation import compare
 from ltlearn.exceptions import LTLearnWarning
 
 __all__ = ["LEGEND", "result_tables", "summary"]  # what render.py calls
-SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "max_epochs": 60, "device": "cpu"}
+SETTINGS = {
+    "backbone": "mlp",
+    "mixup_strength": 0.0,
+    "training__scoring": "mae",
+    "max_epochs": 60,
+    "device": "cpu",
+}
 CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
 # Of the tables in README.md, with the names that a row has.
 SUMMARY_ROWS = {

@@ -113,7 +113,6 @@ SUMMARY_ROWS = [
     "+ random auxiliary",
     "+ neighbors, silencing 0.1",
     "+ neighbors shuffled, silencing 0.1",
-    "+ synthesized, silencing 0.1",
     "logistic + logit adjustment",
 ]
 

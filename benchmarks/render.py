@@ -33,6 +33,8 @@ STUDIES = {
     "granularity_study.jsonl": "granularity_study.py",
     "curation.json": "curation.py",
     "speed.jsonl": "speed.py",
+    "coverage.json": "coverage.py",
+    "stress.json": "stress.py",
     "cifar100_lt.jsonl": "cifar100_lt.py",
     "aesthetics_ava.csv": "aesthetics.py --dataset ava",
     "aesthetics_aadb.csv": "aesthetics.py --dataset aadb",

@@ -71,6 +71,8 @@ def fit_raw(X, y, batch_size, epochs):
 
 def ltlearn_regressor(batch_size, epochs, **params):
     return ELTARegressor(
+        backbone="mlp",
+        loss="mse",
         hidden_layer_sizes=HIDDEN,
         lr=LR,
         batch_size=batch_size,

@@ -26,8 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from _data import CACHE, DEFAULT_DATA
-from _runs import run_missing
+from _results import RESULTS, noted
+from _runs import read_runs, run_missing
 from _tables import TABLES, load_table
+from render import write_page
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -37,7 +39,6 @@ from ltlearn import ELTARegressor
 from ltlearn.metrics import expected_score
 from ltlearn.model_selection import BlindSpotSplit, ExtrapolationSplit, InterpolationSplit
 
-RESULTS = Path(__file__).parent / "results"
 N_ROWS, N_SPLITS = 3000, 3
 PROTOCOLS = {
     "top tenth removed": ExtrapolationSplit(N_SPLITS, share=0.1, random_state=0),
@@ -48,8 +49,13 @@ PROTOCOLS = {
 MODELS = {
     "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 7))),
     "boosting": HistGradientBoostingRegressor(random_state=0),
-    "ELTARegressor": ELTARegressor(max_epochs=30, device="cpu", random_state=0),
+    "ELTARegressor": ELTARegressor(
+        backbone="mlp", loss="mse", max_epochs=30, device="cpu", random_state=0
+    ),
 }
+
+
+ERRORS = "errors (split, [without, with], [in, elsewhere])"
 
 
 def measure(name, protocol, data):
@@ -92,6 +98,15 @@ def format_table(results):
     return "\n".join(lines)
 
 
+def result_tables(path):
+    """Tables by title."""
+    results = {}
+    for record in json.loads(path.read_text()):
+        errors = results.setdefault((record["set"], record["stretch"]), {})
+        errors[record["model"]] = record[ERRORS]
+    return {"Errors where labels were taken out": format_table(results)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     sets = ["deliveries", "diamonds", "check_times"]
@@ -102,22 +117,18 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     keys = list(product(args.sets, PROTOCOLS))
-    outputs = run_missing(partial(measure, data=args.data), keys, args.jobs, CACHE / "stress.jsonl")
-    results = dict(zip(keys, outputs, strict=True))
-    table = format_table(results) + "\n"
-    print(table)
-    (args.out / "stress.md").write_text(table)
+    finished = CACHE / "stress.jsonl"
+    run_missing(partial(measure, data=args.data), keys, args.jobs, finished)
+    runs = read_runs(finished)
     records = [
-        {
-            "set": name,
-            "stretch": protocol,
-            "model": model,
-            "errors (split, [without, with], [in, elsewhere])": by_split,
-        }
-        for (name, protocol), errors in results.items()
-        for model, by_split in errors.items()
+        {"set": name, "stretch": protocol, "model": model, ERRORS: by_split}
+        for name, protocol in keys
+        for model, by_split in runs[name, protocol].items()
     ]
-    (args.out / "stress.json").write_text(json.dumps(records, indent=1) + "\n")
+    path = args.out / "stress.json"
+    with noted(path, [finished]):
+        path.write_text("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+    print(write_page(path))
 
 
 if __name__ == "__main__":

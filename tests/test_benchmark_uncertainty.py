@@ -50,6 +50,18 @@ def test_coverage_by_band_by_counting(load):
     assert by_band == [(10, 2, 0.5), (20, 0, None), (30, 2, 1.0)]
 
 
+def test_chance_by_simulation(load):
+    """Coverage of rows held out and tested: a Beta variable, then a binomial one."""
+    rng = np.random.default_rng(1)
+    true = rng.beta(181, 20, size=(40000, 2))
+    counted = rng.binomial(300, true) / 300
+    script = load("coverage")
+    for n_seeds in (1, 2):
+        outside = np.mean(np.abs(counted[:, :n_seeds].mean(axis=1) - 0.9) > 0.05)
+        case = [(None, 200, 300)] * n_seeds
+        assert script._chance_outside(case, 0.05) == pytest.approx(outside, abs=0.02)
+
+
 def test_tables(load):
     runs = [
         {
@@ -63,9 +75,10 @@ def test_tables(load):
     script = load("coverage")
     row = script.interval_table({("set", "ridge", "split"): runs}).splitlines()[-1]
     assert "| 90.0 ± 0.0 | 1.00 | 86.0 | 84.0 | 4 | 95.0 | 80.0 | – |" in row
-    said = script.summary({("set", "ridge", "split"): runs})
-    assert "within 2 points: 2 of 2 runs" in said
-    assert "within 5 points: 3 of 4;" in said
+    said = script.nearness_table({("set", "ridge", "split"): runs})
+    assert "| split | all rows | single | 2 points: 2 of 2 | 0 | " in said
+    assert "| split | fifths | single | 5 points: 3 of 4 | 1 | " in said
+    assert "| split | fifths | means over seeds | 5 points: 2 of 2 | 0 | " in said
     errors = {"ridge": [[[2.0, 1.0], [1.0, 1.0]], [[6.0, 2.0], [2.0, 1.0]]]}
     row = load("stress").format_table({("set", "spot"): errors}).splitlines()[-1]
     assert row.endswith("| 1.5 | 2.50 ± 0.71 | 1.50 ± 0.71 |")

@@ -101,7 +101,7 @@ class FeatureMixup(nn.Module):
     def draw(
         self,
         n_samples: int,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | random.Random | None = None,
         device: torch.device | str | None = None,
     ) -> FeatureMix:
         """Draw the share of a batch and say who mixes with whom.
@@ -109,8 +109,8 @@ class FeatureMixup(nn.Module):
         Parameters
         ----------
         n_samples : int
-        generator : torch.Generator, optional
-            On the CPU, so that nothing waits for the device; by default torch's own.
+        generator : torch.Generator on the CPU, or random.Random, optional
+            Neither lets anything wait for the device; by default Python's own.
         device : torch.device or str, optional
             Of the partners.
 
@@ -118,20 +118,21 @@ class FeatureMixup(nn.Module):
         -------
         FeatureMix
         """
-        seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
-        share = random.Random(seed).betavariate(self.alpha, self.alpha)
+        if isinstance(generator, torch.Generator):
+            seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
+            generator = random.Random(seed)
+        share = (generator or random).betavariate(self.alpha, self.alpha)
         return FeatureMix(share, torch.arange(n_samples - 1, -1, -1, device=device))
 
     def forward(
-        self, features: Tensor, generator: torch.Generator | None = None
+        self, features: Tensor, generator: torch.Generator | random.Random | None = None
     ) -> tuple[Tensor, FeatureMix]:
         """Mix the rows of a batch.
 
         Parameters
         ----------
         features : Tensor of shape (B, ...), floating
-        generator : torch.Generator, optional
-            On the CPU.
+        generator : torch.Generator on the CPU, or random.Random, optional
 
         Returns
         -------

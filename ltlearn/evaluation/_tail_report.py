@@ -152,8 +152,9 @@ def tail_report(
     random are the seeds of their fits and the test rows. The error of the difference between two
     means over S fits and n rows is made of the variance between the fits of either side, divided
     by S, and of the variance over resampled rows of the difference of these means, the part that
-    both contain being counted once. Intervals are t intervals with Satterthwaite's degrees of
-    freedom: with 6 fits of either side there are 10 or more. Changes of the MAE are ratios: the
+    both contain being counted once. Intervals are t intervals: the first variance has one degree
+    of freedom less than the side with fewer fits has fits (5, unless ``n_refits`` is given), the
+    second n - 1, their sum those of Satterthwaite's rule. Changes of the MAE are ratios: the
     interval is that of their logarithm, so a baseline beaten by the same factor everywhere gets an
     interval of no width. What other training rows would change is not counted.
 

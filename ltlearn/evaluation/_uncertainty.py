@@ -11,9 +11,13 @@ the fits, divided by S, estimates the first and the third part. The bootstrap ov
 over fits estimates the second and the third; what resampling changes in each fit beyond what it
 changes in their mean estimates the third alone, which is subtracted so as to count once. A
 difference between two models adds up the parts of the fits of both, and their rows are resampled
-together, since both are measured on the same ones. The degrees of freedom of the sum are
-Satterthwaite's. With no variance from rows this is Welch's test, with one fit of each model the
-paired t-test over rows.
+together, since both are measured on the same ones.
+
+Few fits tell little about the variance between seeds, so intervals are t intervals. The variance
+between the fits of both models has one degree of freedom less than there are fits of the one that
+has fewer: the conservative form of Welch's test, safe however unequal the two variances are. That
+of rows has n - 1, and Satterthwaite's rule gives the degrees of freedom of their sum. With one fit
+of each model this is the paired t-test over rows.
 """
 
 import math
@@ -72,22 +76,23 @@ def error_of_sum(terms, n_rows):
     -------
     Error
     """
-    parts, of_rows, counted_twice = [], 0.0, 0.0
+    of_fits, df_of_fits, of_rows, counted_twice = 0.0, np.inf, 0.0, 0.0
     for weight, measured in terms:
         values, resampled = weight * measured.values, weight * measured.resampled
         n_fits, mean = len(values), resampled.mean(axis=1)
         of_rows = of_rows + mean
         if n_fits > 1:
-            parts.append((values.var(ddof=1) / n_fits, n_fits - 1))
+            of_fits += values.var(ddof=1) / n_fits
+            df_of_fits = min(df_of_fits, n_fits - 1)
             beyond_mean = (resampled - mean[:, None]).var(axis=0, ddof=1).sum() / (n_fits - 1)
             counted_twice += beyond_mean / n_fits
     variance_of_rows = max(np.var(of_rows, ddof=1) - counted_twice, 0.0)
     # The bootstrap divides by n where an unbiased variance divides by n - 1.
-    parts.append((variance_of_rows * n_rows / (n_rows - 1), n_rows - 1))
-    variance = sum(part for part, _ in parts)
+    variance_of_rows *= n_rows / (n_rows - 1)
+    variance = of_fits + variance_of_rows
     if variance == 0:
         return Error(0.0, np.inf)
-    shares = [(part / variance, df) for part, df in parts]
+    shares = ((of_fits / variance, df_of_fits), (variance_of_rows / variance, n_rows - 1))
     return Error(float(np.sqrt(variance)), 1 / sum(share**2 / df for share, df in shares))
 
 

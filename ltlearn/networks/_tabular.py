@@ -52,7 +52,7 @@ class NumericEmbedding(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Embeddings (B, n_columns · size) of columns (B, n_columns)."""
         X = X.unsqueeze(2)
-        pieces = (X - self.lower).mul_(self.slope).clamp_(0, 1)
+        pieces = (X - self.lower).mul_(self.slope).clamp(0, 1)
         curves = torch.bmm(pieces.transpose(0, 1), self.piece_weight).transpose(0, 1)
         return torch.addcmul(self.bias, X, self.weight).add_(curves).flatten(1)
 

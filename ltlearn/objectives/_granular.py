@@ -1,5 +1,7 @@
 """The training step of granular classification: one softmax over target and auxiliary classes."""
 
+import random
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -47,8 +49,8 @@ class GranularObjective(nn.Module):
         self.loss = loss
         self.mixup_alpha = mixup_alpha
         self.cutmix_alpha = cutmix_alpha
-        self.generator = None
         self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
+        self.generator = self.shares = None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
@@ -60,6 +62,7 @@ class GranularObjective(nn.Module):
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
         self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
+        self.shares = None if seed is None else random.Random(seed)
 
     def training_terms(self, network, X, target):
         if self.feature_mixup is not None:
@@ -80,7 +83,7 @@ class GranularObjective(nn.Module):
         return {"loss": loss}
 
     def _mixed_loss(self, network, X, target):
-        mixed, draw = self.feature_mixup(network.prepare(X), self.generator)
+        mixed, draw = self.feature_mixup(network.prepare(X), self.shares)
         logits = network.apply_head(network.features_of(mixed))
         other = {name: values.index_select(0, draw.partners) for name, values in target.items()}
         return draw.expected(self._loss_of(logits, target), self._loss_of(logits, other))

@@ -1,6 +1,7 @@
 """Mixing of rows and losses against plain loops, and the distribution of the share."""
 
 import math
+import random
 
 import pytest
 import torch
@@ -94,6 +95,11 @@ def test_a_generator_makes_it_reproducible_and_leaves_the_global_state():
     shares = [FeatureMixup().draw(3, seeded(seed)).share for seed in (0, 0, 1)]
     assert shares[0] == shares[1] != shares[2]
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_shares_may_come_from_pythons_generator():
+    shares = [FeatureMixup().draw(3, random.Random(seed)).share for seed in (0, 0, 1)]
+    assert shares[0] == shares[1] != shares[2]
 
 
 def test_losses_of_a_mixed_label_are_those_of_the_soft_label():

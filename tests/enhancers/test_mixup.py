@@ -235,6 +235,21 @@ def test_draws_of_many_batches_have_the_exact_distribution(n_batches, case):
     torch.testing.assert_close(draw.share, first / (first + second))
 
 
+def test_every_batch_is_drawn_around_its_own_mean():
+    """Batches of prices, of ratings and below zero: each as if it were drawn alone."""
+    one = torch.tensor([0.0, 0.4, 1.5, 1.7, 2.0, 6.0], dtype=torch.float64)
+    batches = torch.stack([one + 100, 7 - one, one - 40]).repeat(1500, 1)
+    draw = TailMixup(0.5, tail_temperature=1.5).draw(batches, seeded())
+    for which in range(3):
+        anchors, partners, shares = (part[which::3] for part in draw)
+        assert_subset_frequencies(anchors, batches[which].tolist(), 1.5)
+        p = loop_anchor_probabilities(batches[which].tolist(), 1.5)
+        for i, j, share in zip(
+            *(part.flatten()[:300].tolist() for part in (anchors, partners, shares)), strict=True
+        ):
+            assert share == pytest.approx(p[i] / (p[i] + p[j]))
+
+
 @pytest.mark.parametrize("shape", [(4, 7), (4, 7, 5), (4, 7, 2, 3)])
 def test_mixing_of_many_batches_matches_a_loop(shape):
     values = torch.randn(shape, generator=seeded())

@@ -66,6 +66,15 @@ def test_adaptive_sharpening_keeps_confident_samples():
     torch.testing.assert_close(q_given, sharpen(logits, scores, 2.0, 0.8))
 
 
+@pytest.mark.parametrize(("threshold", "kept"), [(0.4, 3), (0.5, 2), (0.9, 1), (1.0, 0)])
+def test_a_sample_at_the_threshold_is_not_kept(threshold, kept):
+    """Probabilities of exactly 1/2, 1 and something between."""
+    logits = torch.tensor([[0.0, 0.0], [0.0, 2e3], [0.0, 1.0]])
+    q, keep = AdaptiveSharpening(0.0, threshold)(logits, torch.zeros(3))
+    assert q[:2].amax(1).tolist() == [0.5, 1.0]
+    assert keep.sum() == kept
+
+
 def test_an_empty_batch_keeps_nothing():
     q, keep = AdaptiveSharpening()(torch.zeros(0, 4), torch.zeros(0))
     assert q.shape == (0, 4)
@@ -100,6 +109,22 @@ def test_selection_matches_brute_force(seed, min_kept):
     )
     expected = select_by_brute_force(logits, scores, true_scores, betas, thresholds, min_kept)
     assert chosen == expected
+
+
+@pytest.mark.parametrize(("min_kept", "threshold"), [(1, 0.85), (2, 0.7), (3, 0.6)])
+def test_a_pair_that_keeps_just_enough_is_judged(min_kept, threshold):
+    """The more confident, the better: so the best pair is the strictest one that is allowed."""
+    logits = torch.tensor([[0.0, 2.0], [0.0, 1.0], [0.0, 0.5]])  # 0.88, 0.73 and 0.62
+    scores, true_scores = torch.zeros(3), torch.tensor([0.0, 1.0, 2.0])
+    chosen = select_sharpening(
+        logits,
+        scores,
+        true_scores,
+        betas=[1.0],
+        thresholds=[0.85, 0.7, 0.6],
+        min_kept=min_kept,
+    )
+    assert chosen == (1.0, threshold)
 
 
 def test_equal_errors_go_to_the_pair_that_keeps_more_then_to_the_first():

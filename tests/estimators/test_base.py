@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm.auto import tqdm
 
-from ltlearn import ELTARegressor, Whole
+from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.exceptions import NonFiniteLossError
 
 UNLABELED = np.random.default_rng(1).normal(size=(50, 4))
@@ -287,6 +287,64 @@ class TestValidation:
         np.testing.assert_array_equal(with_validation.predict(X), without.predict(X))
         assert "valid_loss" in with_validation.history_[0]
         assert "valid_loss" not in without.history_[0]
+
+    @pytest.mark.parametrize("passed", [False, True])
+    @pytest.mark.parametrize("backbone", ["mlp", "tabular"])
+    @pytest.mark.parametrize("estimator", [ELTARegressor, GranularClassifier])
+    def test_scales_are_those_of_the_training_rows_alone(
+        self, skewed_regression, estimator, backbone, passed
+    ):
+        """Columns and scores that training sees have the center and deviation of exactly these."""
+        seen = []
+
+        class Record(skorch.callbacks.Callback):
+            def on_train_begin(self, net, X, **kwargs):
+                seen.append((X.X.double().numpy(), X.target))
+
+        X, y = skewed_regression
+        X = np.exp(X)
+        if estimator is GranularClassifier:
+            y = np.digitize(y, np.quantile(y, [0.5, 0.8]))
+        extra = {"X_val": X[150:] + 0.5, "y_val": y[150:]} if passed else {}
+        if passed:
+            X, y = X[:150], y[:150]
+        model = estimator(backbone=backbone, max_epochs=1, callbacks=[Record()], random_state=0)
+        model.set_params(early_stopping=True, training__validation_fraction=0.3)
+        model.fit(X, y, **extra)
+        ((columns, target),) = seen
+        assert len(columns) == (150 if passed else 140)
+        if backbone == "mlp":
+            np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-6)
+            np.testing.assert_allclose(columns.std(axis=0), 1, rtol=1e-6)
+        else:  # which centers at the median
+            below, above = (columns < 0).sum(axis=0), (columns > 0).sum(axis=0)
+            np.testing.assert_array_equal(below, above)
+        if estimator is ELTARegressor:
+            scores = target["score"].double()
+            assert scores.mean().item() == pytest.approx(0, abs=1e-6)
+            assert scores.std(correction=0).item() == pytest.approx(1, rel=1e-6)
+        else:
+            shares = np.bincount(target["label"]) / len(columns)
+            got = model.net_.criterion_.log_share.exp()
+            np.testing.assert_allclose(got, shares, rtol=1e-5)
+
+    def test_weights_of_held_out_rows_count_in_proportion(self, skewed_regression):
+        X, y = skewed_regression
+        weight, held_out = np.random.default_rng(2).uniform(0.1, 5, size=200), []
+
+        class Record(skorch.callbacks.Callback):
+            def on_epoch_end(self, net, dataset_valid, **kwargs):
+                held_out.append(dataset_valid.target["score"].double().numpy())
+
+        model = quick(max_epochs=1, callbacks=[Record()], training__validation_fraction=0.3)
+        model.fit(X, y, sample_weight=weight)
+        total = errors = 0.0
+        for score in model.score_mean_ + model.score_scale_ * held_out[0]:
+            row = int(np.argmin(np.abs(y - score)))
+            assert y[row] == pytest.approx(score, rel=1e-4)
+            total += weight[row]
+            errors += weight[row] * abs(model.predict(X[[row]])[0] - y[row])
+        assert model.history_[0]["valid_mae"] == pytest.approx(errors / total, rel=1e-4)
 
     def test_held_out_rows_cover_the_range_of_scores(self, skewed_regression):
         X, y = skewed_regression

@@ -12,11 +12,28 @@ from ltlearn.networks._heads import MSEHead
 from ltlearn.networks._network import Network
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins
-from ltlearn.weighting import label_density_weights
+from ltlearn.weighting import label_density, label_density_weights
 
 
 def quick(**params):
     return ELTARegressor(backbone="mlp", max_epochs=5, random_state=0).set_params(**params)
+
+
+def least_squares(X, y, weight):
+    """Predictions of weighted least squares, by the normal equations."""
+    Z = np.c_[X, np.ones(len(X))]
+    return Z @ np.linalg.solve(Z.T @ (weight[:, None] * Z), Z.T @ (weight * y))
+
+
+# A linear model that gets to its least squares.
+LINEAR = {
+    "hidden_layer_sizes": (),
+    "mixup_strength": 0.0,
+    "early_stopping": False,
+    "batch_size": 200,
+    "lr": 0.05,
+    "training__weight_decay": 0.0,
+}
 
 
 class TestTwoHot:
@@ -122,6 +139,29 @@ class TestScalarsOverBins:
         rare = y > np.quantile(y, 0.9)
         assert adjusted.predict(X)[rare].mean() > plain.predict(X)[rare].mean()
 
+    @pytest.mark.parametrize("logit_adjustment", [0.0, 0.5, 1.0])
+    def test_validation_loss_is_that_of_the_training_shares(
+        self, skewed_regression, logit_adjustment
+    ):
+        """Predicted distributions times the prior, against the bins around the true scores."""
+        X, y = skewed_regression
+        bins = Bins(score_range=(0, 12), n_bins=13, logit_adjustment=logit_adjustment)
+        model = quick(loss="emd", bins=bins, early_stopping=False)
+        model.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+        density = label_density(y[:150], at=np.arange(13.0))
+        prior = np.maximum(density / density.sum(), 1 / 150)
+        total = errors = 0.0
+        for p, score in zip(model.predict_distribution(X[150:]), y[150:], strict=True):
+            errors += abs(sum(k * p[k] for k in range(13)) - score)
+            p = p * prior**logit_adjustment
+            p, score = p / p.sum(), min(score, 12.0)
+            q = [max(0.0, 1 - abs(score - k)) for k in range(13)]
+            squares = [sum(p[: k + 1] - q[: k + 1]) ** 2 for k in range(13)]
+            total += np.sqrt(np.mean(squares))
+        row = model.history_[-1]
+        assert row["valid_loss"] == pytest.approx(total / 50, rel=1e-4)
+        assert row["valid_mae"] == pytest.approx(errors / 50, rel=1e-4)
+
     def test_logit_adjustment_is_refused_where_bins_are_no_posterior(
         self, skewed_regression, score_distributions
     ):
@@ -154,46 +194,94 @@ class TestEnhancers:
         raw = quick(enhancers__temperature_unit=1.0, early_stopping=False).fit(X, y)
         assert raw.net_.criterion_.temperature_scale == pytest.approx(np.std(y))
 
-    def test_every_option_changes_what_is_learned(self, skewed_regression):
+    @pytest.mark.parametrize(
+        ("strength", "tail_temperature", "pair_temperature"),
+        [(0.0, 0.5, 2.0), (0.1, 0.5, 2.0), (0.5, 5.0, 2.0), (0.5, 0.2, 0.01), (0.5, 0.2, 20.0)],
+    )
+    def test_mixup_acts_by_the_settings(
+        self, skewed_regression, monkeypatch, strength, tail_temperature, pair_temperature
+    ):
+        """How many rows are mixed, by which shares, and how close in score the partners are."""
         X, y = skewed_regression
-        options = [
-            {"mixup_strength": 0.0},
-            {"mixup_strength": 0.1},
-            {"alignment_weight": 1.0},
-            {"reweighting": "inverse"},
-            {"reweighting": "sqrt_inverse"},
-            {"enhancers__tail_temperature": 5.0},
-            {"enhancers__pair_temperature": 0.1},
-        ]
-        predictions = [quick(**option).fit(X, y).predict(X) for option in options]
-        # the second option is the default; all others differ from it and from each other
-        for i in range(len(options)):
-            for j in range(i):
-                assert not np.array_equal(predictions[i], predictions[j]), (options[i], options[j])
+        drawn, draw = [], TailMixup.draw
 
-    def test_reweighting_is_a_sample_weight_from_the_label_density(self, skewed_regression):
+        def recording_draw(self, scores, generator=None):
+            drawn.append((scores, draw(self, scores, generator)))
+            return drawn[-1][1]
+
+        monkeypatch.setattr(TailMixup, "draw", recording_draw)
+        quick(
+            mixup_strength=strength,
+            enhancers__tail_temperature=tail_temperature,
+            enhancers__pair_temperature=pair_temperature,
+            batch_size=50,
+            early_stopping=False,
+            loss="mse",
+        ).fit(X, y)
+        assert bool(drawn) == (strength > 0)
+        gaps, usual_gaps = [], []
+        for scores, (anchors, partners, shares) in drawn:
+            assert scores.shape == (4, 50)
+            assert anchors.shape == (4, round(strength * 50))
+            for z, i, j, share in zip(scores.double(), anchors, partners, shares, strict=True):
+                distance = (z - z.mean()).abs()
+                expected = ((distance[i] - distance[j]) / tail_temperature).sigmoid()
+                np.testing.assert_allclose(share, expected, rtol=1e-4, atol=1e-6)
+                gaps += (z[i] - z[j]).abs().tolist()
+                usual_gaps += (z[i, None] - z).abs().mean(1).tolist()
+        if pair_temperature == 20.0:  # next to always the closest scores
+            assert np.mean(gaps) < 0.25 * np.mean(usual_gaps)
+        elif pair_temperature == 0.01:  # any score, nearly
+            assert np.mean(gaps) > 0.8 * np.mean(usual_gaps)
+
+    @pytest.mark.parametrize("alignment_weight", [0.0, 0.3, 2.0])
+    def test_alignment_counts_by_its_weight(self, skewed_regression, alignment_weight):
         X, y = skewed_regression
-        settings = {"early_stopping": False, "mixup_strength": 0.0}
-        built_in = quick(reweighting="inverse", **settings).fit(X, y)
-        by_hand = quick(**settings).fit(
-            X, y, sample_weight=label_density_weights(y, scheme="inverse")
-        )
-        np.testing.assert_allclose(built_in.predict(X), by_hand.predict(X), rtol=1e-4)
+        model = quick(alignment_weight=alignment_weight).fit(X, y)
+        for row in model.history_:
+            assert ("train_alignment" in row) == (alignment_weight > 0)
+            task, alignment = row.get("train_task", row["train_loss"]), row.get("train_alignment")
+            expected = task + alignment_weight * (alignment or 0)
+            assert row["train_loss"] == pytest.approx(expected, rel=1e-5)
 
-    def test_without_enhancers_keeps_everything_else(self):
-        model = ELTARegressor(
-            lr=0.01, mixup_strength=0.5, alignment_weight=1.0, reweighting="inverse"
-        )
-        plain = model.without_enhancers()
-        expected = model.get_params() | {
-            "mixup_strength": 0.0,
-            "alignment_weight": 0.0,
-            "reweighting": None,
-            "enhancers__self_training_rounds": 0,
-            "enhancers": plain.enhancers,
-            "bins": plain.bins,
+    @pytest.mark.parametrize("scheme", ["inverse", "sqrt_inverse", None])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_weights_and_reweighting_are_those_of_least_squares(
+        self, skewed_regression, scheme, weighted
+    ):
+        X, y = skewed_regression
+        given = np.random.default_rng(2).uniform(0.1, 5, size=200) if weighted else np.ones(200)
+        model = quick(**LINEAR, loss="mse", reweighting=scheme, max_epochs=250)
+        model.fit(X, y, sample_weight=given if weighted else None)
+        by_label = np.ones(200) if scheme is None else label_density_weights(y, scheme=scheme)
+        expected = least_squares(X, y, given * by_label)
+        np.testing.assert_allclose(model.predict(X), expected, atol=0.02 * y.std())
+
+    def test_without_enhancers_is_as_if_there_were_none(self, skewed_regression):
+        X, y = skewed_regression
+        base = quick(loss="emd", lr=0.01, dropout=0.1, mixup_strength=0.0)
+        enhancers = {
+            "mixup_strength": 0.5,
+            "alignment_weight": 1.0,
+            "reweighting": "inverse",
+            "bins__logit_adjustment": 1.0,
+            "enhancers__head_retraining_epochs": 3,
+            "enhancers__self_training_rounds": 2,
+            "enhancers__sharpening": 0.0,
+            "enhancers__confidence_threshold": 0.0,
         }
-        assert plain.get_params() == expected
+        expected = base.fit(X, y).predict(X)
+        model = quick(loss="emd", lr=0.01, dropout=0.1).set_params(**enhancers)
+        params = model.get_params()
+        plain = model.without_enhancers()
+        assert not hasattr(plain, "net_")
+        assert model.get_params() == params
+        plain.fit(X, y, X_unlabeled=X[:50] + 0.1)
+        np.testing.assert_array_equal(plain.predict(X), expected)
+        assert plain.pseudo_labels_ == []
+        enhanced = model.fit(X, y, X_unlabeled=X[:50] + 0.1)
+        assert len(enhanced.pseudo_labels_) == 2
+        assert not np.allclose(enhanced.predict(X), expected, rtol=0.01)
 
 
 class TestObjective:
@@ -345,6 +433,46 @@ class TestSelfTraining:
                 kept.append(row)
         np.testing.assert_array_equal(picked["index"], kept)
 
+    @pytest.mark.parametrize("seed", range(2))
+    @pytest.mark.parametrize("given", [{}, {"sharpening": 0.7}, {"confidence_threshold": 0.3}])
+    def test_settings_are_chosen_by_held_out_rows(self, skewed_regression, unlabeled, seed, given):
+        """The best of the published candidates and of three shares of the rows, in plain loops."""
+        X, y = skewed_regression
+        X, y, X_val, y_val = X[:160], y[:160], X[160:], y[160:]
+        settings = {"loss": "emd", "bins__n_bins": 10, "max_epochs": 12, "random_state": seed}
+        first = quick(**settings).fit(X, y, X_val=X_val, y_val=y_val)
+        settings |= {f"enhancers__{name}": value for name, value in given.items()}
+        model = quick(**settings).fit(X, y, X_val=X_val, y_val=y_val, X_unlabeled=unlabeled)
+        picked = model.pseudo_labels_[0]
+
+        def confidences(rows, beta):
+            p, z = first.predict_distribution(rows), first.predict(rows) / first.score_scale_
+            found = []
+            for distribution, score in zip(p, z, strict=True):
+                q = distribution ** np.exp(beta * abs(score - z.mean()))
+                found.append((q / q.sum()).max())
+            return np.array(found)
+
+        betas = [given["sharpening"]] if "sharpening" in given else [1.0, 1.1, 1.2, 1.25]
+        thresholds = [0.7, 0.75, 0.8, 0.85, 0.9]
+        thresholds += np.quantile(confidences(X_val, betas[0]), [0.75, 0.5, 0.25]).tolist()
+        if "confidence_threshold" in given:
+            thresholds = [given["confidence_threshold"]]
+        errors, candidates = np.abs(first.predict(X_val) - y_val), []
+        for beta in betas:
+            for threshold in thresholds:
+                kept = confidences(X_val, beta) > threshold
+                if kept.sum() >= 10:
+                    candidates.append((errors[kept].mean(), -kept.sum(), beta, threshold))
+        best = min(candidates, key=lambda each: (round(each[0], 9), each[1]))
+        assert (picked["sharpening"], picked["confidence_threshold"]) == pytest.approx(best[2:])
+        kept = np.flatnonzero(confidences(unlabeled, best[2]) > best[3])
+        np.testing.assert_array_equal(picked["index"], kept)
+        # Rows are labeled with what was predicted, not with what was sharpened to pick them.
+        labels = first.predict_distribution(unlabeled[kept])
+        np.testing.assert_allclose(picked["distribution"], labels, rtol=1e-6)
+        np.testing.assert_allclose(picked["score"], first.predict(unlabeled[kept]), rtol=1e-6)
+
     def test_nothing_confident_keeps_the_first_model(self, skewed_regression, unlabeled):
         X, y = skewed_regression
         model = quick(loss="emd", enhancers__sharpening=0.0, enhancers__confidence_threshold=0.999)
@@ -408,3 +536,20 @@ class TestHeadRetraining:
         assert not np.array_equal(retrained.predict(X), plain.predict(X))
         assert retrained.score(X, y) > 0.5
         assert retrained.history_[-1]["stage"] == "head retraining"
+
+    @pytest.mark.parametrize("scheme", [None, "inverse"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_the_new_head_counts_the_same_weights(self, skewed_regression, scheme, weighted):
+        """On the columns themselves, a linear head gets to their weighted least squares."""
+        X, y = skewed_regression
+        given = np.random.default_rng(2).uniform(0.1, 5, size=200) if weighted else np.ones(200)
+        model = quick(
+            **LINEAR,
+            loss="mse",
+            reweighting=scheme,
+            max_epochs=1,
+            enhancers__head_retraining_epochs=250,
+        ).fit(X, y, sample_weight=given if weighted else None)
+        by_label = np.ones(200) if scheme is None else label_density_weights(y, scheme=scheme)
+        expected = least_squares(X, y, given * by_label)
+        np.testing.assert_allclose(model.predict(X), expected, atol=0.02 * y.std())

@@ -336,6 +336,31 @@ class TestAuxiliaryClasses:
         plain, weighted = fitted(None), fitted({"oak": 0.0})
         assert not np.array_equal(plain.predict_proba(target[0]), weighted.predict_proba(target[0]))
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize(
+        "class_weight", [None, "balanced", {"a": 2.0, "d": 5.0, "e": 0.25}], ids=str
+    )
+    def test_class_weights_count_for_auxiliary_rows(self, class_weight, weighted):
+        """Without inputs to speak of, the softmax learns the weighted shares of all classes."""
+        y, y_aux = np.repeat(["a", "b", "c"], [30, 15, 5]), np.repeat(["d", "e"], [10, 20])
+        weight = np.where(y == "b", 3.0, 1.0) if weighted else np.ones(50)
+        model = constant(class_weight=class_weight, logit_adjustment=0.0, silencing=1.0)
+        model.fit(
+            np.zeros((50, 1)),
+            y,
+            sample_weight=weight if weighted else None,
+            X_aux=np.zeros((30, 1)),
+            y_aux=y_aux,
+        )
+        weight = weight * 50 / weight.sum()  # auxiliary rows weigh as much as others on average
+        counts = [weight[y == name].sum() for name in "abc"] + [10, 20]
+        if class_weight == "balanced":
+            expected = np.ones(5)
+        else:
+            expected = np.array([(class_weight or {}).get(name, 1.0) for name in "abcde"]) * counts
+        shares = softmax(model._outputs(np.zeros((1, 1)))[0])
+        np.testing.assert_allclose(shares, expected / expected.sum(), atol=2e-3)
+
 
 class TestSynthesis:
     def test_auxiliary_classes_are_mixed_from_similar_target_classes(self, target):

@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ltlearn import ELTARegressor, GranularClassifier
-from ltlearn.estimators._validation import warn_of_other_scale
+from ltlearn.estimators._validation import Rows, hold_out, warn_of_other_scale
 from ltlearn.exceptions import OutOfRangeWarning
 
 
@@ -24,6 +25,23 @@ def tall():
 
 def quick():
     return ELTARegressor(max_epochs=1, random_state=0)
+
+
+class TestHoldOut:
+    @pytest.mark.parametrize("tied", [False, True])
+    def test_every_place_of_a_stretch_is_held_out_alike(self, tied):
+        """Twenty stretches of ten rows: over many draws no row is preferred, nor with ties."""
+        order = np.random.default_rng(0).permutation(200)
+        strata = (order // 10 if tied else order).astype(float)
+        rows, counts = Rows(np.arange(200), np.arange(200), None), np.zeros(200)
+        for seed in range(400):
+            train, valid = hold_out(rows, 0.1, strata, np.random.RandomState(seed))
+            assert np.sort(order[valid.X] // 10).tolist() == list(range(20))
+            assert np.sort(np.r_[train.X, valid.X]).tolist() == list(range(200))
+            counts[order[valid.X]] += 1
+        places = counts.reshape(20, 10)
+        assert chisquare(places.sum(axis=0)).pvalue > 1e-3
+        assert chisquare(places.ravel()).pvalue > 1e-3
 
 
 class TestScale:

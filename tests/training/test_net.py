@@ -120,6 +120,141 @@ class TestEnd:
         assert weights > 30_000
 
 
+class NoisyBody(nn.Module):
+    """Batch normalization and dropout, which do one thing in training and another afterwards."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(*shape, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5)
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+BACKBONES = {
+    "own": {"backbone": NoisyBody, "lr": 0.05},
+    "mlp": {"backbone": "mlp", "dropout": 0.5},
+    "tabular": {"backbone": "tabular", "dropout": 0.5},
+}
+
+
+class TestEvaluation:
+    """What is validated and predicted comes from the network at rest."""
+
+    @pytest.fixture
+    def halves(self, skewed_regression):
+        X, y = skewed_regression
+        X = X.astype(np.float32)
+        return X[:120], y[:120], X[120:], y[120:]
+
+    @pytest.mark.parametrize("backbone", BACKBONES)
+    def test_validation_errors_are_those_of_predictions(self, halves, backbone):
+        X, y, X_val, y_val = halves
+        settings = BACKBONES[backbone] | {"max_epochs": 2, "early_stopping": False}
+        model = ELTARegressor(**settings, loss="mse", random_state=0)
+        model.fit(X, y, X_val=X_val, y_val=y_val)
+        errors = [abs(a - b) for a, b in zip(model.predict(X_val), y_val, strict=True)]
+        assert model.history_[-1]["valid_mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+        squares = np.square(errors) / model.score_scale_**2
+        if backbone != "tabular":  # whose members each have a loss of their own
+            assert model.history_[-1]["valid_loss"] == pytest.approx(np.mean(squares), rel=1e-4)
+
+    @pytest.mark.parametrize("backbone", BACKBONES)
+    def test_validation_accuracy_is_that_of_predictions(self, halves, backbone):
+        X, y, X_val, y_val = halves
+        edges = np.quantile(y, [0.6, 0.9])
+        settings = BACKBONES[backbone] | {"max_epochs": 2, "early_stopping": False}
+        model = GranularClassifier(**settings, random_state=0)
+        labels = np.digitize(y_val, edges)
+        model.fit(X, np.digitize(y, edges), X_val=X_val, y_val=labels)
+        hits = [a == b for a, b in zip(model.predict(X_val), labels, strict=True)]
+        assert model.history_[-1]["valid_accuracy"] == pytest.approx(np.mean(hits))
+
+    @pytest.mark.parametrize("method", ["predict", "embed"])
+    def test_predictions_are_those_of_the_layers_written_out(self, halves, method):
+        X, y, X_val, _ = halves
+        model = ELTARegressor(**BACKBONES["own"], max_epochs=2, loss="mse", random_state=0)
+        model.fit(X, y)
+        linear, norm, *_ = model.net_.module_.backbone.layers
+        head = model.net_.module_.head[-1]
+        got = getattr(model, method)(X_val)
+        mean, variance = norm.running_mean, norm.running_var
+        for row, found in zip(X_val, got, strict=True):
+            hidden = linear.weight.detach() @ torch.from_numpy(row) + linear.bias.detach()
+            hidden = (hidden - mean) / (variance + norm.eps).sqrt()
+            features = torch.relu(norm.weight * hidden + norm.bias).detach()
+            output = float(head.weight[0].detach() @ features + head.bias[0].detach())
+            expected = features.numpy()
+            if method == "predict":
+                expected = model.score_mean_ + model.score_scale_ * output
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class TestHistory:
+    """A learning rate of next to nothing: what is recorded is that of one network."""
+
+    @pytest.mark.parametrize("accumulation_steps", [1, 3])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(self, weighted, accumulation_steps):
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(7, 3)), rng.normal(size=7) ** 3  # batches of 4 and 3
+        weight = rng.uniform(0.1, 3, size=7) if weighted else np.ones(7)
+        model = ELTARegressor(
+            backbone="mlp",
+            lr=1e-30,
+            batch_size=4,
+            max_epochs=3,
+            mixup_strength=0.0,
+            alignment_weight=0.0,
+            random_state=0,
+            training=Training(accumulation_steps=accumulation_steps),
+        ).fit(X, y, sample_weight=weight if weighted else None)
+        assert model.history_[0]["train_batch_count"] == 2
+        total = 0.0
+        for w, prediction, score in zip(weight, model.predict(X), y, strict=True):
+            total += w * ((prediction - score) / model.score_scale_) ** 2
+        for row in model.history_:
+            assert row["train_loss"] == pytest.approx(total / sum(weight), rel=1e-5)
+
+    def test_an_epoch_as_good_as_the_best_is_no_better(self, skewed_regression):
+        X, y = skewed_regression
+        model = ELTARegressor(lr=1e-30, max_epochs=3, early_stopping=False, random_state=0)
+        model.fit(X[:100], y[:100], X_val=X[100:150], y_val=y[100:150])
+        assert len({row["valid_loss"] for row in model.history_}) == 1
+        assert [row["valid_loss_best"] for row in model.history_] == [True, False, False]
+
+    @pytest.mark.parametrize("n_parts", [2, 3, 4])
+    def test_parts_of_unequal_size_count_by_their_rows(self, n_parts):
+        """One step of plain gradient descent on a linear model, by the formula."""
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(7, 2)).astype(np.float32), rng.normal(size=7) ** 3
+        settings = {"hidden_layer_sizes": (), "backbone": "mlp", "batch_size": 7}
+        settings |= {"max_epochs": 1, "mixup_strength": 0.0, "random_state": 0}
+        options = {"optimizer": torch.optim.SGD, "weight_decay": 0.0, "max_grad_norm": None}
+        options["accumulation_steps"] = n_parts
+        before, after = (
+            ELTARegressor(**settings, lr=lr, training=Training(**options)).fit(X, y)
+            for lr in (1e-30, 0.1)
+        )
+        weight, bias = (
+            [p.detach().numpy().astype(float) for p in model.net_.module_.head.parameters()]
+            for model in (before, after)
+        )
+        (start, start_bias), (end, end_bias) = weight, bias
+        Z = (X - X.mean(axis=0)) / X.std(axis=0)
+        scores = (y - y.mean()) / y.std()
+        slope, slope_bias = np.zeros(2), 0.0
+        for z, score in zip(Z, scores, strict=True):
+            error = start[0] @ z + start_bias[0] - score
+            slope += 2 / 7 * error * z
+            slope_bias += 2 / 7 * error
+        step = 0.1 * 1.9  # the first step with Nesterov's momentum of 0.9
+        np.testing.assert_allclose(end[0], start[0] - step * slope, rtol=1e-4)
+        np.testing.assert_allclose(end_bias[0], start_bias[0] - step * slope_bias, atol=1e-5)
+
+
 class TestPrecision:
     @pytest.mark.parametrize("estimator", [ELTARegressor, GranularClassifier])
     def test_outputs_of_a_head_are_float32_also_in_bfloat16(self, estimator):

@@ -202,6 +202,22 @@ def test_float32_agrees_up_to_rounding():
     assert_same_fits(models, on_folds(SCORES), tolerance=1e-4)
 
 
+def test_bodies_for_tables():
+    models = variants(
+        ELTARegressor(max_epochs=2, hidden_layer_sizes=(8, 8), dropout=0.2),
+        mixup_strength=[0.0, 0.1, 0.3],
+    )
+    models += variants(
+        ELTARegressor(loss="emd", max_epochs=2, hidden_layer_sizes=(8, 8)),
+        alignment_weight=[0.1, 0.2, 0.3],
+    )
+    assert_same_fits(models, 2 * on_folds(SCORES), n_stacks=2, tolerance=1e-4)
+    models = variants(
+        GranularClassifier(max_epochs=2, hidden_layer_sizes=(8, 8), backbone="tabular", dropout=0.2)
+    )
+    assert_same_fits(models, on_folds(LABELS), tolerance=1e-4)
+
+
 class OwnNetwork(torch.nn.Module):
     def __init__(self):
         super().__init__()
