@@ -96,8 +96,8 @@ class DistributionMixin:
     def predict_interval(self, X, confidence_level=None, *, tail=None):
         """Predict the central interval of the distribution.
 
-        It covers what the network has learned to expect, which on new rows is often less than it
-        says; :class:`ltlearn.calibration.Recalibrator` and conformal methods work on top of it.
+        It is what the network has learned to expect; new rows often fall outside more often than
+        it says. :class:`ltlearn.calibration.ConformalRegressor` makes its coverage right.
 
         Parameters
         ----------

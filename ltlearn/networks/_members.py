@@ -130,7 +130,7 @@ class MemberDropout(Dropout):
         return torch.cat(parts) if parts else torch.ones(0, size, device=device)
 
     def _draw(self, size, device):
-        # Four numbers of 16 bits from each of 64: a fraction of the time of `bernoulli_`.
+        # Four numbers of 16 bits from one of 64: a fraction of the time that `bernoulli_` takes.
         n = self.rows_at_once * size
         bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device)
         bits.random_(-(2**63), 2**63 - 1, generator=self.generator)

@@ -407,12 +407,15 @@ class TestTrainingOptions:
         with pytest.raises(ValueError, match="layer_decay needs a backbone that names its layers"):
             ELTARegressor(training=Training(layer_decay=0.75)).fit(*skewed_regression)
 
-    def test_compile_is_applied_to_the_backbone(self, skewed_regression, monkeypatch):
+    @pytest.mark.parametrize(("backbone", "name"), [("auto", "TabularBody"), ("mlp", "MLP")])
+    def test_compile_is_applied_to_the_backbone(
+        self, skewed_regression, monkeypatch, backbone, name
+    ):
         compiled = []
         monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
-        model = ELTARegressor(backbone="mlp", training=Training(compile=True), max_epochs=1)
+        model = ELTARegressor(backbone=backbone, training=Training(compile=True), max_epochs=1)
         model.fit(*skewed_regression)
-        assert compiled == ["MLP"]
+        assert compiled == [name]
 
 
 class TestData:

@@ -248,6 +248,8 @@ class TestMembers:
         assert model.net_.module_.backbone.n_members == 16
         assert np.isfinite(model.predict(X)).all()
         assert len(model.net_.history) == 2
+        model.set_params(architecture__n_members=2).fit(X, y)  # the network stays as it is
+        assert model.net_.module_.backbone.n_members == 16
 
 
 class TestDefaults:

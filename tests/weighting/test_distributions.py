@@ -46,6 +46,25 @@ def test_logistic_distributions_are_exact():
     np.testing.assert_allclose(predicted.quantiles(at)[0], logistic.ppf(at), rtol=1e-9, atol=1e-9)
 
 
+def test_distribution_functions_of_known_distributions():
+    predicted = QuantileDistributions(quantiles_of(NORMAL, SKEWED), LEVELS)
+    at = np.array([-9.0, 0.0, 1.5, 4.0, 7.0, 90.0])
+    expected = np.stack([NORMAL.cdf(at), SKEWED.cdf(at)])
+    np.testing.assert_allclose(predicted.cdf_at(at), expected, atol=3e-3)
+    halves = predicted.quantiles([0.25, 0.5])
+    np.testing.assert_allclose(np.diag(predicted.cdf_at(halves[:, 1])), 0.5, rtol=1e-6)
+
+
+def test_distribution_functions_jump_where_quantiles_agree():
+    levels = np.array([0.1, 0.5, 0.9])
+    predicted = QuantileDistributions(np.array([[4.0, 4.0, 4.0], [1.0, 4.0, 4.0]]), levels)
+    np.testing.assert_allclose(
+        predicted.cdf_at([0.9, 1.0, 3.999, 4.0, 5.0]),
+        [[0, 0, 0, 1, 1], [0, 0.1, 0.5, 1, 1]],
+        atol=1e-3,
+    )
+
+
 def test_crossing_quantiles_are_sorted():
     quantiles = quantiles_of(NORMAL, SKEWED)
     mixed = np.random.default_rng(0).permuted(quantiles, axis=1)
