@@ -27,7 +27,7 @@ Held fixed: networks of one hidden layer of 32 units, AdamW with learning rate 0
 12 epochs, no early stopping for classes, the estimators' own early stopping for scores; one thread.
 
 Finished reports are kept in ``OUT/verdicts.jsonl`` and not repeated; delete the file after changing
-the code. The table goes to ``OUT/verdicts.md``. On one core it takes about REPLACE minutes.
+the code. The table goes to ``OUT/verdicts.md``.
 """
 
 import argparse

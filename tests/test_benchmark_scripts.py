@@ -80,6 +80,7 @@ class TestOversampling:
             return outputs.square().mean()
 
         model = load("_rows").OversamplingRegressor(
+            backbone="mlp",
             mixup_strength=0.5,
             alignment_weight=alignment_weight,
             max_epochs=3,

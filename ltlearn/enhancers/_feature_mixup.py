@@ -6,15 +6,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ltlearn.enhancers._rows import rows_of, with_ndim
+
 
 class FeatureMix(NamedTuple):
     """One draw: every row keeps ``share`` of itself and takes the rest from its partner.
 
+    Leading dimensions count independent batches of equal size.
+
     Attributes
     ----------
-    share : float
+    share : float or Tensor of shape (...)
         λ in [0, 1], the same for the whole batch.
-    partners : Tensor of shape (B,), int64
+    partners : Tensor of shape (..., B), int64
         Row number of each row's partner.
 
     Examples
@@ -33,13 +37,16 @@ class FeatureMix(NamedTuple):
 
         Parameters
         ----------
-        values : Tensor of shape (B, ...), floating
+        values : Tensor of shape (..., B, *shape), floating
 
         Returns
         -------
-        Tensor of shape (B, ...)
+        Tensor of the same shape
         """
-        return torch.lerp(values.index_select(0, self.partners), values, self.share)
+        share = self.share
+        if torch.is_tensor(share):
+            share = with_ndim(share, values.ndim).to(values.dtype)
+        return torch.lerp(rows_of(values, self.partners), values, share)
 
     def expected(self, own: Tensor, others: Tensor) -> Tensor:
         """Mix losses: ``λ own + (1 - λ) others``.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ltlearn.enhancers._rows import rows_of, with_ndim
 from ltlearn.enhancers._sampling import (
     anchor_keys,
     candidate_log_weights,
@@ -131,8 +132,8 @@ class MixupDraw(NamedTuple):
         Tensor of shape (..., B + M, *shape)
             The originals first.
         """
-        share = _with_ndim(self.share, tensor.ndim).to(tensor.dtype)
-        mixed = torch.lerp(_rows(tensor, self.partners), _rows(tensor, self.anchors), share)
+        share = with_ndim(self.share, tensor.ndim).to(tensor.dtype)
+        mixed = torch.lerp(rows_of(tensor, self.partners), rows_of(tensor, self.anchors), share)
         return torch.cat([tensor, mixed], dim=self.share.ndim - 1)
 
 
@@ -367,14 +368,3 @@ def _check_mixable(tensors: tuple[Tensor, ...]) -> None:
                 f"Only floating-point tensors can be mixed, got {tensor.dtype}: convert scores "
                 "with .float() and class indices with torch.nn.functional.one_hot(...).float()."
             )
-
-
-def _rows(tensor: Tensor, index: Tensor) -> Tensor:
-    """Samples ``index`` (..., M) of every batch of a tensor (..., B, *shape)."""
-    if index.ndim == 1:
-        return tensor.index_select(0, index)
-    return tensor.take_along_dim(_with_ndim(index, tensor.ndim), dim=index.ndim - 1)
-
-
-def _with_ndim(tensor: Tensor, ndim: int) -> Tensor:
-    return tensor.view(*tensor.shape, *(1,) * (ndim - tensor.ndim))

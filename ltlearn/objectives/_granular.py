@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ltlearn.enhancers import FeatureMixup, mix_images
+from ltlearn.enhancers import FeatureMix, FeatureMixup, mix_images
 from ltlearn.objectives._members import members_as_rows
 
 
@@ -32,7 +32,7 @@ class GranularObjective(nn.Module):
         Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
     """
 
-    before_steps = ()
+    before_steps = ("feature_mixup",)
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class GranularObjective(nn.Module):
 
     @property
     def is_stackable(self):
-        return not (self.mixup_alpha or self.cutmix_alpha or self.feature_mixup)
+        return not (self.mixup_alpha or self.cutmix_alpha)
 
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
@@ -66,7 +66,8 @@ class GranularObjective(nn.Module):
 
     def training_terms(self, network, X, target):
         if self.feature_mixup is not None:
-            return {"loss": self._mixed_loss(network, X, target)}
+            draw = self.feature_mixup.draw(len(X), self.shares, X.device)
+            target = {**target, **draw._asdict()}
         if not (self.mixup_alpha or self.cutmix_alpha):
             return self.terms(*self.pass_through(network, X, target), target)
         rows = torch.arange(len(X), device=X.device)
@@ -82,20 +83,32 @@ class GranularObjective(nn.Module):
         loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
         return {"loss": loss}
 
-    def _mixed_loss(self, network, X, target):
-        mixed, draw = self.feature_mixup(network.prepare(X), self.shares)
-        logits = network.apply_head(network.features_of(mixed))
-        other = {name: values.index_select(0, draw.partners) for name, values in target.items()}
-        return draw.expected(self._loss_of(logits, target), self._loss_of(logits, other))
+    def draw_shares(self, n_batches):
+        """What the rows of the next batches keep of themselves in feature mixup: a list."""
+        if self.feature_mixup is None:
+            return [1.0] * n_batches
+        return [self.feature_mixup.draw(0, self.shares).share for _ in range(n_batches)]
 
     def pass_through(self, network, X, target):
-        """Features and outputs of batches (..., B, *shape) that are not mixed."""
-        features = network.features(X)
+        """Features and outputs of batches (..., B, *shape), mixed as the target says."""
+        prepared = network.prepare(X)
+        if "partners" in target:
+            prepared = _draw_in(target).mix(prepared)
+        features = network.features_of(prepared)
         return features, network.apply_head(features)
 
     def terms(self, features, outputs, target):
         """Loss terms of what ``pass_through`` gives for a single batch."""
-        return {"loss": self._loss_of(outputs, target)}
+        loss = self._loss_of(outputs, target)
+        if "partners" not in target:
+            return {"loss": loss}
+        draw = _draw_in(target)
+        other = {
+            name: target[name].index_select(0, draw.partners)
+            for name in ("label", "weight")
+            if name in target
+        }
+        return {"loss": draw.expected(loss, self._loss_of(outputs, other))}
 
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)
@@ -127,6 +140,10 @@ class GranularObjective(nn.Module):
 
     def _per_class(self, values, label):
         return torch.zeros_like(self.log_share).index_add(0, label, values)
+
+
+def _draw_in(target):
+    return FeatureMix(*(target[name] for name in FeatureMix._fields))
 
 
 def _weight(target):

@@ -400,7 +400,7 @@ def test_validation_rows_come_in_pairs_and_whole():
         ConformalRegressor(Ridge()).fit(X, Y, X_val=X[:100])
     with pytest.raises(ValueError, match="X_val=ltlearn"):
         ConformalRegressor(Ridge()).fit(X, Y, X_val=X, y_val=Y)
-    with pytest.raises(ValueError, match="as many rows; got 100 and 99"):
+    with pytest.raises(ValueError, match="X_val 100 and y_val 99"):
         ConformalRegressor(Ridge()).fit(X, Y, X_val=X[:100], y_val=Y[:99])
     with pytest.raises(ValueError, match="y_val contains NaN"):
         ConformalRegressor(Ridge()).fit(X, Y, X_val=X[:100], y_val=np.full(100, np.nan))

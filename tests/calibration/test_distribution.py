@@ -236,7 +236,7 @@ def test_other_regressors_are_refused():
     with pytest.raises(TypeError, match="Ridge has neither predict_quantiles nor"):
         DistributionCalibrator(Ridge()).fit(X[:300], Y[:300])
     with pytest.raises(TypeError, match="ELTARegressor has neither"):
-        DistributionCalibrator(ELTARegressor(max_epochs=1)).fit(X[:300], Y[:300])
+        DistributionCalibrator(ELTARegressor(loss="mse", max_epochs=1)).fit(X[:300], Y[:300])
     model = DistributionCalibrator(NormalRegressor()).fit(X[:300], Y[:300])
     assert not hasattr(model, "predict_distribution")
     assert not hasattr(model, "bin_centers_")

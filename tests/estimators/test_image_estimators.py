@@ -422,7 +422,7 @@ class TestData:
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
     def test_data_too_large_for_the_gpu_come_batch_by_batch(self, monkeypatch):
-        monkeypatch.setattr("ltlearn.data._batches._SHARE_OF_DEVICE_MEMORY", 0.0)
+        monkeypatch.setattr("ltlearn.data._tensors._SHARE_OF_DEVICE_MEMORY", 0.0)
         data = TensorData(torch.arange(10.0)[:, None], {"y": torch.arange(10)}).to("cuda")
         assert data.X.device.type == "cpu"
         for X, target in data.batches(torch.arange(9, -1, -1), 3):

@@ -16,6 +16,7 @@ from ltlearn.calibration import RecalibrationMap
 from ltlearn.evaluation import _refits, tail_report
 from ltlearn.evaluation._band_results import measure_bands
 from ltlearn.evaluation._outcomes import Outcome
+from ltlearn.evaluation._provenance import is_stranger, predicts_otherwise
 from ltlearn.exceptions import RefitWarning, SmallSampleWarning
 from ltlearn.metrics import LabelBands
 
@@ -488,3 +489,33 @@ def test_arguments_of_a_step(rows):
         rows["y"], model.fit(rows["X_train"], rows["y_train"]).predict(rows["X"])
     )
     assert row(report, "overall")["baseline"] == pytest.approx(expected)
+
+
+class TestStrangers:
+    """Refits that agree with each other tell a stranger by little, but not by rounding."""
+
+    def test_scores(self, rows):
+        y = 1e6 + rows["y"]
+        refits = [Outcome(y, y)] * 5
+        for shift, expected in ((1e-9, False), (0.01, True)):
+            assert is_stranger([Outcome(y, y + shift), *refits]) == expected
+            assert predicts_otherwise(Outcome(y, y + shift), refits[0]) == expected
+
+    def test_labels(self):
+        classes = np.array([0, 1])
+        y = np.repeat(classes, 50)
+        refits = [Outcome(y, y, classes)] * 5
+        for n_flipped, expected in ((2, False), (3, True)):
+            flipped = np.where(np.arange(100) < n_flipped, 1 - y, y)
+            assert is_stranger([Outcome(y, flipped, classes), *refits]) == expected
+
+    def test_probabilities(self):
+        classes, y = np.array([0, 1]), np.repeat([0, 1], 50)
+
+        def outcome(p):
+            return Outcome(y, y, classes, np.column_stack([np.full(100, p), np.full(100, 1 - p)]))
+
+        refits = [outcome(p) for p in (0.5, 0.51, 0.52, 0.53, 0.54)]  # up to 0.04 apart
+        for p, expected in ((0.45, False), (0.60, False), (0.37, True), (0.67, True)):
+            assert is_stranger([outcome(p), *refits]) == expected
+        assert not is_stranger([outcome(0.9), *refits[:2]])  # too few to tell

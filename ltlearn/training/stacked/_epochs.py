@@ -137,65 +137,123 @@ class StackedEpochs:
                 yield first, min(stop, first + step)
 
     def _steps(self, parts):
-        parts = [part for part in parts if part is not None]
-        n_steps, n_members = parts[0].rows.shape[1], len(self.data)
-        size = max(part.rows.shape[2] for part in parts)
-        n_mixed = max(part.draw.share.shape[2] for part in parts)
-        is_whole = len(parts) == 1 and len(parts[0].members) == n_members
-
-        def merged(name, n):
-            """Tensors (m, n_steps, n or less) of all parts as one (n_steps, M, n)."""
-            values = [
-                getattr(part, name) if name == "rows" else getattr(part.draw, name)
-                for part in parts
-            ]
-            if is_whole and parts[0].members == list(range(n_members)):
-                return values[0].transpose(0, 1)
-            whole = values[0].new_zeros(n_steps, n_members, n)
-            for part, own in zip(parts, values, strict=True):
-                whole[:, part.members, : own.shape[2]] = own.transpose(0, 1)
-            return whole
-
-        rows = merged("rows", size)
-        target = {name: table.take(rows) for name, table in self.targets.items()}
-        if n_mixed:
-            draw = MixupDraw(*(merged(name, n_mixed) for name in MixupDraw._fields))
-            target = self.objectives[0].mix_targets(target, draw)
-        present = taking_part = None
-        is_full = all(
-            part.rows.shape[2] == size and part.draw.share.shape[2] == n_mixed for part in parts
-        )
-        taking = [member for part in parts for member in part.members]
-        shares = torch.zeros(n_members, dtype=torch.float64, device=self.device)
-        for part in parts:
-            shares[part.members] = part.rows.shape[2] / part.n_rows
-        if len(taking) < n_members:
-            taking_part = tuple(member in taking for member in range(n_members))
-        if not is_full or taking_part is not None:
-            count = self.X.rows.new_zeros(n_members, size + n_mixed)
-            for part in parts:
-                n_own, n_own_mixed = part.rows.shape[2], part.draw.share.shape[2]
-                count[part.members, :n_own] = 1
-                count[part.members, size : size + n_own_mixed] = 1
-            present = count > 0
-            count = count.expand(n_steps, -1, -1)
-            weight = count * ((size + n_mixed) / count.sum(2, keepdim=True).clamp(min=1))
-            if "weight" in target:
-                weight = weight * target["weight"]
-            target = {**target, "weight": weight, "count": count}
+        whole = _Whole(self, [part for part in parts if part is not None])
+        target = {name: table.take(whole.rows) for name, table in self.targets.items()}
+        if whole.n_mixed:
+            target = self.objectives[0].mix_targets(target, whole.draw())
+        target = {**target, **whole.partners(), **whole.weights(target.get("weight"))}
         per_step = {name: values.unbind() for name, values in target.items()}
-        for number, own_rows in enumerate(rows.unbind()):
+        shares, taking_part, present = whole.shares(), whole.taking_part(), whole.present
+        for number, rows in enumerate(whole.rows.unbind()):
             own_target = {name: values[number] for name, values in per_step.items()}
-            yield Step(self.X.take(own_rows), own_target, shares, taking_part, present)
+            yield Step(self.X.take(rows), own_target, shares, taking_part, present)
 
 
 class _Part(NamedTuple):
-    """Rows (m, n_steps, B) of some members in a stretch of steps, and what is drawn for them."""
+    """What some members take in a stretch of steps.
+
+    Parameters
+    ----------
+    members : list of m int
+    n_rows : int
+        Rows in each one's epoch.
+    rows : torch.Tensor of shape (m, n_steps, B)
+    draw : MixupDraw
+        With leading dimensions (m, n_steps).
+    kept : torch.Tensor of shape (m, n_steps), or None
+        Shares of feature mixup; None where no member has it.
+    """
 
     members: list
     n_rows: int
     rows: torch.Tensor
     draw: MixupDraw
+    kept: torch.Tensor
+
+    def between(self, start, stop):
+        """The same for some of the steps."""
+        steps = slice(start, stop)
+        return self._replace(
+            rows=self.rows[:, steps],
+            draw=MixupDraw(*(values[:, steps] for values in self.draw)),
+            kept=None if self.kept is None else self.kept[:, steps],
+        )
+
+
+class _Whole:
+    """What all members take in a stretch of steps, in batches as large as the largest."""
+
+    def __init__(self, epochs, parts):
+        self.parts, self.device = parts, epochs.device
+        self.dtype, self.n_members = epochs.X.rows.dtype, len(epochs.data)
+        self.n_steps = parts[0].rows.shape[1]
+        self.size = max(part.rows.shape[2] for part in parts)
+        self.n_mixed = max(part.draw.share.shape[2] for part in parts)
+        self.rows = self._merge([part.rows for part in parts], self.size)
+        self.present = None
+        if not self._is_full():
+            self.present = torch.zeros(
+                self.n_members, self.size + self.n_mixed, dtype=torch.bool, device=self.device
+            )
+            for part in parts:
+                self.present[part.members, : part.rows.shape[2]] = True
+                n_mixed = part.draw.share.shape[2]
+                self.present[part.members, self.size : self.size + n_mixed] = True
+
+    def draw(self):
+        """How to mix, with leading dimensions (n_steps, M)."""
+        fields = zip(*(part.draw for part in self.parts), strict=True)
+        return MixupDraw(*(self._merge(values, self.n_mixed) for values in fields))
+
+    def partners(self):
+        """Targets of feature mixup, by name, if there is any."""
+        if self.parts[0].kept is None:
+            return {}
+        share = torch.ones(self.n_steps, self.n_members, dtype=self.dtype, device=self.device)
+        partners = torch.arange(self.size, device=self.device).repeat(self.n_members, 1)
+        for part in self.parts:
+            share[:, part.members] = part.kept.T
+            own = torch.arange(part.rows.shape[2] - 1, -1, -1, device=self.device)
+            partners[part.members, : len(own)] = own
+        return {"share": share, "partners": partners.expand(self.n_steps, -1, -1)}
+
+    def weights(self, weight):
+        """Targets that leave out the rows that members lack, by name, if there are such."""
+        if self.present is None:
+            return {}
+        count = self.present.to(self.dtype)
+        scaled = count * (count.shape[1] / count.sum(1, keepdim=True).clamp(min=1))
+        scaled, count = (values.expand(self.n_steps, -1, -1) for values in (scaled, count))
+        return {"weight": scaled if weight is None else scaled * weight, "count": count}
+
+    def shares(self):
+        """Shares (M,) of the rows of an epoch that are in a batch."""
+        shares = torch.zeros(self.n_members, dtype=torch.float64, device=self.device)
+        for part in self.parts:
+            shares[part.members] = part.rows.shape[2] / part.n_rows
+        return shares
+
+    def taking_part(self):
+        """Whose epoch is not over: a tuple of M bool, or None for all."""
+        members = {member for part in self.parts for member in part.members}
+        if len(members) == self.n_members:
+            return None
+        return tuple(member in members for member in range(self.n_members))
+
+    def _is_full(self):
+        return self.taking_part() is None and all(
+            part.rows.shape[2] == self.size and part.draw.share.shape[2] == self.n_mixed
+            for part in self.parts
+        )
+
+    def _merge(self, values, n):
+        """Tensors (m, n_steps, n or less) of all parts as one (n_steps, M, n)."""
+        if len(values) == 1 and self.parts[0].members == list(range(self.n_members)):
+            return values[0].transpose(0, 1)
+        whole = values[0].new_zeros(self.n_steps, self.n_members, n)
+        for part, own in zip(self.parts, values, strict=True):
+            whole[:, part.members, : own.shape[2]] = own.transpose(0, 1)
+        return whole
 
 
 class _Cohort:
@@ -203,33 +261,34 @@ class _Cohort:
 
     def __init__(self, epochs, members, n, index):
         self.epochs, self.members, self.n, self.index = epochs, members, n, index
+        self.objectives = [epochs.objectives[member] for member in members]
         self.groups = batch_groups(index.shape[1], n)
-        self.drawn = (None, None)
+        self._first, self._part = None, None
 
     def part(self, start, stop):
         """What the steps from ``start`` to before ``stop`` take, or None after the epoch's end."""
         first_row = 0
         for first, n_group, size in self.groups:
             if first <= start < first + n_group:
-                if self.drawn[0] != first:  # not before it is needed: dropout draws in between
+                if self._first != first:
                     rows = self.index[:, first_row : first_row + n_group * size]
-                    rows = rows.unflatten(1, (n_group, size))
-                    self.drawn = (
-                        first,
-                        _Part(self.members, self.index.shape[1], rows, self._draw(rows)),
-                    )
-                steps = slice(start - first, stop - first)
-                part = self.drawn[1]
-                draw = MixupDraw(*(values[:, steps] for values in part.draw))
-                return part._replace(rows=part.rows[:, steps], draw=draw)
+                    self._first, self._part = first, self._drawn(rows.unflatten(1, (-1, size)))
+                return self._part.between(start - first, stop - first)
             first_row += n_group * size
         return None
 
-    def _draw(self, rows):
-        objectives = [self.epochs.objectives[member] for member in self.members]
-        if not objectives[0].before_steps:
-            empty = rows[..., :0]
-            return MixupDraw(empty, empty, empty.to(self.epochs.X.rows.dtype))
+    def _drawn(self, rows):
+        draw, kept, like = None, None, self.epochs.X.rows
+        if "mixup" in self.objectives[0].before_steps:
+            draw = self._draw_mixup(rows)
+        else:
+            draw = MixupDraw(rows[..., :0], rows[..., :0], like.new_zeros(*rows.shape[:2], 0))
+        if any(getattr(each, "feature_mixup", None) for each in self.epochs.objectives):
+            shares = [objective.draw_shares(rows.shape[1]) for objective in self.objectives]
+            kept = like.new_tensor(shares)
+        return _Part(self.members, self.index.shape[1], rows, draw, kept)
+
+    def _draw_mixup(self, rows):
         table = self.epochs.targets["score"]
         score = torch.stack(
             [
@@ -237,16 +296,16 @@ class _Cohort:
                 for own, member in zip(rows, self.members, strict=True)
             ]
         )
-        scale = score.new_tensor([objective.temperature_scale for objective in objectives])
+        scale = score.new_tensor([objective.temperature_scale for objective in self.objectives])
         return draw_for_each(
-            [objective.mixup for objective in objectives],
+            [objective.mixup for objective in self.objectives],
             scale.view(-1, 1, 1) * score,
-            [objective.generator for objective in objectives],
+            [objective.generator for objective in self.objectives],
         )
 
 
 def _kind_of_draw(objective):
-    if not objective.before_steps:
+    if "mixup" not in objective.before_steps:
         return None
     return objective.mixup.strength, objective.mixup.eps
 

@@ -6,8 +6,9 @@ An objective that can be stacked has, beside the methods of any other,
 - ``pass_through(network, X, target)``: features and outputs of batches (..., B, *shape);
 - ``terms(features, outputs, target)``: the loss terms of a single batch, means over its rows with
   ``target["weight"]`` as factors, without control flow that depends on values;
-- ``before_steps``: names of parts that act on targets alone, before a step. Each is a
-  :class:`~ltlearn.enhancers.TailMixup`, whose draws ``mix_targets(target, draw)`` applies.
+- ``before_steps``: names of parts that draw before a step, and so may differ from member to member.
+  ``mixup``, a :class:`~ltlearn.enhancers.TailMixup`, needs ``mix_targets(target, draw)``;
+  ``feature_mixup``, a :class:`~ltlearn.enhancers.FeatureMixup` or None, needs ``draw_shares(n)``.
 
 A module lists in ``member_numbers`` the attributes that may differ from member to member, numbers
 that only enter arithmetic; buffers always may.
@@ -104,7 +105,8 @@ def _fixed(module):
     """Attributes that members must share, and the shapes of buffers."""
     for name, values in module._buffers.items():
         yield name, None if values is None else (values.shape, values.dtype)
-    free = {"training", "generator", *getattr(module, "member_numbers", ())}
+    drawing = {"generator", "shares", *getattr(module, "before_steps", ())}
+    free = {"training", *drawing, *getattr(module, "member_numbers", ())}
     for name, value in vars(module).items():
         if not name.startswith("_") and name not in free:
             yield name, _as_key(value)

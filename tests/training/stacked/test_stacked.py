@@ -89,6 +89,11 @@ REGRESSORS = {
     },
     "alignment": {"alignment_weight": [0.1, 0.5, 1.0], "mixup_strength": [0.0, 0.1, 0.3]},
     "dropout": {"dropout": [0.1, 0.2, 0.5], "mixup_strength": [0.1, 0.0, 0.3]},
+    "dropout of those that are left": {
+        "dropout": [0.1, 0.2, 0.5],
+        "max_epochs": [2, 3, 4],
+        "early_stopping": [False] * 3,
+    },
     "reweighting": {"reweighting": [None, "inverse", "sqrt_inverse"], "mixup_strength": [0.1] * 3},
     "emd": {
         "loss": ["emd"] * 3,
@@ -168,7 +173,8 @@ class TestRegressor:
 
 
 CLASSIFIERS = {
-    "plain": {},
+    "plain": {"training__feature_mixup": [0.0] * 3},
+    "feature mixup": {"training__feature_mixup": [0.0, 0.3, 1.0]},
     "adjustment": {"logit_adjustment": [0.0, 0.5, 1.0]},
     "class weights": {"class_weight": [None, "balanced", {0: 1.0, 1: 2.0, 2: 0.5}]},
     "smoothing": {"training__label_smoothing": [0.1] * 3},
@@ -181,7 +187,8 @@ CLASSIFIERS = {
 
 def classifier(**params):
     model = GranularClassifier(backbone="mlp", hidden_layer_sizes=(8, 4), max_epochs=3)
-    return model.set_params(**params)
+    # Mixed features are trained one net after the other.
+    return model.set_params(training__feature_mixup=0.0, **params)
 
 
 @pytest.mark.usefixtures("in_float64")
@@ -211,6 +218,7 @@ def test_bodies_for_tables():
         ELTARegressor(loss="emd", max_epochs=2, hidden_layer_sizes=(8, 8)),
         alignment_weight=[0.1, 0.2, 0.3],
     )
+    models[0].set_params(max_epochs=1)
     assert_same_fits(models, 2 * on_folds(SCORES), n_stacks=2, tolerance=1e-4)
     models = variants(
         GranularClassifier(max_epochs=2, hidden_layer_sizes=(8, 8), backbone="tabular", dropout=0.2)
