@@ -231,7 +231,7 @@ class TestVerdicts:
         assert len(np.unique(np.vstack([X_train, X]), axis=0)) == 442
 
     def test_reports_are_counted(self, load, tmp_path):
-        """Signs in any band count for two fits of a model, those of the few-shot band for a gain."""
+        """Any sign counts for two fits of one model, a gain must be in the few-shot band."""
 
         def line(key, with_refits, without, covers=True):
             signs = {"5": with_refits, "0": without}
