@@ -35,7 +35,9 @@ templates_path = []
 default_role = None
 nitpicky = True
 # Names of scikit-learn's estimators that do not exist in all of its versions, and types in words.
-nitpick_ignore_regex = [(r"py:.*", r"(sklearn|torch|numpy|pandas|skorch|matplotlib|scipy|timm)\..*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(sklearn|torch|numpy|pandas|skorch|matplotlib|scipy|timm)\..*")
+]
 suppress_warnings = ["config.cache"]
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
