@@ -1,4 +1,4 @@
-"""Settings of the documentation; ``sphinx-build -W --keep-going docs build/docs`` builds it offline."""
+"""Settings of the documentation, which ``sphinx-build -W docs build/docs`` builds offline."""
 
 import os
 import sys

@@ -21,9 +21,8 @@ def write(app, error):
         return
     pages = {name: [] for name in SECTIONS}
     for docname, title in sorted(app.env.titles.items()):
-        section = next(
-            (s for s, folder in SECTIONS.items() if folder and docname.startswith(folder)), "Guides"
-        )
+        folder = f"{docname.partition('/')[0]}/"
+        section = next((s for s, f in SECTIONS.items() if f == folder), "Guides")
         pages[section].append(f"- [{title.astext()}]({docname}.html)")
     text = HEAD
     for section, lines in pages.items():
