@@ -7,13 +7,15 @@ labels to the power -``tail`` before anything is read off it.
 from numbers import Real
 
 import numpy as np
+import torch
 from scipy.special import softmax
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.estimators._validation import validate_X
 from ltlearn.losses import quantile_levels
-from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions
+from ltlearn.objectives._elta import two_hot
+from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions, mix
 
 LEVELS = quantile_levels().numpy()
 
@@ -36,8 +38,11 @@ def _has_distribution(estimator):
 class DistributionMixin:
     """Predictions of a deep estimator with the losses ``"mse"``, ``"quantile"`` and ``"emd"``."""
 
-    def predict(self, X, *, tail=None, prediction=None):
+    def predict(self, X, *, tail=None, prediction=None, return_std=False):
         """Predict scores.
+
+        Several estimators are averaged: their scores, for ``loss="mse"``, else the distributions
+        that they predict, each turned by ``tail``, with equal shares.
 
         Parameters
         ----------
@@ -47,11 +52,17 @@ class DistributionMixin:
             In place of the parameter ``tail``, for this call.
         prediction : {"mean", "median"}, default=None
             In place of the parameter ``prediction``, for this call.
+        return_std : bool, default=False
+            Whether to return the spread of the estimators, too, with ``n_estimators`` above 1.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
             In the units of the training scores.
+        std : ndarray of shape (n_samples,)
+            Standard deviation (with ``n_estimators - 1``) of the scores that the estimators would
+            predict alone: how far training with another seed moves a prediction. It says nothing
+            about the noise of the scores. Only with ``return_std``.
         """
         check_is_fitted(self)
         prediction = self.prediction if prediction is None else prediction
@@ -59,12 +70,21 @@ class DistributionMixin:
             raise ValueError(f'prediction={prediction!r} must be "mean" or "median".')
         tail = self._check_tail(tail)
         self._check_dial(tail, prediction)
-        if self.loss_ == "mse":
-            outputs = self._outputs(validate_X(self, X)).astype(np.float64)
-            return self.score_mean_ + self.score_scale_ * outputs[:, 0]
-        if prediction == "mean":
-            return self._read_off(X, tail, lambda predicted: predicted.mean())
-        return self._read_off(X, tail, lambda predicted: predicted.quantiles([0.5])[:, 0])
+        members = self._members
+        if return_std and len(members) == 1:
+            raise ValueError(
+                "return_std=True asks for the spread of several estimators, and there is one: fit "
+                "with n_estimators=5, for instance."
+            )
+        outputs = self._member_outputs(X)
+        scores = self._scores_from(members, outputs, tail, prediction)
+        if not return_std:
+            return scores
+        each = [
+            self._scores_from([member], [own], tail, prediction)
+            for member, own in zip(members, outputs, strict=True)
+        ]
+        return scores, np.std(each, axis=0, ddof=1)
 
     @available_if(_has_distribution)
     def predict_quantiles(self, X, levels=(0.05, 0.25, 0.5, 0.75, 0.95), *, tail=None):
@@ -88,8 +108,9 @@ class DistributionMixin:
         levels = np.asarray(levels, dtype=np.float64)
         if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise ValueError("levels must be numbers between 0 and 1.")
+        tail, outputs = self._check_tail(tail), self._member_outputs(X)
         return self._read_off(
-            X, self._check_tail(tail), lambda predicted: predicted.quantiles(levels)
+            self._members, outputs, tail, lambda predicted: predicted.quantiles(levels)
         )
 
     @available_if(_has_distribution)
@@ -143,26 +164,59 @@ class DistributionMixin:
                 return predicted.probability
             return np.diff(predicted.cdf_at(edges), axis=1, prepend=0, append=1)
 
-        return self._read_off(X, self._check_tail(tail), read)
+        return self._read_off(self._members, self._member_outputs(X), self._check_tail(tail), read)
 
-    def _read_off(self, X, tail, read):
+    def _member_outputs(self, X):
+        """Outputs (n, K) of every member, as a list."""
+        X = validate_X(self, X)
+        return [member._outputs(X).astype(np.float64) for member in self._members]
+
+    def _scores_from(self, members, outputs, tail, prediction):
+        """Scores (n,) that members with these outputs predict together."""
+        if self.loss_ == "mse":
+            each = [
+                member.score_mean_ + member.score_scale_ * own[:, 0]
+                for member, own in zip(members, outputs, strict=True)
+            ]
+            return np.mean(each, axis=0)
+        if prediction == "mean":
+            return self._read_off(members, outputs, tail, lambda predicted: predicted.mean())
+        return self._read_off(
+            members, outputs, tail, lambda predicted: predicted.quantiles([0.5])[:, 0]
+        )
+
+    def _read_off(self, members, outputs, tail, read):
         """What ``read`` makes of the distributions of rows, some of them at a time."""
-        outputs = self._outputs(validate_X(self, X)).astype(np.float64)
-        parts = []
-        for start in range(0, len(outputs), _ROWS_AT_ONCE):
-            predicted = self._distributions(outputs[start : start + _ROWS_AT_ONCE])
-            if tail:
-                predicted = predicted.reweighted(
-                    lambda scores: self._tail_weights.log_weight(scores, tail)
-                )
-            parts.append(read(predicted))
+        parts, step = [], max(1, _ROWS_AT_ONCE // len(members))
+        for start in range(0, len(outputs[0]), step):
+            predicted = [
+                self._with_common_bins(member._distributions(own[start : start + step], tail))
+                for member, own in zip(members, outputs, strict=True)
+            ]
+            parts.append(read(mix(predicted)))
         return np.concatenate(parts)
 
-    def _distributions(self, outputs):
+    def _distributions(self, outputs, tail):
         if self.loss_ == "emd":
-            return BinDistributions(softmax(outputs, axis=1), self.bin_centers_)
-        origin, unit = self._quantile_unit
-        return QuantileDistributions(origin + unit * outputs, LEVELS)
+            predicted = BinDistributions(softmax(outputs, axis=1), self.bin_centers_)
+        else:
+            origin, unit = self._quantile_unit
+            predicted = QuantileDistributions(origin + unit * outputs, LEVELS)
+        if not tail:
+            return predicted
+        return predicted.reweighted(lambda scores: self._tail_weights.log_weight(scores, tail))
+
+    def _with_common_bins(self, predicted):
+        """Probabilities of the bins of this estimator, whose range those of members are within.
+
+        That of another bin is shared by its two neighbors here, so that expectations stay.
+        """
+        if self.loss_ != "emd" or np.array_equal(predicted.centers, self.bin_centers_):
+            return predicted
+        own, common = map(torch.from_numpy, (predicted.centers, self.bin_centers_))
+        return BinDistributions(
+            predicted.probability @ two_hot(own, common).numpy(), self.bin_centers_
+        )
 
     def _check_tail(self, tail):
         tail = self.tail if tail is None else tail

@@ -1,6 +1,7 @@
 """Predicted distributions of scores: what to read off them, and their reweighting to the tail.
 
-n rows of predictions. Two forms have the same methods: quantiles, and probabilities of bins.
+n rows of predictions. Three forms have the same methods: quantiles, probabilities of bins, and
+mixtures of such.
 """
 
 import numpy as np
@@ -116,6 +117,75 @@ class BinDistributions:
         """Quantiles (n, L) at levels (L,): half of a bin's probability lies below its center."""
         cdf = np.cumsum(self.probability, axis=1) - self.probability / 2
         return _invert(np.broadcast_to(self.centers, cdf.shape), cdf, levels)
+
+
+class QuantileMixtures:
+    """Mixtures, in equal shares, of distributions given by quantiles.
+
+    Parameters
+    ----------
+    parts : list of QuantileDistributions
+        Of the same n rows.
+    """
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def mean(self):
+        """Expectations (n,)."""
+        return np.mean([part.mean() for part in self.parts], axis=0)
+
+    def quantiles(self, levels):
+        """Quantiles (n, L) at levels (L,): of the mean of the distribution functions.
+
+        These are worked out at the nodes of all parts, between which the mean is interpolated.
+        """
+        # A part has nothing below its first node and all below its last one.
+        nodes = [np.pad(part.values, [(0, 0), (1, 1)], mode="edge") for part in self.parts]
+        steps = [np.pad(part.cdf, [(0, 0), (1, 1)], constant_values=(0, 1)) for part in self.parts]
+        values = np.concatenate(nodes, axis=1)
+        order = np.argsort(values, axis=1, kind="stable")
+        values = np.take_along_axis(values, order, axis=1)
+        owner = np.repeat(np.arange(len(self.parts)), [own.shape[1] for own in nodes])[order]
+        cdf = np.zeros_like(values)
+        for number, (own, step) in enumerate(zip(nodes, steps, strict=True)):
+            below = np.cumsum(owner == number, axis=1) - 1
+            cdf += _between(own, logit(np.clip(step, _LEAST, 1 - _LEAST)), below, values)
+        cdf /= len(self.parts)
+        return _invert(values, logit(np.clip(cdf, _LEAST, 1 - _LEAST)), logit(levels))
+
+    def cdf_at(self, scores):
+        """Probabilities (n, S) of scores no higher than those given (S,)."""
+        return np.mean([part.cdf_at(scores) for part in self.parts], axis=0)
+
+
+def mix(parts):
+    """The mixture, in equal shares, of distributions of the same n rows.
+
+    Parameters
+    ----------
+    parts : list of QuantileDistributions, or of BinDistributions with the same centers
+
+    Returns
+    -------
+    mixture : QuantileDistributions, QuantileMixtures or BinDistributions
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], QuantileDistributions):
+        return QuantileMixtures(parts)
+    probability = np.mean([part.probability for part in parts], axis=0)
+    return BinDistributions(probability, parts[0].centers)
+
+
+def _between(nodes, position, below, values):
+    """Distribution functions (n, A) at ``values``, from the node (n, K) at or below each."""
+    above = np.minimum(below + 1, nodes.shape[1] - 1)
+    below = np.maximum(below, 0)  # values below the first node get its step from nothing
+    low, high = (np.take_along_axis(nodes, at, axis=1) for at in (below, above))
+    first, second = (np.take_along_axis(position, at, axis=1) for at in (below, above))
+    share = np.clip((values - low) / np.where(high > low, high - low, 1), 0, 1)
+    return expit((1 - share) * first + share * second)
 
 
 def _invert(values, position, at):
