@@ -10,6 +10,9 @@ from scipy.special import expit, logit
 # Steps between neighboring predicted quantiles, in which they are interpolated.
 _STEPS = 3
 
+# Nodes of mixtures, of several rows, that are merged at once.
+_NODES_AT_ONCE = 2**20
+
 # Levels are no closer than this to 0 and 1, so that they have a logit.
 _LEAST = 1e-12
 
@@ -131,6 +134,10 @@ class QuantileMixtures:
     def __init__(self, parts):
         self.parts = parts
 
+    def reweighted(self, weigh):
+        """As of :class:`QuantileDistributions`, of every part."""
+        return QuantileMixtures([part.reweighted(weigh) for part in self.parts])
+
     def mean(self):
         """Expectations (n,)."""
         return np.mean([part.mean() for part in self.parts], axis=0)
@@ -140,9 +147,15 @@ class QuantileMixtures:
 
         These are worked out at the nodes of all parts, between which the mean is interpolated.
         """
+        step = max(1, _NODES_AT_ONCE // sum(part.values.shape[1] for part in self.parts))
+        starts = range(0, len(self.parts[0].values), step)
+        return np.concatenate([self._quantiles(slice(at, at + step), levels) for at in starts])
+
+    def _quantiles(self, rows, levels):
         # A part has nothing below its first node and all below its last one.
-        nodes = [np.pad(part.values, [(0, 0), (1, 1)], mode="edge") for part in self.parts]
-        steps = [np.pad(part.cdf, [(0, 0), (1, 1)], constant_values=(0, 1)) for part in self.parts]
+        ends = [(0, 0), (1, 1)]
+        nodes = [np.pad(part.values[rows], ends, mode="edge") for part in self.parts]
+        steps = [np.pad(part.cdf[rows], ends, constant_values=(0, 1)) for part in self.parts]
         values = np.concatenate(nodes, axis=1)
         order = np.argsort(values, axis=1, kind="stable")
         values = np.take_along_axis(values, order, axis=1)
@@ -159,23 +172,54 @@ class QuantileMixtures:
         return np.mean([part.cdf_at(scores) for part in self.parts], axis=0)
 
 
-def mix(parts):
+class BinMixtures(BinDistributions):
+    """Mixtures, in equal shares, of distributions given by the probabilities of bins.
+
+    Parameters
+    ----------
+    parts : list of BinDistributions
+        Of the same n rows; they may have bins of their own.
+    centers : ndarray of shape (K,)
+        Increasing; no center of a part lies beyond them. The probability of a bin between two of
+        them is shared so that expectations stay.
+    """
+
+    def __init__(self, parts, centers):
+        self.parts = parts
+        shares = [
+            part.probability
+            if np.array_equal(part.centers, centers)
+            else part.probability @ _shared_by_neighbors(part.centers, centers)
+            for part in parts
+        ]
+        super().__init__(np.mean(shares, axis=0), centers)
+
+    def reweighted(self, weigh):
+        """As of :class:`QuantileDistributions`, of every part."""
+        return BinMixtures([part.reweighted(weigh) for part in self.parts], self.centers)
+
+
+def mix(parts, centers):
     """The mixture, in equal shares, of distributions of the same n rows.
 
     Parameters
     ----------
-    parts : list of QuantileDistributions, or of BinDistributions with the same centers
+    parts : list of QuantileDistributions or of BinDistributions
+    centers : ndarray of shape (K,)
+        Of the bins of the mixture, where there are bins.
 
     Returns
     -------
-    mixture : QuantileDistributions, QuantileMixtures or BinDistributions
+    mixture : QuantileMixtures or BinMixtures
     """
-    if len(parts) == 1:
-        return parts[0]
     if isinstance(parts[0], QuantileDistributions):
         return QuantileMixtures(parts)
-    probability = np.mean([part.probability for part in parts], axis=0)
-    return BinDistributions(probability, parts[0].centers)
+    return BinMixtures(parts, centers)
+
+
+def _shared_by_neighbors(centers, others):
+    """Shares (K, L) that the other centers (L,) have in scores at the centers (K,)."""
+    return np.stack([np.interp(centers, others, unit) for unit in np.eye(len(others))], axis=1)
 
 
 def _between(nodes, position, below, values):

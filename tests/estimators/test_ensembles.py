@@ -72,7 +72,7 @@ def test_scores_are_averages(setting):
     each = [one.predict(X_NEW) for one in alone(model, Y, **fit_params)]
     assert_mean(model.predict(X_NEW), each)
     scores, std = model.predict(X_NEW, return_std=True)
-    np.testing.assert_array_equal(scores, model.predict(X_NEW))
+    np.testing.assert_allclose(scores, model.predict(X_NEW), rtol=1e-12)
     deviation = np.sqrt(sum((one - scores) ** 2 for one in each) / 2)
     np.testing.assert_allclose(std, deviation, rtol=1e-6)
     assert [row["member"] for row in model.history_] == sorted(
