@@ -155,7 +155,7 @@ class ELTARegressor(
         Epochs run in the last stage of full training.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     loss_ : {"quantile", "mse", "emd"}
         The loss used.
