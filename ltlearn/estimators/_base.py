@@ -101,7 +101,7 @@ class BaseDeepEstimator(
         of them (classes, bins). Errors call them by ``name``."""
 
     @abstractmethod
-    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, task):
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, task):
         """Fit one net; there may be further arguments."""
 
     @abstractmethod
@@ -149,15 +149,18 @@ class BaseDeepEstimator(
             return self.net_.module_.backbone.n_members
         return self._setting("n_members")
 
-    def _validate_fit_rows(self, X, y, sample_weight, X_val, y_val):
-        """Training rows and, if there are any, validation rows, as :class:`Rows`."""
+    def _validate_fit_rows(self, X, y, sample_weight, *validation):
+        """Training rows and, if there are any, validation rows, as :class:`Rows`.
+
+        ``validation`` is X_val, y_val, sample_weight_val as passed to ``fit``.
+        """
         self._validate_options()
         self._check_option_values()
         reset = not self._is_continued
         if reset:
             self._check_network_params()
             self._inputs = make_inputs(self)
-        return validate_fit_rows(self, X, y, sample_weight, X_val, y_val, reset=reset)
+        return validate_fit_rows(self, X, y, sample_weight, *validation, reset=reset)
 
     def _check_option_values(self):
         """Check options beyond their types."""

@@ -36,15 +36,17 @@ class EnsembleMixin:
                 "with warm_start=False."
             )
 
-    def _fit_members(self, X, y, sample_weight, *, X_val, y_val, **fit_params):
+    def _fit_members(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, **more):
         """Fit the members, and learn what they have in common."""
         _, seeds = draw_seeds(self.random_state, self.n_estimators)
         if not self._is_continued:
             self._forget_fit()
-        train, _ = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
+        train, _ = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
         members = [self._make_member(number, seed) for number, seed in enumerate(seeds)]
-        rows = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
-        calls = [partial(member.fit, X, y, **rows, **fit_params) for member in members]
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        calls = [
+            partial(member.fit, X, y, sample_weight, **validation, **more) for member in members
+        ]
         with Report(len(members), self.verbose) as report:
             run_together(
                 calls, partial(train_many, otherwise=partial(train_stacked, report=report))

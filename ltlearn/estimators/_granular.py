@@ -308,7 +308,18 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     @all_or_nothing
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_aux=None,
+        y_aux=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train on target classes and, if there are any, auxiliary classes.
 
         Parameters
@@ -331,6 +342,9 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         X_val, y_val : array-like, default=None
             Validation rows of target classes, instead of some held out from X. Not every class
             need be in them. Wrap both in :class:`ltlearn.Whole` if there are as many as rows of X.
+        sample_weight_val : array-like, default=None
+            Weights of the rows of ``X_val`` in the validation score, and in whatever
+            is fitted on these rows: temperature, ``tau_``, ``feature_power_``. Wrap it likewise.
 
         Returns
         -------
@@ -343,8 +357,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         NonFiniteLossError
             When training diverges.
         """
-        rows = {"X_aux": X_aux, "y_aux": y_aux, "X_val": X_val, "y_val": y_val}
-        return self._fit_as_task(X, y, sample_weight, **rows)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_as_task(X, y, sample_weight, **validation, X_aux=X_aux, y_aux=y_aux)
 
     # Prediction
 
@@ -528,10 +542,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     # Training
 
-    def _fit_net(self, X, y, sample_weight, *, X_aux, y_aux, X_val, y_val, task):
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_aux, y_aux, task):
         X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
         rng, (seed,) = draw_seeds(self.random_state, 1)
-        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
+        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
         X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
         if train.weight is not None:
             train = train._replace(weight=weighted_mean_one(train.weight))

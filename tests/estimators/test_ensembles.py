@@ -52,7 +52,7 @@ def assert_mean(found, values, tolerance=1e-7):
 
 
 WEIGHT = RNG.uniform(size=130) * (RNG.uniform(size=130) > 0.1)
-VALIDATION = {"X_val": X_NEW, "y_val": np.exp(X_NEW[:, 0])}
+VALIDATION = {"X_val": X_NEW, "y_val": np.exp(X_NEW[:, 0]), "sample_weight_val": np.arange(20.0)}
 REGRESSORS = {
     "plain": ({}, {}),
     "mixup": ({"mixup_strength": 0.3, "alignment_weight": 0.1, "dropout": 0.2}, {}),
