@@ -44,6 +44,10 @@ class MissingWeightsError(LTLearnError, OSError):
         self.problem = problem
 
 
+class SavedFileError(LTLearnError, ValueError):
+    """A saved file is of another kind or version, damaged, or made to do harm."""
+
+
 class FeatureCacheWarning(LTLearnWarning):
     """Features could not be written to the cache, so the next run computes them again."""
 
