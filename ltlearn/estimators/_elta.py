@@ -51,9 +51,10 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
 
     Parameters
     ----------
-    mixup_strength : float, default=0.1
+    mixup_strength : float or "auto", default="auto"
         Samples synthesized by mixup as a fraction of the batch; 0 turns mixup off. Published:
-        1/48.
+        1/48. ``"auto"`` is 0 for the body for tables, where it blurs the distributions that
+        ``tail`` works on, else 0.1.
     alignment_weight : float, default=0.0
         Weight of similarity alignment in the loss; 0 turns it off.
     reweighting : {None, "sqrt_inverse", "inverse"}, default=None
@@ -154,7 +155,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         Epochs run in the last stage of full training.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     loss_ : {"quantile", "mse", "emd"}
         The loss used.
@@ -197,7 +198,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "mixup_strength": [Interval(Real, 0, 1, closed="both")],
+        "mixup_strength": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
         "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
@@ -211,7 +212,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     def __init__(
         self,
         *,
-        mixup_strength=0.1,
+        mixup_strength="auto",
         alignment_weight=0.0,
         reweighting=None,
         loss="auto",
@@ -556,7 +557,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             "logit_shift": None
             if self._logit_shift is None
             else torch.from_numpy(self._logit_shift).float(),
-            "mixup_strength": self.mixup_strength,
+            "mixup_strength": self._setting("mixup_strength"),
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
             "alignment_weight": self.alignment_weight,

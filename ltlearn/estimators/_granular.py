@@ -165,7 +165,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         Epochs run.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     classes_ : ndarray of shape (n_classes,)
         Target classes.

@@ -154,6 +154,7 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
+            self._named_parameters = None
             self.let_go()
         return self
 
@@ -216,7 +217,7 @@ class ObjectiveNet(NeuralNet):
                 terms.update(self._backward_in_parts(batch))
             self.notify(
                 "on_grad_computed",
-                named_parameters=self.module_.named_parameters(),
+                named_parameters=self._named_parameters,
                 batch=batch,
                 training=True,
             )
@@ -287,6 +288,7 @@ class ObjectiveNet(NeuralNet):
 
     def _train_epoch(self, batches):
         self._set_training(True)
+        self._named_parameters = list(self.module_.named_parameters())
         steps, sizes, left = [], [], iter(batches)
         while True:
             with self._borrowed():  # batches may be augmented at random

@@ -259,7 +259,7 @@ class TestDefaults:
         for n in (60, 1500):
             X = rng.normal(size=(n, 2))
             body = ELTARegressor(max_epochs=1, random_state=0).fit(X, X[:, 0]).net_.module_.backbone
-            shapes.append((body.n_members, body.numeric.piece_weight.shape[1], body.dropouts[0].p))
+            shapes.append((body.n_members, body.numeric.piece_weight.shape[2], body.dropouts[0].p))
         assert shapes[0] == (16, 8, 0.3)
         n_members, n_pieces, dropout = shapes[1]
         assert n_members == 4
