@@ -64,4 +64,3 @@ def resolve_recipe(augmentation):
 def _timm_params(estimator):
     feature_pooling = estimator._option("architecture").feature_pooling
     return timm_params(estimator.backbone_params, feature_pooling)
-

@@ -72,7 +72,7 @@ class Writer:
         if type(value) is float:
             return value if math.isfinite(value) else {"float": repr(value)}
         if type(value) is list:
-            return [self.encode(each, f"{where}[{i}]") for i, each in enumerate(value)]
+            return [self.encode(each, _place(where, i, each)) for i, each in enumerate(value)]
         if type(value) is tuple:
             return {"tuple": self.encode(list(value), where)}
         if type(value) is dict:
@@ -356,6 +356,12 @@ def _pick(choices, key, where):
     if not isinstance(key, str | int) or isinstance(key, bool) or key not in choices:
         raise SavedFileError(f"{where} refers to {str(key)[:80]!r}, which there is not.")
     return choices[key]
+
+
+def _place(where, position, entry):
+    """What an entry of a list is called: by its name, where it is one of named steps."""
+    is_named = type(entry) is tuple and entry and isinstance(entry[0], str)
+    return f"{where}[{(entry[0] if is_named else position)!r}]"
 
 
 def _scalar_names():

@@ -44,7 +44,9 @@ def sequence(kind):
 def mapping(key, kind):
     return Kind(
         f"a dict to {kind.text}",
-        lambda v: isinstance(v, dict) and all(map(key.holds, v)) and all(map(kind.holds, v.values())),
+        lambda v: (
+            isinstance(v, dict) and all(map(key.holds, v)) and all(map(kind.holds, v.values()))
+        ),
     )
 
 

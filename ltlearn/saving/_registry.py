@@ -58,10 +58,11 @@ def describe(value):
         return None
     kinds, attributes = REGISTRY[name].kinds, _attributes(value)
     if not _is_estimator(type(value)):
-        return name, {key: attributes[key] for key in _known(attributes, kinds, name)}
+        _known(attributes, kinds, name)
+        return name, {key: attributes[key] for key in kinds}
     params = value.get_params(deep=False)
     learned = {k: v for k, v in attributes.items() if k not in params and k not in LEFT_OUT}
-    learned = {key: learned[key] for key in _known(learned, kinds, name)}
+    _known(learned, kinds, name)
     return name, {"parameters": params, "learned": learned}
 
 
@@ -101,7 +102,8 @@ def _built(cls, state, entry, where):
         if unknown:
             raise SavedFileError(f"{where}: {cls.__name__} has no parameter {min(unknown)!r}.")
         built = cls(**state["parameters"])
-        built._validate_params()
+        if hasattr(cls, "_parameter_constraints"):
+            built._validate_params()
         _check_kinds(state["learned"], entry.kinds, where)
         vars(built).update(state["learned"])
         return built
@@ -127,8 +129,7 @@ def _check_kinds(state, kinds, where):
 def _known(attributes, kinds, name):
     unknown = sorted(attributes.keys() - kinds.keys())
     if unknown:
-        raise AttributeError(f"the attribute {unknown[0]} of {name}, of which no file knows")
-    return attributes
+        raise AttributeError(f"a {name} with the attribute {unknown[0]}, which no file knows")
 
 
 def _attributes(value):

@@ -48,6 +48,8 @@ _DECOMPOSITION = {
 
 def _check_one_hot(encoder):
     """Codes become positions in a sparse matrix, which nothing else checks."""
+    if not hasattr(encoder, "categories_"):
+        return
     mappings = getattr(encoder, "_default_to_infrequent_mappings", None)
     dropped = encoder._drop_idx_after_grouping
     n_columns = len(encoder.categories_)
@@ -95,7 +97,8 @@ _PREPROCESSING = _entries(
     Binarizer={},
     FunctionTransformer={},
     PolynomialFeatures={
-        name: COUNT for name in ("_min_degree", "_max_degree", "n_output_features_", "_n_out_full")
+        **{"_min_degree": COUNT, "_max_degree": COUNT},
+        **{"n_output_features_": COUNT, "_n_out_full": COUNT},
     },
     KBinsDiscretizer={
         "bin_edges_": array("O", 1),
@@ -140,9 +143,12 @@ SCIKIT_LEARN = {
         },
         TruncatedSVD=_DECOMPOSITION,
     ),
-    **_entries("sklearn.random_projection", GaussianRandomProjection={
-        **{"n_components_": COUNT, "components_": FLOATS2, "_n_features_out": COUNT},
-    }),
+    **_entries(
+        "sklearn.random_projection",
+        GaussianRandomProjection={
+            **{"n_components_": COUNT, "components_": FLOATS2, "_n_features_out": COUNT},
+        },
+    ),
     **_entries(
         "sklearn.feature_selection",
         VarianceThreshold={"variances_": FLOATS1},
@@ -166,7 +172,7 @@ SCIKIT_LEARN = {
         LinearRegression={**_COEFFICIENTS, "rank_": WHOLE, "singular_": FLOATS1},
         Ridge={**_LINEAR, "solver_": TEXT},
         RidgeCV={**_LINEAR, "alpha_": one_of(NUMBER, FLOATS1), "best_score_": PLAIN},
-        **{name: _DESCENT for name in ("Lasso", "ElasticNet", "LassoCV", "ElasticNetCV")},
+        **dict.fromkeys(("Lasso", "ElasticNet", "LassoCV", "ElasticNetCV"), _DESCENT),
         HuberRegressor={**_LINEAR, "scale_": NUMBER, "outliers_": array("b", 1)},
         QuantileRegressor=_LINEAR,
         BayesianRidge={
@@ -203,7 +209,10 @@ SCIKIT_LEARN = {
         },
     ),
     **{
-        name: ("sklearn.model_selection", {k: PLAIN for k in ("n_splits", "shuffle", "random_state")})
+        name: (
+            "sklearn.model_selection",
+            dict.fromkeys(("n_splits", "shuffle", "random_state"), PLAIN),
+        )
         for name in ("KFold", "StratifiedKFold")
     },
 }
