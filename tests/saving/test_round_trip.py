@@ -118,6 +118,8 @@ DEEP = {
     "quantile": lambda: ELTARegressor(**SMALL).fit(X, SCORES),
     "frame": lambda: ELTARegressor(**SMALL).fit(FRAME, SCORES),
     "emd": lambda: ELTARegressor(loss="emd", tail=1.0, prediction="median", **SMALL).fit(X, SCORES),
+    "ensemble": lambda: ELTARegressor(n_estimators=2, **SMALL).fit(X, SCORES),
+    "ensemble of classifiers": lambda: GranularClassifier(n_estimators=2, **SMALL).fit(X, CLASSES),
     "votes": lambda: ELTARegressor(**SMALL).fit(X, VOTES),
     "mse": lambda: ELTARegressor(loss="mse", backbone="mlp", **SMALL).fit(X, SCORES),
     "self-training": lambda: ELTARegressor(loss="emd", early_stopping=True, **SMALL).fit(
