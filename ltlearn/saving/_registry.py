@@ -59,7 +59,7 @@ def describe(value):
     kinds, attributes = REGISTRY[name].kinds, _attributes(value)
     if not _is_estimator(type(value)):
         _known(attributes, kinds, name)
-        return name, {key: attributes[key] for key in kinds}
+        return name, attributes
     params = value.get_params(deep=False)
     learned = {k: v for k, v in attributes.items() if k not in params and k not in LEFT_OUT}
     _known(learned, kinds, name)
@@ -107,9 +107,6 @@ def _built(cls, state, entry, where):
         _check_kinds(state["learned"], entry.kinds, where)
         vars(built).update(state["learned"])
         return built
-    if state.keys() != entry.kinds.keys():
-        odd = min(state.keys() ^ entry.kinds.keys())
-        raise SavedFileError(f"{where} ({cls.__name__}) lacks or should not have {odd!r}.")
     _check_kinds(state, entry.kinds, where)
     if _has_fields(cls):
         return cls(**state)
