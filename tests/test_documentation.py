@@ -71,7 +71,7 @@ def python_blocks():
             yield pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
 
 
-@pytest.mark.parametrize("code", python_blocks())
+@pytest.mark.parametrize("code", list(python_blocks()))
 def test_code_on_pages_uses_names_and_arguments_that_exist(code):
     imported = {}
     for node in ast.walk(ast.parse(code)):

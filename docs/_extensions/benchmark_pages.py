@@ -1,4 +1,4 @@
-"""Copies the measured tables of ``benchmarks/`` into the sources, so that pages show what is there."""
+"""Copies the measured tables of ``benchmarks/`` into the sources before the build."""
 
 from pathlib import Path
 
