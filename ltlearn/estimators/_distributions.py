@@ -2,46 +2,17 @@
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.estimators._validation import validate_X
 from ltlearn.losses import quantile_levels
-from ltlearn.weighting._dialed import DialedPredictions
+from ltlearn.weighting._dialed import BinnedPredictions
 from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions
 
 LEVELS = quantile_levels().numpy()
 
 
-class DistributionMixin(DialedPredictions):
+class DistributionMixin(BinnedPredictions):
     """Predictions of a deep estimator with the losses ``"mse"``, ``"quantile"`` and ``"emd"``."""
-
-    @available_if(lambda estimator: estimator._check_predicts_distributions())
-    def predict_distribution(self, X, *, tail=None):
-        """Predict distributions over the score bins ``bin_centers_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-        tail : float, default=None
-            In place of the parameter ``tail``, for this call.
-
-        Returns
-        -------
-        distributions : ndarray of shape (n_samples, K)
-            Rows sum to 1. For ``loss="quantile"`` the probability of a bin is that of the scores
-            nearest to its center.
-        """
-        check_is_fitted(self)
-        edges = (self.bin_centers_[1:] + self.bin_centers_[:-1]) / 2
-
-        def read(predicted):
-            if self.loss_ == "emd":
-                return predicted.probability
-            return np.diff(predicted.cdf_at(edges), axis=1, prepend=0, append=1)
-
-        return self._read_off(X, self._check_tail(tail), read)
 
     def _check_predicts_distributions(self):
         if getattr(self, "loss_", self.loss) == "mse":

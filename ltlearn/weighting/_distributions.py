@@ -38,6 +38,13 @@ class QuantileDistributions:
         cdf = expit((1 - share) * logits[below] + share * logits[above])
         self.cdf = np.broadcast_to(cdf, self.values.shape)
 
+    @classmethod
+    def of_nodes(cls, values, cdf):
+        """From scores (n, A), in order along a row, and the probabilities of at most these."""
+        distributions = object.__new__(cls)
+        distributions.values, distributions.cdf = values, np.clip(cdf, _LEAST, 1 - _LEAST)
+        return distributions
+
     def reweighted(self, weigh):
         """The distributions with densities multiplied by a weight of the score.
 
@@ -56,9 +63,7 @@ class QuantileDistributions:
         below, above = self.cdf[:, :1] * weight[:, :1], (1 - self.cdf[:, -1:]) * weight[:, -1:]
         cdf = np.cumsum(np.concatenate([below, inner], axis=1), axis=1)
         cdf = cdf / (cdf[:, -1:] + above)
-        reweighted = object.__new__(type(self))
-        reweighted.values, reweighted.cdf = self.values, np.clip(cdf, _LEAST, 1 - _LEAST)
-        return reweighted
+        return self.of_nodes(self.values, cdf)
 
     def mean(self):
         """Expectations (n,)."""
@@ -86,6 +91,11 @@ class QuantileDistributions:
             found[:, number] = np.where(lower < 0, 0, np.where(lower == last, 1, between))
         return found
 
+    def bin_shares(self, centers):
+        """Probabilities (n, K) of the scores nearest to each center (K,)."""
+        edges = (centers[1:] + centers[:-1]) / 2
+        return np.diff(self.cdf_at(edges), axis=1, prepend=0, append=1)
+
 
 class BinDistributions:
     """Distributions given by the probabilities of bins.
@@ -107,6 +117,10 @@ class BinDistributions:
             log_share = np.log(self.probability) + weigh(self.centers[None])
         share = np.exp(log_share - log_share.max(axis=1, keepdims=True))
         return BinDistributions(share / share.sum(axis=1, keepdims=True), self.centers)
+
+    def bin_shares(self, centers):
+        """Probabilities (n, K) of the bins, which are those of the centers (K,)."""
+        return self.probability
 
     def mean(self):
         """Expectations (n,)."""
