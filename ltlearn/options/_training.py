@@ -41,13 +41,15 @@ class Training(Options):
         the range of the scores, or over the classes.
     n_iter_no_change : int or "auto", default="auto"
         Patience of early stopping, in epochs. ``"auto"`` is 12 for the body for tables, else 10.
-    scoring : {"auto", "loss", "mae", "accuracy", "balanced_accuracy"}, default="auto"
+    scoring : {"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"}, default="auto"
         Validation score for early stopping. ``"loss"`` is the task loss without reweighting of
         rare scores or, for classes, the cross-entropy over the target classes at the class shares
         of the validation rows. ``"mae"``, for scores, is the mean absolute error of the predicted
-        scores. ``"accuracy"`` and ``"balanced_accuracy"``, for classes, are the accuracy and the
-        mean recall of the classes, of the predictions at ``prior``. ``"auto"`` is ``"mae"`` for
-        quantiles, whose median it measures, else ``"loss"``.
+        scores; ``"srcc"`` their Spearman correlation with the true ones, by which ELTA's published
+        code chooses its best epoch. Both measure the median of predicted quantiles. ``"accuracy"``
+        and ``"balanced_accuracy"``, for classes, are the accuracy and the mean recall of the
+        classes, of the predictions at ``prior``. ``"auto"`` is ``"mae"`` for quantiles, else
+        ``"loss"``.
     label_smoothing : float, default=0.0
         For classes: this much of each label is spread evenly over the classes that are not
         silenced for it.
@@ -82,7 +84,7 @@ class Training(Options):
         "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "scoring": [StrOptions({"auto", "loss", "mae", "accuracy", "balanced_accuracy"})],
+        "scoring": [StrOptions({"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],

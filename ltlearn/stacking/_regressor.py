@@ -30,14 +30,14 @@ from ltlearn.stacking._rows import (
 from ltlearn.stacking._stack import STACK, BaseStack
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, _num_samples
 from ltlearn.utils._random import draw_seed
-from ltlearn.weighting._dialed import BinnedPredictions
+from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import QuantileDistributions
 from ltlearn.weighting._tail import TailWeights
 
 _N_BINS = 20
 
 
-class TailStackingRegressor(RegressorMixin, BinnedPredictions, BaseStack):
+class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
     """Unlike regressors whose predicted distributions become one, which can be turned to the tail.
 
     Regressors that err differently are worth more together than the best of them alone. Every head
@@ -231,6 +231,29 @@ class TailStackingRegressor(RegressorMixin, BinnedPredictions, BaseStack):
         self.label_bands_ = LabelBands.from_density(rows.y)
         self._tail_weights = TailWeights(rows.y, rows.weight)
         return self
+
+    def predict_distribution(self, X, *, tail=None):
+        """Predict distributions over the score bins ``bin_centers_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of the same kind as in ``fit``.
+        tail : float, default=None
+            In place of the parameter ``tail``, for this call.
+
+        Returns
+        -------
+        distributions : ndarray of shape (n_samples, 20)
+            Probabilities of the scores nearest to each center; rows sum to 1.
+        """
+        check_is_fitted(self)
+        edges = (self.bin_centers_[1:] + self.bin_centers_[:-1]) / 2
+
+        def read(predicted):
+            return np.diff(predicted.cdf_at(edges), axis=1, prepend=0, append=1)
+
+        return self._read_off(X, self._check_tail(tail), read)
 
     @property
     def _used(self):

@@ -38,10 +38,15 @@ def make_callbacks(options, own):
 
 
 def early_stopping(scoring, *, patience, lower_is_better):
-    """A callback that ends training and goes back to the best weights."""
+    """A callback that ends training and goes back to the best weights.
+
+    An improvement is one by a ten-thousandth of the score, or by 0.0001 of a correlation, which may
+    be negative.
+    """
     return EarlyStopping(
         monitor=f"valid_{scoring}",
         patience=patience,
+        threshold_mode="abs" if scoring == "srcc" else "rel",
         lower_is_better=lower_is_better,
         load_best=True,
         sink=_silent,

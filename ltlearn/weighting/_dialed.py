@@ -149,30 +149,3 @@ class DialedPredictions:
         if not (isinstance(tail, Real) and not isinstance(tail, bool) and 0 <= tail < np.inf):
             raise ValueError(f"tail={tail!r} must be a non-negative number.")
         return tail
-
-
-class BinnedPredictions(DialedPredictions):
-    """The same of a regressor that has, when fitted, ``bin_centers_``."""
-
-    @available_if(_predicts_distributions)
-    def predict_distribution(self, X, *, tail=None):
-        """Predict distributions over the score bins ``bin_centers_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-        tail : float, default=None
-            In place of the parameter ``tail``, for this call.
-
-        Returns
-        -------
-        distributions : ndarray of shape (n_samples, K)
-            Rows sum to 1. Of predicted quantiles the probability of a bin is that of the scores
-            nearest to its center.
-        """
-        check_is_fitted(self)
-        centers = self.bin_centers_
-        return self._read_off(
-            X, self._check_tail(tail), lambda predicted: predicted.bin_shares(centers)
-        )

@@ -153,7 +153,6 @@ def test_a_pool_is_read_off_as_the_mixture():
     exact = sum(w * head.cdf(scores) for w, head in zip(weights, heads, strict=True))
     np.testing.assert_allclose(mixture.cdf_at(scores)[0], exact, atol=1e-3)
     np.testing.assert_allclose(mixture.quantiles(exact)[0], scores, atol=5e-3)
-    np.testing.assert_allclose(mixture.bin_shares(np.array([-1.0, 3.0])).sum(axis=1), 1)
 
 
 def test_residuals_become_quantiles():
