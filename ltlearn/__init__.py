@@ -5,7 +5,12 @@ from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
 from ltlearn.saving import load, save
-from ltlearn.stacking import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier
+from ltlearn.stacking import (
+    PLDAClassifier,
+    TailLogisticClassifier,
+    TailStackingClassifier,
+    TailStackingRegressor,
+)
 from ltlearn.utils._whole import Whole
 
 __all__ = [
@@ -15,6 +20,7 @@ __all__ = [
     "PLDAClassifier",
     "TailLogisticClassifier",
     "TailStackingClassifier",
+    "TailStackingRegressor",
     "Whole",
     "__version__",
     "load",
