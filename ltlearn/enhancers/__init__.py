@@ -8,6 +8,7 @@ self-training.
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
+from ltlearn.enhancers._image_views import MixedView, two_views, view_disagreement
 from ltlearn.enhancers._mixup import (
     MixupDraw,
     TailMixup,
@@ -20,6 +21,7 @@ __all__ = [
     "AdaptiveSharpening",
     "FeatureMix",
     "FeatureMixup",
+    "MixedView",
     "MixupDraw",
     "SimilarityAlignment",
     "TailMixup",
@@ -29,4 +31,6 @@ __all__ = [
     "partner_probabilities",
     "select_sharpening",
     "sharpen",
+    "two_views",
+    "view_disagreement",
 ]

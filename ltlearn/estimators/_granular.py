@@ -24,8 +24,9 @@ from ltlearn.estimators._validation import (
 from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
 from ltlearn.networks import class_mean_directions
-from ltlearn.networks._heads import ClassHead, CosineClassHead
+from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
+from ltlearn.objectives._image_views import image_views
 from ltlearn.options import Auxiliary
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._random import draw_seeds
@@ -638,8 +639,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _head(self):
         dropout, batch_norm = self._setting("dropout"), self._option("architecture").batch_norm_head
         if self._directions is not None:
-            return CosineClassHead(dropout, batch_norm, self._directions)
-        return ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+            head = CosineClassHead(dropout, batch_norm, self._directions)
+        else:
+            head = ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+        return WithProjection(head) if self._mixing.consistency_weight else head
 
     @property
     def _n_outputs(self):
@@ -669,8 +672,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         }
         return GranularObjective, {
             "loss": self._loss(),
-            "mixup_alpha": self._mixing.mixup_alpha,
-            "cutmix_alpha": self._mixing.cutmix_alpha,
+            "views": image_views(self._mixing),
             "feature_mixup": self._setting("feature_mixup"),
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }
