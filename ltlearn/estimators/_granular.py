@@ -136,10 +136,11 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         it so. ``"auto"`` is on with ``X_val``, for tables and embeddings from 10,000 rows, and for
         other backbones from 100 rows: a tenth of a few hundred rows says too little about the tail
         to stop by.
-    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
-        Random changes to training images: crops and flips, or those of the published methods, see
-        :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
-        0.1 unless ``training.label_smoothing`` is set.
+    augmentation : str, ltlearn.images.Recipe or None, default=None
+        Random changes to training images: ``"standard"`` crops and flips, or ``"elta"``,
+        ``"granularity"`` or ``"glmc"``, those of published methods; see
+        :data:`ltlearn.images.RECIPES`. The latter two also mix images, ``"granularity"`` smooths
+        labels by 0.1 unless ``training.label_smoothing`` is set.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
         predictions, such as ``EpochScoring``.
@@ -623,6 +624,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             if train.weight is not None:
                 weight[: len(train.y)] *= train.weight
         data = self._data(Rows(X, label, weight), training=True)
+        if self.class_weight is not None and self._option("training").reweighting_growth:
+            plain = np.ones(len(label)) if train.weight is None else train.weight
+            plain = np.concatenate([plain, np.ones(len(label) - len(plain))])
+            data.target["plain_weight"] = torch.from_numpy(plain).float()
         data.epoch_index = AuxiliaryEpochs(
             len(train.y), auxiliary.y, self._option("auxiliary").max_samples, seed
         )
