@@ -129,5 +129,5 @@ def test_fitted_attributes_are_those_documented(estimator):
     names = [*vars(estimator), *properties]
     fitted = {name for name in names if name.endswith("_") and not name.startswith("_")}
     in_docstring = set(names_of(ClassDoc(type(estimator))["Attributes"]))
-    conditional = {"feature_names_in_"}
+    conditional = {"feature_names_in_", "estimators_"}
     assert fitted - conditional == in_docstring - conditional

@@ -11,7 +11,7 @@ from torch import nn
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
 from ltlearn.enhancers import DensitySampler
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ScoresMixin, is_one_score
 from ltlearn.estimators._self_training import SelfTrainingMixin
@@ -21,7 +21,7 @@ from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
-from ltlearn.utils._random import isolated_generators, seed_for
+from ltlearn.utils._random import draw_seeds, isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
@@ -98,6 +98,10 @@ class ELTARegressor(
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
+    n_estimators : int, default=1
+        Networks that are fitted with seeds of their own, each with rows held out of its own, and
+        averaged in prediction; those for tables train together, which costs far less than as many
+        fits. ``estimators_`` then stands in place of ``net_``.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
         For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
         frame that hold categories or strings, or objects other than numbers; None: none; else a
@@ -148,10 +152,13 @@ class ELTARegressor(
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
+        The trained net; ``net_.module_`` is the torch module. With several estimators, each of them
+        has one.
+    estimators_ : list
+        The fitted estimators, where there are several.
     history_ : list of dict
-        One row per epoch: stage, every loss term by name, durations.
-        ``pandas.DataFrame(est.history_)`` makes a table of it.
+        One row per epoch: stage, every loss term by name, durations; with several estimators also
+        the number of the ``"member"``. ``pandas.DataFrame(est.history_)`` makes a table of it.
     n_iter_ : int
         Epochs run in the last stage of full training.
     n_features_in_ : int
@@ -224,6 +231,7 @@ class ELTARegressor(
         lr="auto",
         batch_size="auto",
         random_state=None,
+        n_estimators=1,
         categorical_features="from_dtype",
         backbone_params=None,
         hidden_layer_sizes="auto",
@@ -251,6 +259,7 @@ class ELTARegressor(
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.n_estimators = n_estimators
         self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -315,9 +324,48 @@ class ELTARegressor(
         NonFiniteLossError
             When training diverges.
         """
-        task = self._init_callback_context(max_subtasks=None)
-        if task is not None:
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_as_task(X, y, sample_weight, **validation, X_unlabeled=X_unlabeled)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R² of the predicted scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, K)
+            Scores, or distributions as in ``fit``, of which the expectation counts.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted = self.predict(X)
+        y = self._scores(self._encode_y(np.asarray(y), reset=False))
+        return r2_score(y, predicted, sample_weight=sample_weight)
+
+    def without_enhancers(self):
+        """An unfitted copy with all enhancers off: the baseline to compare with.
+
+        Returns
+        -------
+        baseline : ELTARegressor
+        """
+        return clone(self).set_params(
+            mixup_strength=0.0,
+            alignment_weight=0.0,
+            reweighting=None,
+            bins__logit_adjustment=0.0,
+            enhancers__head_retraining_epochs=0,
+            enhancers__self_training_rounds=0,
+        )
+
+    # Training
+
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_unlabeled, task):
         X_unlabeled = unwrap("X_unlabeled", X_unlabeled, X)
         rng, (seed,) = draw_seeds(self.random_state, 1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
@@ -366,45 +414,15 @@ class ELTARegressor(
             settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)
         self.net_, self.history_ = net, history
-        if task is not None:
-            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
-        return self
 
-    def score(self, X, y, sample_weight=None):
-        """Coefficient of determination R² of the predicted scores.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-        y : array-like of shape (n_samples,) or (n_samples, K)
-            Scores, or distributions as in ``fit``, of which the expectation counts.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-        """
-        predicted = self.predict(X)
-        y = self._scores(self._encode_y(np.asarray(y), reset=False))
-        return r2_score(y, predicted, sample_weight=sample_weight)
-
-    def without_enhancers(self):
-        """An unfitted copy with all enhancers off: the baseline to compare with.
-
-        Returns
-        -------
-        baseline : ELTARegressor
-        """
-        return clone(self).set_params(
-            mixup_strength=0.0,
-            alignment_weight=0.0,
-            reweighting=None,
-            bins__logit_adjustment=0.0,
-            enhancers__head_retraining_epochs=0,
-            enhancers__self_training_rounds=0,
-        )
+    def _learn_common(self, train, members):
+        if not self._is_continued:
+            self._learn_scores(train.y, train.weight)
+        self.pseudo_labels_ = [
+            {"member": number, **picked}
+            for number, member in enumerate(members)
+            for picked in member.pseudo_labels_
+        ]
 
     # Settings and scores
 

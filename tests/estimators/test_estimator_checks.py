@@ -27,7 +27,7 @@ EXPECTED_FAILURES = {
     [
         ELTARegressor(max_epochs=20, architecture=SMALL, hidden_layer_sizes=(64,)),
         ELTARegressor(backbone="mlp", max_epochs=100),
-        ELTARegressor(backbone="mlp", loss="emd", alignment_weight=0.1),
+        ELTARegressor(backbone="mlp", loss="emd", alignment_weight=0.1, n_estimators=2),
         GranularClassifier(max_epochs=60),
         GranularClassifier(
             backbone="tabular", max_epochs=20, architecture=SMALL, hidden_layer_sizes=(64,)
