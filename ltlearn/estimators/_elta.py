@@ -531,7 +531,7 @@ class ELTARegressor(
 
     def _sampler(self, options):
         """What chooses the anchors of mixup, in the units that mixup sees; None is the distance."""
-        if options.sampler == "distance" or self.mixup_strength == 0:
+        if options.sampler == "distance" or self._setting("mixup_strength") == 0:
             return None
         points = (self._tail_weights.grid - self.score_mean_) / self.score_scale_
         return DensitySampler(
