@@ -16,9 +16,6 @@ class Recipe:
         ``"cifar10"``, the policies of AutoAugment [1]_ for CIFAR-10, for 8-bit images in arrays (in
         whole batches on their device, each image with draws of its own) or in files; or, for files,
         a policy of :mod:`timm.data.auto_augment`.
-    cutout : float, default=0
-        Side, as a share of the image's, of a square around a random pixel that is set to the mean
-        color [2]_.
     erasing_probability : float, default=0
         Of erasing a random rectangle of an image.
     mixup_alpha, cutmix_alpha : float, default=0
@@ -31,6 +28,9 @@ class Recipe:
         Train on two views of each image, one mixed by mixup and one by cutmix with the same partner
         and share, and add this multiple of how far their projections disagree [4]_. Takes the place
         of ``mixup_alpha`` and ``cutmix_alpha``, with a share drawn uniformly. For classes.
+    cutout : float, default=0
+        Side, as a share of the image's, of a square around a random pixel that is set to the mean
+        color [2]_.
     label_smoothing : float, default=0
         Share of the label that goes to all classes alike.
 
