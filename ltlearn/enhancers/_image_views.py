@@ -11,7 +11,21 @@ from ltlearn.enhancers._image_mixing import cutmix, mixup
 
 
 class MixedView(NamedTuple):
-    """Images (B, C, H, W), each with ``share`` of itself and the rest of its partner."""
+    """Images, each with ``share`` of itself and the rest of its partner.
+
+    Parameters
+    ----------
+    images : Tensor of shape (B, C, H, W)
+    partners : Tensor of shape (B,), integer
+    share : float
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ltlearn.enhancers import MixedView
+    >>> MixedView(torch.zeros(2, 3, 4, 4), torch.tensor([1, 0]), 0.25).share
+    0.25
+    """
 
     images: Tensor
     partners: Tensor
