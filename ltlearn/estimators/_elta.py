@@ -200,6 +200,7 @@ class ELTARegressor(
     True
     """
 
+    _bounds = None
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],

@@ -16,6 +16,7 @@ class MSEHead:
     """Builds D features -> one standardized score, between ``bounds`` where these are given."""
 
     n_outputs = 1
+    bounds = None
 
     def __init__(self, dropout, n_members=None, bounds=None):
         self.dropout = dropout
