@@ -116,7 +116,7 @@ def _wrapped(estimator):
     return None if inner is None else (inner, lambda other: _copy(estimator, **{attribute: other}))
 
 
-def _copy(estimator, **attributes):
+def _copy(estimator, /, **attributes):
     """A shallow copy with other attributes."""
     copied = object.__new__(type(estimator))
     vars(copied).update(vars(estimator), **attributes)
