@@ -297,7 +297,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
 
     def _settings(self, most):
         if self.tails is None:
-            return np.arange(round(most / _STEP) + 1) * _STEP
+            return np.round(np.arange(round(most / _STEP) + 1) * _STEP, 2)
         tails = np.asarray(self.tails)
         is_number = tails.dtype.kind in "iuf" and tails.ndim == 1
         if not (is_number and np.all((tails >= 0) & np.isfinite(tails))):

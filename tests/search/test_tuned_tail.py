@@ -162,7 +162,7 @@ def cross_predict(make, X, y, splits, tails, weight=None):
     return np.concatenate(rows), np.concatenate(predictions)
 
 
-TAILS = np.arange(31) * 0.05
+TAILS = np.round(np.arange(31) * 0.05, 2)
 SOME = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
