@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._dropout import Dropout
 
 
@@ -87,12 +88,17 @@ class MemberDropout(Dropout):
     ----------
     p : float
         Share of activations dropped, in [0, 1).
+
+    Attributes
+    ----------
+    drawn : Tensor of shape (n, D) or None
+        Factors of the next rows, as far as they are drawn.
     """
 
     rows_at_once = 4096
 
     def __init__(self, p: float):
-        self._left = None
+        self.drawn = None
         super().__init__(p)
 
     @property
@@ -101,7 +107,7 @@ class MemberDropout(Dropout):
 
     @generator.setter
     def generator(self, generator):
-        self._generator, self._left = generator, None
+        self._generator, self.drawn = generator, None
 
     def forward(self, X: Tensor) -> Tensor:
         """Activations (M, B, D) with the dropped ones at 0 and the others scaled up."""
@@ -115,9 +121,9 @@ class MemberDropout(Dropout):
             return F.dropout(torch.ones(n_rows, size, device=device), self.p)
         parts = []
         while n_rows:
-            if self._left is None or not len(self._left) or self._left.shape[1] != size:
-                self._left = self._draw(size, device)
-            part, self._left = self._left[:n_rows], self._left[n_rows:]
+            if self.drawn is None or not len(self.drawn) or self.drawn.shape[1] != size:
+                self.drawn = self._draw(size, device)
+            part, self.drawn = self.drawn[:n_rows], self.drawn[n_rows:]
             parts.append(part)
             n_rows -= len(part)
         if len(parts) == 1:
@@ -151,6 +157,8 @@ class MemberHead(nn.Module):
         Share of the features dropped in training.
     gives_logits : bool, default=False
         Whether the outputs are logits, so that members are averaged in probability.
+    bounds : (float, float), default=None
+        Range of the outputs, by a sigmoid.
     """
 
     def __init__(
@@ -162,6 +170,7 @@ class MemberHead(nn.Module):
         hidden_size: int | None = None,
         dropout: float = 0.0,
         gives_logits: bool = False,
+        bounds: tuple[float, float] | None = None,
     ):
         super().__init__()
         self.n_members = n_members
@@ -172,7 +181,8 @@ class MemberHead(nn.Module):
         if hidden_size is not None:
             layers += [MemberLinear(n_members, n_inputs, hidden_size), nn.ReLU()]
             n_inputs = hidden_size
-        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
+        bounded = [] if bounds is None else [Bounded(*bounds)]
+        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs), *bounded)
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs (B, M, K) of features (B, M · D), those of the first member first."""
