@@ -58,8 +58,13 @@ def scores_at(regressor, X, settings):
 
 
 def classes_at(classifier, X, tails):
-    """Predicted classes (n, n_tails), all from one pass over X."""
+    """Predicted classes (n, n_tails), all from one pass over X.
+
+    Of several members, whose probabilities are averaged after their adjustment, each takes one.
+    """
     inner, X = descend(classifier, X)
+    if len(getattr(inner, "_members", [inner])) > 1:
+        return np.stack([turned(inner, tail).predict(X) for tail in tails], axis=1)
     if isinstance(inner, LogitAdjuster):
         proba = np.asarray(inner.estimator_.predict_proba(X))
         adjusted = [inner._adjust(proba, tail) for tail in tails]

@@ -11,12 +11,18 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ltlearn import ELTARegressor, GranularClassifier, PLDAClassifier, TailStackingClassifier
+from ltlearn import (
+    ELTARegressor,
+    GranularClassifier,
+    PLDAClassifier,
+    TailStackingClassifier,
+    TailStackingRegressor,
+)
 from ltlearn.calibration import LogitAdjuster, TailDial
 from ltlearn.calibration._dials import class_shares, classes_at, has_dial, scores_at, turned
 
@@ -53,6 +59,7 @@ CLASSIFIERS = {
     "weighted network": network(class_weight={"a": 1.0, "b": 2.0, "c": 3.0}),
     "network, training prior": network(prior="train"),
     "linear network": network(backbone="mlp", prior=[1, 2, 3]),
+    "two networks": network(n_estimators=2),
     "plda": PLDAClassifier(),
     "stack": TailStackingClassifier([("linear", LogisticRegression())]),
     "adjusted": LogitAdjuster(LogisticRegression()),
@@ -107,9 +114,9 @@ def test_a_class_of_weight_zero_is_never_preferred():
     assert_array_equal(classes_at(model, X, [0.5])[:, 0], turned(model, 0.5).predict(X))
 
 
-@pytest.mark.parametrize("loss", ["quantile", "emd"])
-def test_scores_of_the_network(loss):
-    model = ELTARegressor(loss=loss, max_epochs=3, random_state=0).fit(X, SCORES)
+@pytest.mark.parametrize("options", [{}, {"loss": "emd"}, {"n_estimators": 2}], ids=str)
+def test_scores_of_the_network(options):
+    model = ELTARegressor(**options, max_epochs=3, random_state=0).fit(X, SCORES)
     settings = [(0.0, "mean"), (0.5, "median"), (0.5, None), (None, None)]
     found = scores_at(model, X, settings)
     for column, (tail, prediction) in enumerate(settings):
@@ -121,6 +128,14 @@ def test_scores_of_the_network(loss):
         assert_array_equal(found[:, column], expected.predict(X))
         assert_array_equal(turned(model, tail or 0.0, prediction).predict(X), found[:, column])
     assert (model.tail, model.prediction) == (0.0, "mean")
+
+
+def test_scores_of_the_stack():
+    stack = TailStackingRegressor([("one", Quantiles()), ("two", Ridge(100))], random_state=0)
+    model = stack.fit(X, SCORES)
+    found = scores_at(model, X, [(0.5, "median"), (0.0, "mean")])
+    assert_allclose(found[:, 0], model.predict(X, tail=0.5, prediction="median"))
+    assert_allclose(found[:, 1], model.predict(X, tail=0.0, prediction="mean"))
 
 
 def wrapped(model):
