@@ -16,9 +16,18 @@ from ltlearn.exceptions import EmptyBandWarning
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 strategies = importlib.import_module("_strategies")
+estimators = importlib.import_module("_estimator_strategies")
 sys.path.pop(0)
 
-N_CASES = {"metrics": 200, "weighting": 80, "calibration": 80, "splitters": 80, "datasets": 40}
+N_CASES = {
+    "metrics": 200,
+    "weighting": 80,
+    "calibration": 80,
+    "splitters": 80,
+    "datasets": 40,
+    "estimators": 150,
+}
+GROUPS = {**strategies.FUNCTIONS, "estimators": estimators.ESTIMATORS}
 
 
 @pytest.mark.parametrize("group", N_CASES)
@@ -30,7 +39,7 @@ def test_output_is_finite_or_the_error_names_an_argument(group):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(strategies.GROUPS[group])
+    @given(GROUPS[group])
     def hold(case):
         found = strategies.violation(case)
         assert found is None, f"{case.subject}: {found}"
@@ -50,7 +59,7 @@ def test_ordinary_calls_are_among_them(group):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(strategies.GROUPS[group])
+    @given(GROUPS[group])
     def call(case):
         try:
             case.call()

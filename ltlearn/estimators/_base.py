@@ -34,13 +34,18 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._optimizers import check_optimizer
 from ltlearn.training._trainer import TrainingPlan, train
-from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
+from ltlearn.utils._checks import check_widths
+from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
+
+# Differences between numbers up to this size fit into float32.
+_LARGE = 1e38
 
 
 def all_or_nothing(fit):
@@ -150,6 +155,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     def _check_option_values(self):
         """Check options beyond their types."""
+        check_optimizer(self._option("training").optimizer)
         scoring = self._option("training").scoring
         if scoring not in ("auto", *self._lower_is_better):
             raise ValueError(
@@ -168,11 +174,8 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _check_network_params(self):
         """Check parameters of the network beyond their types."""
         resolve_recipe(self.augmentation)
-        widths = () if isinstance(self.hidden_layer_sizes, str) else self.hidden_layer_sizes
-        if not all(isinstance(n, Integral) and n > 0 for n in widths):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
-            )
+        if not isinstance(self.hidden_layer_sizes, str):
+            check_widths(self.hidden_layer_sizes)
         architecture = self._option("architecture")
         if not is_tabular(self):
             wanted = self.categorical_features
@@ -235,7 +238,8 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
         holders = (self, self._option("training"), self._option("architecture"))
-        value = next(getattr(holder, name) for holder in holders if hasattr(holder, name))
+        holder = next(holder for holder in holders if hasattr(holder, name))
+        value = plain_number(getattr(holder, name), holder._parameter_constraints[name])
         return self._defaults[name] if isinstance(value, str) and value == "auto" else value
 
     def _training_options(self):
@@ -385,7 +389,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                return net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                outputs = net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:
@@ -394,6 +398,13 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
                     f"X has samples of shape {X.shape[1:]}, fit saw {seen}, and the backbone does "
                     f"not take both: {error}"
                 ) from error
+        if not np.isfinite(outputs).all():
+            row = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))[0]
+            raise ValueError(
+                f"The network gives no finite output for row {row} of X, whose values are "
+                "probably far outside what fit saw; scale them as those were."
+            )
+        return outputs
 
     def _still(self, device):
         """Context of prediction: a module that draws even then draws the same every time."""
@@ -412,7 +423,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         features : ndarray of shape (n_samples, D), dtype float32
         """
         check_is_fitted(self)
-        return self._outputs(validate_X(self, X), "embedding").astype(np.float32)
+        return as_float32(self._outputs(validate_X(self, X), "embedding"))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -421,6 +432,11 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
+
+
+def as_float32(values):
+    """Finite numbers in float32, those that are too large for it as large ones."""
+    return np.clip(values, -_LARGE, _LARGE).astype(np.float32)
 
 
 def draw_seeds(random_state, n):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import column_or_1d
 from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
@@ -21,11 +21,29 @@ from ltlearn.metrics._scores import are_distributions
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
+from ltlearn.utils._checks import (
+    MAX_EXPONENT,
+    check_numbers,
+    check_range,
+    check_same_length,
+    check_weights,
+)
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import own_modes
 from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
+
+# Scores whose difference is no more than this share of them are equal up to rounding.
+_ROUNDING = 1e-13
+
+# Least range of scores; the largest is its inverse.
+_SMALLEST_RANGE = 1e-100
+
+# Farthest bin from the mean score, in deviations, and largest ratio of the deviation to
+# temperature_unit, or of that to it: beyond them sums in float32 mean nothing.
+_FARTHEST_BIN = _LARGEST_UNIT = 1e12
 
 
 class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDeepEstimator):
@@ -203,7 +221,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
         "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
         "prediction": [StrOptions({"mean", "median"})],
-        "tail": [Interval(Real, 0, None, closed="left")],
+        "tail": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "bins": [Bins, None],
         "enhancers": [Enhancers, None],
     }
@@ -267,6 +285,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         self.enhancers = enhancers
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, X_unlabeled=None):
@@ -373,7 +392,10 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         score : float
         """
         predicted = self.predict(X)
-        y = self._scores(self._encode_y(np.asarray(y), reset=False))
+        y = self._scores(self._encode_y(y, reset=False))
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
         return r2_score(y, predicted, sample_weight=sample_weight)
 
     def without_enhancers(self):
@@ -395,7 +417,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     # Scores and bins
 
     def _encode_y(self, y, *, reset, name="y"):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+        y = check_numbers(y, name)
         is_distribution = y.ndim == 2 and y.shape[1] > 1
         if not is_distribution:
             y = column_or_1d(y, warn=True)
@@ -453,10 +475,13 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
                     "them makes predictions worse."
                 )
             )
-        if bins.score_range is not None and not _is_range(bins.score_range):
-            raise ValueError(
-                f"score_range={bins.score_range!r} must be (low, high), finite, low < high."
-            )
+        if bins.score_range is not None:
+            low, high = check_range(bins.score_range, "score_range")
+            if high - low < _SMALLEST_RANGE or _is_one_score(low, high):
+                raise ValueError(
+                    f"score_range={bins.score_range!r} is too short for bins between its ends; "
+                    "use a smaller unit of the scores."
+                )
 
     def _scores(self, y):
         """Scores (n,) of encoded targets."""
@@ -481,24 +506,34 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         scores = self._scores(y)
         low, high = float(scores.min()), float(scores.max())
         is_one_score = _is_one_score(low, high)
-        if not (is_one_score or 1e-100 < high - low < 1e100):
+        if not (is_one_score or _SMALLEST_RANGE < high - low < 1 / _SMALLEST_RANGE):
             raise ValueError(
                 f"y ranges from {low:g} to {high:g}, which is beyond what its squares can be "
                 "computed for; scale it, for instance in a TransformedTargetRegressor."
             )
         self.score_mean_ = float(scores.mean())
-        self.score_scale_ = 1.0 if is_one_score else float(scores.std())
+        # Scores that are equal up to rounding have no deviation but that of their last digits.
+        rounding = max(1.0, _ROUNDING * abs(high))
+        self.score_scale_ = rounding if is_one_score else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
         counts = None if weight is None else weighted_mean_one(weight)
         self._tail_weights = TailWeights(scores, counts)
         middle = float(np.median(scores))
-        self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
+        unit = rounding if is_one_score else float(np.abs(scores - middle).mean())
+        self._quantile_unit = middle, unit
         self.bin_centers_, bins = None, self._option("bins")
         if self.loss_ != "mse":
             self.bin_centers_ = self._distribution_centers
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
                 self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
+            farthest = np.abs(self.bin_centers_ - self.score_mean_).max()
+            if farthest > _FARTHEST_BIN * self.score_scale_:
+                raise ValueError(
+                    f"score_range={bins.score_range!r} leads to bins {farthest:g} away from the "
+                    f"mean of y, whose deviation is {self.score_scale_:g}; take a range that y "
+                    "fills better."
+                )
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)
@@ -560,7 +595,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             "mixup_strength": self._setting("mixup_strength"),
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
-            "alignment_weight": self.alignment_weight,
+            "alignment_weight": self._setting("alignment_weight"),
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
@@ -570,7 +605,15 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     def _temperature_scale(self):
         """Factor from standardized scores to scores in ``temperature_unit``."""
         unit = self._option("enhancers").temperature_unit
-        return 1.0 if unit == "std" else self.score_scale_ / unit
+        if unit == "std":
+            return 1.0
+        scale = self.score_scale_ / unit
+        if not 1 / _LARGEST_UNIT <= scale <= _LARGEST_UNIT:
+            raise ValueError(
+                f"temperature_unit={unit!r} is beyond all proportion to the deviation of y, "
+                f'{self.score_scale_:g}; take one closer to it, or "std".'
+            )
+        return scale
 
     # Head retraining
 
@@ -601,16 +644,9 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         return self._history_of(head_net, stage)
 
 
-def _is_range(values):
-    values = np.asarray(values)
-    if values.shape != (2,) or values.dtype.kind not in "iuf":
-        return False
-    return np.isfinite(values).all() and values[0] < values[1] and not _is_one_score(*values)
-
-
 def _is_one_score(low, high):
     """Whether two scores are equal up to rounding, so that no bins fit between them."""
-    return high - low <= 1e-13 * max(abs(low), abs(high))
+    return high - low <= _ROUNDING * max(abs(low), abs(high))
 
 
 def _identity(input_shape):

@@ -12,7 +12,7 @@ from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.data._inputs import ColumnInputs
 from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, as_float32, draw_seeds
 from ltlearn.estimators._defaults import classifier_defaults
 from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
@@ -27,7 +27,9 @@ from ltlearn.networks import class_mean_directions
 from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import own_modes
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -230,7 +232,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -296,6 +298,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.images = images
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
@@ -467,7 +470,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _adjusted_logits(self, X):
         logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
         balanced = (logits + self._log_balance) / self.temperature_ - self.tau_ * self._log_share
-        return (balanced + self._log_prior).astype(np.float32)
+        return as_float32(balanced + self._log_prior)
 
     @property
     def _log_class_weights(self):

@@ -8,11 +8,10 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs
 from ltlearn.exceptions import OutOfRangeWarning
-from ltlearn.utils._compat import _check_sample_weight
+from ltlearn.utils._checks import check_same_length, check_weights, holds_dates, naming
 from ltlearn.utils._whole import unwrap
 
 
@@ -57,14 +56,13 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
             "is None."
         )
-    X = estimator._inputs.check(estimator, X, reset=reset)
+    with naming("X"):
+        X = estimator._inputs.check(estimator, X, reset=reset)
     y = estimator._encode_y(y, reset=reset)
-    check_consistent_length(X, y)
+    check_same_length(X=X, y=y)
     train = Rows(X, y, None)
     if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weight < 0).any() or not weight.any():
-            raise ValueError("sample_weight must be non-negative, and non-zero somewhere.")
+        weight = check_weights(sample_weight, X)
         train = Rows(X, y, weight).take(weight > 0)
     usable = estimator._inputs.usable_rows(train.X)
     if len(usable) < len(train.X):
@@ -84,11 +82,13 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
 def validate_X(estimator, X, name="X"):
     """Check rows of the kind that fit saw; errors call them by ``name``."""
     try:
-        return estimator._inputs.check(estimator, X, reset=False)
-    except ValueError as error:
+        with naming("X"):
+            return estimator._inputs.check(estimator, X, reset=False)
+    except (TypeError, ValueError) as error:
         if name == "X":
             raise
-        raise ValueError(f"{name} is not as X: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} is not as X: {error}") from error
 
 
 # Rows count as of another scale when, of so many at least, most lie further beyond the range of the
@@ -117,12 +117,13 @@ def warn_of_other_scale(name, values, like):
     known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
     values, like = values[:, known], like[:, known]
     low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
-    margin = high - low
-    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    with np.errstate(over="ignore", invalid="ignore"):
+        margin = high - low
+        beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+        spread, own_spread = (
+            np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
+        )
     beyond &= high > low
-    spread, own_spread = (
-        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
-    )
     varies = spread > 0
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
     is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
@@ -165,7 +166,13 @@ def _warn_of_other_inputs(estimator, name, X, like):
 
 def check_labels(y, name):
     """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    with naming(name):
+        if holds_dates(y):
+            raise ValueError(
+                f"{name} holds dates or durations, which are no class labels; make classes of "
+                "them first, such as months."
+            )
+        y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
     kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
         raise ValueError(

@@ -149,7 +149,7 @@ class TestData:
     @pytest.mark.parametrize("scale", [1e-200, 1e200])
     def test_scores_beyond_float64_arithmetic_are_refused(self, skewed_regression, scale):
         X, y = skewed_regression
-        with pytest.raises(ValueError, match=r"y ranges from .*scale it"):
+        with pytest.raises(ValueError, match=r"\by (ranges from .*scale it|holds .*unit)"):
             quick().fit(X, scale * y)
 
     @pytest.mark.parametrize("scale", [1e-310, 1e308])
