@@ -396,7 +396,13 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         check_same_length(X=predicted, y=y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, predicted)
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        with np.errstate(over="ignore"):
+            score = r2_score(y, predicted, sample_weight=sample_weight)
+        if np.isinf(score):
+            raise ValueError(
+                "R² is beyond all numbers: y varies so much less than the predictions are off."
+            )
+        return score
 
     def without_enhancers(self):
         """An unfitted copy with all enhancers off: the baseline to compare with.

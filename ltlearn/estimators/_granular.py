@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, clone
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import AuxiliaryEpochs
@@ -27,7 +28,7 @@ from ltlearn.networks import class_mean_directions
 from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
-from ltlearn.utils._checks import MAX_EXPONENT
+from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
 from ltlearn.utils._whole import unwrap
@@ -440,6 +441,29 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         check_is_fitted(self)
         logits = self._adjusted_logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+        y : array-like of shape (n_samples,)
+            True classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted, y = self.predict(X), check_labels(y, "y")
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
+        with naming("y"):
+            return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def without_enhancers(self):
         """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.

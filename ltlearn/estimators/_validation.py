@@ -180,9 +180,11 @@ def check_labels(y, name):
             "or drop missing ones, and give all labels one type."
         )
     try:
-        check_classification_targets(y)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be used as class labels: {error}") from error
+        with np.errstate(invalid="ignore"):
+            check_classification_targets(y)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be used as class labels: {error}") from error
     return y
 
 

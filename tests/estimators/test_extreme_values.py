@@ -185,11 +185,19 @@ class TestErrors:
         with pytest.raises(ValueError, match="no finite output for row 1 of X"):
             module.predict([[0, 0, 0], [3e38, 3e38, 3e38]])
 
-    def test_of_scores_of_predictions(self):
-        model = quick(ELTARegressor).fit(X, SCORES)
-        for name, bad in [("y", SCORES[:5]), ("sample_weight", [1]), ("sample_weight", 0 * SCORES)]:
+    @both
+    def test_of_scores_of_predictions(self, estimator):
+        y = ESTIMATORS[estimator]
+        model = quick(estimator).fit(X, y)
+        weights = [[1], np.zeros(80), -np.ones(80), "a"]
+        ys = [y[:5], [b"a"] * 80, (x for x in ()), [None] * 80, [1e200] * 80]
+        for name, bad in [*(("y", y) for y in ys), *(("sample_weight", w) for w in weights)]:
             with pytest.raises((ValueError, TypeError), match=rf"\b{name}\b"):
-                model.score(**{"X": X, "y": SCORES, name: bad})
+                model.score(**{"X": X, "y": y, name: bad})
+
+    def test_a_score_beyond_all_numbers(self):
+        with pytest.raises(ValueError, match="R² is beyond all numbers: y varies"):
+            quick(ELTARegressor).fit(X, SCORES).score(X, SCORES * 1e-160)
 
     @both
     @pytest.mark.parametrize(
