@@ -64,6 +64,7 @@ _COMMON = {
     "verbose": often(st.just(0), [-1, "a", None, 0.5]),
     "callbacks": often(st.none(), [[3], 3, "ab", [len], [("a", 3)], [()]]),
     "random_state": scalar(0, 1),
+    "n_estimators": often(st.sampled_from([1, 2]), _COUNTS),
     "training": often(st.none(), [3, "a", {}, {"lr": 1}, object]),
     "training__optimizer": often(
         st.sampled_from(["adam", "adamw", "sgd", torch.optim.RMSprop]),
@@ -79,6 +80,9 @@ _COMMON = {
     "training__accumulation_steps": scalar(1, 2, np.int8(3)),
     "training__validation_fraction": scalar(0.1, 0.5),
     "training__n_iter_no_change": scalar(1, 10, "auto"),
+    "training__sam_radius": scalar(0.0, 0.05),
+    "training__weight_averaging": scalar(None, "ema", "swa"),
+    "training__head_max_norm": scalar(None, 1.0),
     "training__precision": scalar("auto", "float32", "bfloat16"),
     "architecture__n_members": often(st.sampled_from(["auto", 1, 3]), _COUNTS),
     "architecture__n_pieces": often(st.sampled_from(["auto", 1, 20]), _COUNTS),
@@ -86,7 +90,7 @@ _COMMON = {
 }
 _ELTA = {
     **_COMMON,
-    "training__scoring": scalar("auto", "loss", "mae"),
+    "training__scoring": scalar("auto", "loss", "mae", "srcc"),
     "loss": scalar("auto", "mse", "emd", "quantile"),
     "prediction": scalar("mean", "median"),
     "tail": scalar(0.0, 0.5, 2),
@@ -95,6 +99,7 @@ _ELTA = {
     "alignment_weight": scalar(0.0, 1.0),
     "bins__n_bins": often(st.sampled_from(["auto", 2, 5, 10_000]), [1, *_COUNTS]),
     "bins__score_range": score_range(),
+    "bins__emd_form": scalar("sample", "batch"),
     "bins__logit_adjustment": scalar(0.0, 1.0),
     "enhancers__tail_temperature": scalar(0.5, 1e-3, 1e9, 1e-9),
     "enhancers__pair_temperature": scalar(2.0, 1e-3, 1e9, 1e-9),
@@ -183,6 +188,8 @@ def _more_rows(draw, estimator, y):
     n, rows = draw(st.sampled_from([1, 5, 30])), {}
     if draw(_RARELY):
         rows |= {"X_val": draw(array_or_not(_table(n))), "y_val": draw(array_or_not(y(n)))}
+        if draw(_RARELY):
+            rows |= {"sample_weight_val": draw(array_or_not(weights(n)))}
     if estimator is ELTARegressor and draw(_RARELY):
         rows |= {"X_unlabeled": draw(array_or_not(_table(n)))}
     if estimator is GranularClassifier and draw(_RARELY):

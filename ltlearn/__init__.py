@@ -4,7 +4,12 @@ from ltlearn._version import __version__
 from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
-from ltlearn.stacking import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier
+from ltlearn.stacking import (
+    PLDAClassifier,
+    TailLogisticClassifier,
+    TailStackingClassifier,
+    TailStackingRegressor,
+)
 from ltlearn.utils._whole import Whole
 
 __all__ = [
@@ -14,6 +19,7 @@ __all__ = [
     "PLDAClassifier",
     "TailLogisticClassifier",
     "TailStackingClassifier",
+    "TailStackingRegressor",
     "Whole",
     "__version__",
     "register_scorers",

@@ -124,12 +124,12 @@ class MixupDraw(NamedTuple):
 
         Parameters
         ----------
-        tensor : Tensor of shape (..., B, *shape)
+        tensor : Tensor of shape ``(..., B, *shape)``
             Floating-point; the leading dimensions are those of the draw.
 
         Returns
         -------
-        Tensor of shape (..., B + M, *shape)
+        Tensor of shape ``(..., B + M, *shape)``
             The originals first.
         """
         share = with_ndim(self.share, tensor.ndim).to(tensor.dtype)

@@ -14,7 +14,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
@@ -27,6 +26,7 @@ from ltlearn.estimators._backbone import (
     make_inputs,
     resolve_recipe,
 )
+from ltlearn.estimators._ensemble import EnsembleMixin
 from ltlearn.estimators._validation import hold_out, validate_fit_rows, validate_X
 from ltlearn.images import Recipe
 from ltlearn.options import Architecture, Images, Training
@@ -39,10 +39,12 @@ from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._checks import check_widths
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
-from ltlearn.utils._random import draw_seed, isolated_generators, seed_for
+from ltlearn.utils._random import isolated_generators, seed_for
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
+
+_MOST_ESTIMATORS = 10_000
 
 # Differences between numbers up to this size fit into float32.
 _LARGE = 1e38
@@ -64,7 +66,9 @@ def all_or_nothing(fit):
     return guarded
 
 
-class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator, ABC):
+class BaseDeepEstimator(
+    EnsembleMixin, NestedOptionsMixin, CallbackSupportMixin, BaseEstimator, ABC
+):
     """Validation, seeding, batching, early stopping, prediction and persistence."""
 
     _options: dict = {"training": Training, "architecture": Architecture, "images": Images}
@@ -84,6 +88,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         "device": [str, torch.device],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
+        "n_estimators": [Interval(Integral, 1, _MOST_ESTIMATORS, closed="both")],
         "verbose": ["verbose"],
         "training": [Training, None],
         "architecture": [Architecture, None],
@@ -101,6 +106,14 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
     def _encode_y(self, y, *, reset, name="y"):
         """Validated targets as an array with n rows; with ``reset``, learn what there is to know
         of them (classes, bins). Errors call them by ``name``."""
+
+    @abstractmethod
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, task):
+        """Fit one net; there may be further arguments."""
+
+    @abstractmethod
+    def _learn_common(self, train, members):
+        """Learn what the fitted members have in common, from all training rows."""
 
     @abstractmethod
     def _stratification(self, y):
@@ -122,7 +135,7 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
     @property
     def _is_continued(self):
-        return self.warm_start and hasattr(self, "net_")
+        return self.warm_start and self.__sklearn_is_fitted__()
 
     @property
     def _is_table(self):
@@ -143,15 +156,18 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
             return self.net_.module_.backbone.n_members
         return self._setting("n_members")
 
-    def _validate_fit_rows(self, X, y, sample_weight, X_val, y_val):
-        """Training rows and, if there are any, validation rows, as :class:`Rows`."""
+    def _validate_fit_rows(self, X, y, sample_weight, *validation):
+        """Training rows and, if there are any, validation rows, as :class:`Rows`.
+
+        ``validation`` is X_val, y_val, sample_weight_val as passed to ``fit``.
+        """
         self._validate_options()
         self._check_option_values()
         reset = not self._is_continued
         if reset:
             self._check_network_params()
             self._inputs = make_inputs(self)
-        return validate_fit_rows(self, X, y, sample_weight, X_val, y_val, reset=reset)
+        return validate_fit_rows(self, X, y, sample_weight, *validation, reset=reset)
 
     def _check_option_values(self):
         """Check options beyond their types."""
@@ -256,6 +272,21 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         self._inputs.fit(X)
 
     # Training
+
+    def _fit_as_task(self, X, y, sample_weight, **rows):
+        """Fit a net, or several, and tell scikit-learn's callbacks."""
+        task = self._init_callback_context(max_subtasks=None)
+        if task is not None:
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self._check_continuation()
+        if self.n_estimators == 1:
+            self._fit_net(X, y, sample_weight, task=task, **rows)
+            vars(self).pop("estimators_", None)
+        else:
+            self._fit_members(X, y, sample_weight, **rows)
+        if task is not None:
+            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
+        return self
 
     @property
     def _draws_globally(self):
@@ -411,7 +442,9 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         return isolated_generators(0, device) if self._draws_globally else nullcontext()
 
     def embed(self, X):
-        """Features of the backbone, before the head; the mean over members of those of each.
+        """Features of the backbone, before the head.
+
+        Of members inside one network the mean; of several networks all, one after the other.
 
         Parameters
         ----------
@@ -420,10 +453,12 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
 
         Returns
         -------
-        features : ndarray of shape (n_samples, D), dtype float32
+        features : ndarray of shape (n_samples, n_estimators * D), dtype float32
         """
         check_is_fitted(self)
-        return as_float32(self._outputs(validate_X(self, X), "embedding"))
+        X = validate_X(self, X)
+        features = [member._outputs(X, "embedding") for member in self._members]
+        return as_float32(np.concatenate(features, axis=1))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -431,15 +466,9 @@ class BaseDeepEstimator(NestedOptionsMixin, CallbackSupportMixin, BaseEstimator,
         return tags
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
+        return hasattr(self, "net_") or hasattr(self, "estimators_")
 
 
 def as_float32(values):
     """Finite numbers in float32, those that are too large for it as large ones."""
     return np.clip(values, -_LARGE, _LARGE).astype(np.float32)
-
-
-def draw_seeds(random_state, n):
-    """``n`` independent seeds, and the generator they came from for draws in NumPy."""
-    generator = check_random_state(random_state)
-    return generator, [draw_seed(generator) for _ in range(n)]

@@ -27,14 +27,16 @@ class Rows(NamedTuple):
         return Rows(self.X[index], self.y[index], weight)
 
 
-def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
+def validate_fit_rows(
+    estimator, X, y, sample_weight, X_val, y_val, sample_weight_val=None, *, reset
+):
     """Check all rows that come into fit.
 
     Parameters
     ----------
     estimator : BaseDeepEstimator
         Its ``_inputs`` check X and its ``_encode_y`` the targets.
-    X, y, sample_weight, X_val, y_val
+    X, y, sample_weight, X_val, y_val, sample_weight_val
         As passed to ``fit``.
     reset : bool
         Whether to learn what there is to know of X and y.
@@ -44,13 +46,19 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     train : Rows
         Without rows of weight 0.
     valid : Rows or None
-        None when no validation rows were passed.
+        None when no validation rows were passed. Without rows of weight 0; weights have mean 1.
     """
     X_val = unwrap("X_val", X_val, X)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
     if y_val is not None:
         y_val = unwrap("y_val", y_val, y)
+    sample_weight_val = unwrap("sample_weight_val", sample_weight_val, X)
+    if sample_weight_val is not None and X_val is None:
+        raise ValueError(
+            "sample_weight_val belongs to X_val and y_val, which were not passed; rows held out "
+            "from X take their weights from sample_weight."
+        )
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
@@ -76,7 +84,11 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     _warn_of_other_inputs(estimator, "X_val", X_val, train.X)
     if is_regressor(estimator):
         warn_of_other_scale("y_val", estimator._stratification(y_val), estimator._stratification(y))
-    return train, Rows(X_val, y_val, None)
+    if sample_weight_val is None:
+        return train, Rows(X_val, y_val, None)
+    weight = check_weights(sample_weight_val, X_val, "sample_weight_val")
+    valid = Rows(X_val, y_val, weight).take(weight > 0)
+    return train, valid._replace(weight=weighted_mean_one(valid.weight))
 
 
 def validate_X(estimator, X, name="X"):

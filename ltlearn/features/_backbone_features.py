@@ -88,7 +88,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     See Also
     --------
     ltlearn.images.find_bad_images : Lists files that cannot be read, to drop them with their
-        labels: a transformer has to return one row for every image.
+        labels, since a transformer has to return one row for every image.
 
     Notes
     -----

@@ -23,6 +23,10 @@ class Bins(Options):
     logit_adjustment : float, default=0.0
         Multiple of the smoothed log prior of the bins that is added to the logits in training and
         dropped at prediction; for scalar scores only.
+    emd_form : {"sample", "batch"}, default="sample"
+        Where the earth mover's distance takes its root: for every sample, or as ELTA's published
+        code once over the batch, so that samples far off count more. See
+        :class:`ltlearn.losses.EMDLoss`.
 
     Examples
     --------
@@ -37,9 +41,11 @@ class Bins(Options):
         "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, MAX_SCORE_BINS, closed="both")],
         "score_range": ["array-like", None],
         "logit_adjustment": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
+        "emd_form": [StrOptions({"sample", "batch"})],
     }
 
-    def __init__(self, *, n_bins="auto", score_range=None, logit_adjustment=0.0):
+    def __init__(self, *, n_bins="auto", score_range=None, logit_adjustment=0.0, emd_form="sample"):
         self.n_bins = n_bins
         self.score_range = score_range
         self.logit_adjustment = logit_adjustment
+        self.emd_form = emd_form

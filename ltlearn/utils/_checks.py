@@ -145,16 +145,16 @@ def _of_one_kind(labels, name):
     return labels
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight, X, name="sample_weight"):
     """One weight (n_samples,) per row of X, the largest at least 1/2 and below 1; ones for None.
 
     Only ratios of weights count wherever these are used. A power of 2 takes them to where no sum
     of them overflows, without rounding.
     """
-    with naming("sample_weight"):
+    with naming(name):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not np.any(weights):
-        raise ValueError("All sample weights are zero (sample_weight): there is nothing to use.")
+        raise ValueError(f"All sample weights are zero ({name}): there is nothing to use.")
     return weights if sample_weight is None else scaled_by_power(weights)[0]
 
 

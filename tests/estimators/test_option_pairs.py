@@ -28,6 +28,7 @@ CHOICES = {
     "hidden_layer_sizes": [(8,), (), (8, 8)],
     "early_stopping": [False, True],
     "warm_start": [False, True],
+    "n_estimators": [1, 2],
     "callbacks": [None, [LRScheduler("StepLR", step_size=1)]],
     "architecture__n_members": ["auto", 1, 2],
     "training__scoring": ["loss", "mae"],
@@ -158,7 +159,8 @@ def test_pairs_work(settings):
                 call(model, settings)
             return
     assert np.isfinite(call(model, settings).predict(X)).all()
-    assert len(model.net_.history) == 4 or settings["early_stopping"] or settings["X_val"]
+    net = getattr(model, "estimators_", [model])[0].net_
+    assert len(net.history) == 4 or settings["early_stopping"] or settings["X_val"]
 
 
 @pytest.mark.parametrize(("pair", "message"), REFUSED, ids=lambda each: str(each)[:60])
