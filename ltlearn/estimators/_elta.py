@@ -10,6 +10,7 @@ from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
+from ltlearn.enhancers import DensitySampler
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
@@ -207,7 +208,7 @@ class ELTARegressor(
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],
-        "architecture": ["batch_norm_head", "head", "feature_power"],
+        "architecture": ["batch_norm_head", "feature_power"],
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
@@ -471,19 +472,28 @@ class ELTARegressor(
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
                 self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
-            farthest = np.abs(self.bin_centers_ - self.score_mean_).max()
-            if farthest > _FARTHEST_BIN * self.score_scale_:
-                raise ValueError(
-                    f"score_range={bins.score_range!r} leads to bins {farthest:g} away from the "
-                    f"mean of y, whose deviation is {self.score_scale_:g}; take a range that y "
-                    "fills better."
-                )
+            self._check_distance(self.bin_centers_)
+        self._bounds = None
+        if self._option("architecture").head == "sigmoid":
+            ends = self._centers((low, high), 2)
+            self._check_distance(ends)
+            self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)
             share = density / density.sum() if density.any() else np.ones_like(density)
             prior = np.maximum(share, 1 / len(scores))
             self._logit_shift = bins.logit_adjustment * np.log(prior / prior.sum())
+
+    def _check_distance(self, centers):
+        """Raise where bins lie so far away that float32 cannot tell the scores apart."""
+        farthest = np.abs(centers - self.score_mean_).max()
+        if farthest > _FARTHEST_BIN * self.score_scale_:
+            raise ValueError(
+                f"score_range={self._option('bins').score_range!r} leads to bins {farthest:g} away "
+                f"from the mean of y, whose deviation is {self.score_scale_:g}; take a range that "
+                "y fills better."
+            )
 
     def _targets(self, rows):
         standardized = (self._scores(rows.y) - self.score_mean_) / self.score_scale_
@@ -516,7 +526,7 @@ class ELTARegressor(
             return EMDHead(dropout, len(self.bin_centers_), n_members)
         if self.loss_ == "quantile":
             return QuantileHead(dropout, len(LEVELS), n_members)
-        return MSEHead(dropout, n_members)
+        return MSEHead(dropout, n_members, self._bounds)
 
     def _objective(self):
         options, by_loss = self._option("enhancers"), {}
@@ -533,7 +543,7 @@ class ELTARegressor(
                 "quantile_center": (origin - self.score_mean_) / self.score_scale_,
                 "quantile_scale": unit / self.score_scale_,
             }
-        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0
+        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0 and self._bounds is None
         return ELTAObjective, {
             **by_loss,
             "logit_shift": None
@@ -542,12 +552,24 @@ class ELTARegressor(
             "mixup_strength": self._setting("mixup_strength"),
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
+            "sampler": self._sampler(options),
             "alignment_weight": self._setting("alignment_weight"),
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
             "ranks": self._option("training").scoring == "srcc",
         }
+
+    def _sampler(self, options):
+        """What chooses the anchors of mixup, in the units that mixup sees; None is the distance."""
+        if options.sampler == "distance" or self._setting("mixup_strength") == 0:
+            return None
+        points = (self._tail_weights.grid - self.score_mean_) / self.score_scale_
+        return DensitySampler(
+            torch.from_numpy(self._temperature_scale * points),
+            torch.from_numpy(self._tail_weights.density),
+            options.density_power,
+        )
 
     @property
     def _temperature_scale(self):
