@@ -135,7 +135,10 @@ _OPTIONS = _entries(
 _PARTS = {
     **_entries(
         "ltlearn.data._inputs",
-        TableInputs={"power": NUMBER, "scaler": instance("StandardScaler")},
+        TableInputs={
+            **{"power": NUMBER, "scaler": instance("StandardScaler")},
+            "exponents": array("i", 1),
+        },
         ColumnInputs={
             **{"reader": instance("ColumnReader"), "n_pieces": COUNT},
             "scaler": instance("ColumnScaler"),
