@@ -125,7 +125,7 @@ def test_what_a_row_adds_to_all_scores_does_not_matter():
 
 def test_gradient_and_curvature_are_those_of_finite_differences():
     scores, codes, weight, counts = problem()
-    search = _Search(scores, BalancedRows.of(codes, 3, weight), np.log(counts), True)
+    search = _Search(scores, BalancedRows.of(codes, 3, weight), np.log(counts), True, True)
     point = np.array([0.4, 1.1, 0.3])
 
     def derivative(which):
