@@ -462,8 +462,10 @@ def test_folds_that_miss_a_class_are_survived():
     last = np.flatnonzero(y == "d")
     rest = np.setdiff1d(np.arange(len(y)), last)
     folds = [(rest, last), (np.r_[rest[10:], last], rest[:10])]
-    stack = TailStackingClassifier(two_heads(), cv=folds).fit(X, y)
+    heads = [*two_heads(), ("plda", PLDAClassifier()), ("tail", TailLogisticClassifier())]
+    stack = TailStackingClassifier(heads, cv=folds).fit(X, y)
     assert np.isfinite(stack.predict_proba(X_test)).all()
+    assert np.isfinite(list(stack.held_out_loss_.values())).all()
 
 
 @pytest.mark.parametrize(
