@@ -35,6 +35,7 @@ STUDIES = {
     "speed.jsonl": "speed.py",
     "coverage.json": "coverage.py",
     "stress.json": "stress.py",
+    "verdicts.jsonl": "verdicts.py",
     "cifar100_lt.jsonl": "cifar100_lt.py",
     "aesthetics_ava.csv": "aesthetics.py --dataset ava",
     "aesthetics_aadb.csv": "aesthetics.py --dataset aadb",

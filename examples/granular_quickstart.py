@@ -1,4 +1,8 @@
-"""Do auxiliary classes help to recognize rare digits? A pipeline under a grid search.
+"""
+Quick start: rare classes and auxiliary ones
+============================================
+
+Do auxiliary classes help to recognize rare digits? A pipeline under a grid search.
 
 Command::
 

@@ -1,4 +1,8 @@
-"""What do ltlearn's defaults gain on skewed prices, overall and in the tail, beside boosting?
+"""
+Quick start: skewed prices
+==========================
+
+What do ltlearn's defaults gain on skewed prices, overall and in the tail, beside boosting?
 
 Command::
 

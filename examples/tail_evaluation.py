@@ -1,4 +1,8 @@
-"""From diagnosis to figure: did the tail improve?
+"""
+From diagnosis to figure: did the tail improve?
+===============================================
+
+Command::
 
     python examples/tail_evaluation.py --output tail_evaluation.png
 
@@ -90,6 +94,6 @@ def heading(text):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--output", default="tail_evaluation.png", help="figure to write")
     main(parser.parse_args().output)

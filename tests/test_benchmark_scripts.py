@@ -229,3 +229,34 @@ class TestVerdicts:
         )
         assert (len(X_train), len(y_train), len(X), len(y)) == (265, 265, 177, 177)
         assert len(np.unique(np.vstack([X_train, X]), axis=0)) == 442
+
+    def test_reports_are_counted(self, load, tmp_path):
+        """Any sign counts for two fits of one model, a gain must be in the few-shot band."""
+
+        def line(key, with_refits, without, covers=True):
+            signs = {"5": with_refits, "0": without}
+            result = {
+                n: {"signs": dict(zip(("many", "few"), pair, strict=True)), "covers_seeds": covers}
+                for n, pair in signs.items()
+            }
+            return json.dumps({"key": key, "result": result}) + "\n"
+
+        same = ["same", "ELTARegressor", "diabetes"]
+        better = ["better", "GranularClassifier", "digits"]
+        path = tmp_path / "verdicts.jsonl"
+        path.write_text(
+            line([*same, 0], (0, 0), (-1, 0))
+            + line([*same, 1], (0, 1), (0, 0), covers=False)
+            + line([*same, 2], (0, 0), (0, -1))
+            + line([*same, 3], (0, 0), (0, 0))
+            + line([*better, 0], (1, 0), (0, 1))
+            + line([*better, 10], (0, 1), (0, -1))
+        )
+        same, better = load("verdicts").result_tables(path).values()
+        assert same.splitlines()[2:] == [
+            "| ELTARegressor, diabetes | 1 of 4 (25 %) | 2 of 4 (50 %) | 1 of 4 (25 %) |"
+        ]
+        assert better.splitlines()[2:] == [
+            "| the first 10 | 0 of 1 (0 %) | 1 of 1 (100 %) |",
+            "| later ones | 1 of 1 (100 %) | 0 of 1 (0 %) |",
+        ]

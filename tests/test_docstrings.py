@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
+from sklearn.linear_model import Ridge
 
 import ltlearn
 
@@ -121,6 +122,7 @@ def fitted_estimators():
     yield ltlearn.TailLogisticClassifier().fit(X, classes)
     heads = [("plda", ltlearn.PLDAClassifier())]
     yield ltlearn.TailStackingClassifier(heads).fit(X, classes)
+    yield ltlearn.TailStackingRegressor([("ridge", Ridge())]).fit(X, y)
 
 
 @pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)
@@ -129,5 +131,5 @@ def test_fitted_attributes_are_those_documented(estimator):
     names = [*vars(estimator), *properties]
     fitted = {name for name in names if name.endswith("_") and not name.startswith("_")}
     in_docstring = set(names_of(ClassDoc(type(estimator))["Attributes"]))
-    conditional = {"feature_names_in_"}
+    conditional = {"feature_names_in_", "estimators_"}
     assert fitted - conditional == in_docstring - conditional

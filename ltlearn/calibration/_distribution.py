@@ -77,7 +77,7 @@ class DistributionCalibrator(HeldOutCalibrator):
         Many, medium and few by the density of the training labels.
     n_features_in_ : int
         Number of features, if ``estimator_`` has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the features, if ``estimator_`` has them.
 
     See Also

@@ -141,7 +141,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Class shares that the adjusted probabilities refer to.
     n_features_in_ : int
         Number of features, if ``estimator_`` has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the features, if ``estimator_`` has them.
 
     See Also

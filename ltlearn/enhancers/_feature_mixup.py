@@ -37,7 +37,7 @@ class FeatureMix(NamedTuple):
 
         Parameters
         ----------
-        values : Tensor of shape (..., B, *shape), floating
+        values : Tensor of shape ``(..., B, *shape)``, floating
 
         Returns
         -------

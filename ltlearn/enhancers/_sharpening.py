@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ltlearn.enhancers._scores import check_scores
 from ltlearn.exceptions import SmallSampleWarning
-from ltlearn.losses._reduction import at_least_float32
+from ltlearn.losses._reduction import at_least_float32, check_sample_weight
 
 
 def sharpen(logits: Tensor, scores: Tensor, mean_score: Tensor | float, beta: float) -> Tensor:
@@ -147,6 +147,7 @@ def select_sharpening(
     betas: Iterable[float] = (1.0, 1.1, 1.2, 1.25),
     thresholds: Iterable[float] = (0.70, 0.75, 0.80, 0.85, 0.90),
     min_kept: int = 1,
+    sample_weight: Tensor | None = None,
 ) -> tuple[float, float]:
     """Choose beta and threshold of `AdaptiveSharpening` on labelled held-out samples.
 
@@ -164,6 +165,8 @@ def select_sharpening(
         The grid; by default the published one.
     min_kept : int, default=1
         Fewest kept samples that a pair may be judged by.
+    sample_weight : Tensor of shape (B,), optional
+        Positive weights of the samples in the error.
 
     Returns
     -------
@@ -200,12 +203,15 @@ def select_sharpening(
     if not grid:
         raise ValueError("betas and thresholds must not be empty.")
     error = (at_least_float32(scores) - true_scores).abs()
+    weight = torch.ones_like(error) if sample_weight is None else sample_weight.to(error.dtype)
+    check_sample_weight(weight, len(error))
 
     enough, too_few = [], []
     for beta, threshold in grid:
         _, keep = AdaptiveSharpening(beta, threshold)(logits, scores)
         n_kept = int(keep.sum())
-        mean_error = error[keep].mean().item() if n_kept else math.inf
+        total = weight[keep].sum()
+        mean_error = ((error * weight)[keep].sum() / total).item() if n_kept else math.inf
         if n_kept >= min_kept:
             enough.append((mean_error, -n_kept, (beta, threshold)))
         else:

@@ -26,6 +26,7 @@ def general_defaults(n_rows):
         "n_iter_no_change": 10,
         "scoring": "loss",
         "feature_mixup": 0.0,
+        "mixup_strength": 0.1,
     }
 
 
@@ -52,6 +53,7 @@ def tabular_defaults(n_rows):
         "n_iter_no_change": 12,
         "scoring": "loss",
         "feature_mixup": 0.0,
+        "mixup_strength": 0.0,
     }
 
 

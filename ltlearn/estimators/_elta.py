@@ -6,29 +6,36 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array, column_or_1d
 from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
-from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.enhancers import DensitySampler
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
+from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
 from ltlearn.estimators._self_training import SelfTrainingMixin
 from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
 from ltlearn.metrics import LabelBands
-from ltlearn.metrics._scores import are_distributions
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
+from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
-from ltlearn.utils._random import isolated_generators, seed_for
+from ltlearn.utils._device import own_modes
+from ltlearn.utils._random import draw_seeds, isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
 
+# Farthest bin from the mean score, in deviations, and largest ratio of the deviation to
+# temperature_unit, or of that to it: beyond them sums in float32 mean nothing.
+_FARTHEST_BIN = _LARGEST_UNIT = 1e12
 
-class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDeepEstimator):
+
+class ELTARegressor(
+    RegressorMixin, DistributionMixin, ScoresMixin, SelfTrainingMixin, BaseDeepEstimator
+):
     """Deep regression on long-tailed scores, with the enhancers of ELTA.
 
     A backbone gives features, a head quantiles of the score, a score, or a distribution over score
@@ -51,9 +58,10 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
 
     Parameters
     ----------
-    mixup_strength : float, default=0.1
+    mixup_strength : float or "auto", default="auto"
         Samples synthesized by mixup as a fraction of the batch; 0 turns mixup off. Published:
-        1/48.
+        1/48. ``"auto"`` is 0 for the body for tables, where it blurs the distributions that
+        ``tail`` works on, else 0.1.
     alignment_weight : float, default=0.0
         Weight of similarity alignment in the loss; 0 turns it off.
     reweighting : {None, "sqrt_inverse", "inverse"}, default=None
@@ -96,6 +104,10 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
+    n_estimators : int, default=1
+        Networks that are fitted with seeds of their own, each with rows held out of its own, and
+        averaged in prediction; those for tables train together, which costs far less than as many
+        fits. ``estimators_`` then stands in place of ``net_``.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
         For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
         frame that hold categories or strings, or objects other than numbers; None: none; else a
@@ -112,7 +124,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
         body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation score has not improved, by a ten-thousandth of it at least, for
+        Stop when the validation score has not improved, by a ten-thousandth at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
         it so. ``"auto"`` is on with ``X_val`` or from 100 rows.
     augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
@@ -146,15 +158,18 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
+        The trained net; ``net_.module_`` is the torch module. With several estimators, each of them
+        has one.
+    estimators_ : list
+        The fitted estimators, where there are several.
     history_ : list of dict
-        One row per epoch: stage, every loss term by name, durations.
-        ``pandas.DataFrame(est.history_)`` makes a table of it.
+        One row per epoch: stage, every loss term by name, durations; with several estimators also
+        the number of the ``"member"``. ``pandas.DataFrame(est.history_)`` makes a table of it.
     n_iter_ : int
         Epochs run in the last stage of full training.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     loss_ : {"quantile", "mse", "emd"}
         The loss used.
@@ -193,25 +208,25 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],
-        "architecture": ["batch_norm_head", "head", "feature_power"],
+        "architecture": ["batch_norm_head", "feature_power"],
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "mixup_strength": [Interval(Real, 0, 1, closed="both")],
+        "mixup_strength": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
         "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
         "prediction": [StrOptions({"mean", "median"})],
-        "tail": [Interval(Real, 0, None, closed="left")],
+        "tail": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "bins": [Bins, None],
         "enhancers": [Enhancers, None],
     }
-    _lower_is_better = {"loss": True, "mae": True}
+    _lower_is_better = {"loss": True, "mae": True, "srcc": False}
 
     def __init__(
         self,
         *,
-        mixup_strength=0.1,
+        mixup_strength="auto",
         alignment_weight=0.0,
         reweighting=None,
         loss="auto",
@@ -222,6 +237,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         lr="auto",
         batch_size="auto",
         random_state=None,
+        n_estimators=1,
         categorical_features="from_dtype",
         backbone_params=None,
         hidden_layer_sizes="auto",
@@ -249,6 +265,7 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.n_estimators = n_estimators
         self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -266,9 +283,20 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         self.enhancers = enhancers
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, X_unlabeled=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        X_unlabeled=None,
+    ):
         """Train on scores or score distributions.
 
         Parameters
@@ -285,6 +313,9 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         X_val, y_val : array-like, default=None
             Validation rows for early stopping, instead of some held out from X. Wrap both in
             :class:`ltlearn.Whole` if there are as many as rows of X.
+        sample_weight_val : array-like, default=None
+            Weights of the rows of ``X_val`` in the validation score and in the choice of
+            ``enhancers.sharpening``. Wrap it likewise.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
             Rows for self-training, of the same kind as X; needs ``loss="emd"``. Wrap it in
             :class:`ltlearn.Whole` for cross-validation.
@@ -300,12 +331,60 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         NonFiniteLossError
             When training diverges.
         """
-        task = self._init_callback_context(max_subtasks=None)
-        if task is not None:
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_as_task(X, y, sample_weight, **validation, X_unlabeled=X_unlabeled)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R² of the predicted scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, K)
+            Scores, or distributions as in ``fit``, of which the expectation counts.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted = self.predict(X)
+        y = self._scores(self._encode_y(y, reset=False))
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
+        with np.errstate(over="ignore"):
+            score = r2_score(y, predicted, sample_weight=sample_weight)
+        if np.isinf(score):
+            raise ValueError(
+                "R² is beyond all numbers: y varies so much less than the predictions are off."
+            )
+        return score
+
+    def without_enhancers(self):
+        """An unfitted copy with all enhancers off: the baseline to compare with.
+
+        Returns
+        -------
+        baseline : ELTARegressor
+        """
+        return clone(self).set_params(
+            mixup_strength=0.0,
+            alignment_weight=0.0,
+            reweighting=None,
+            bins__logit_adjustment=0.0,
+            enhancers__head_retraining_epochs=0,
+            enhancers__self_training_rounds=0,
+        )
+
+    # Training
+
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_unlabeled, task):
         X_unlabeled = unwrap("X_unlabeled", X_unlabeled, X)
         rng, (seed,) = draw_seeds(self.random_state, 1)
-        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
+        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
         if X_unlabeled is not None:
             self._check_self_training()
             X_unlabeled = validate_more_rows(self, X_unlabeled, "X_unlabeled", like=train.X)
@@ -351,125 +430,17 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)
         self.net_, self.history_ = net, history
-        if task is not None:
-            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
-        return self
 
-    def score(self, X, y, sample_weight=None):
-        """Coefficient of determination R² of the predicted scores.
+    def _learn_common(self, train, members):
+        if not self._is_continued:
+            self._learn_scores(train.y, train.weight)
+        self.pseudo_labels_ = [
+            {"member": number, **picked}
+            for number, member in enumerate(members)
+            for picked in member.pseudo_labels_
+        ]
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Inputs of the same kind as in ``fit``.
-        y : array-like of shape (n_samples,) or (n_samples, K)
-            Scores, or distributions as in ``fit``, of which the expectation counts.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        score : float
-        """
-        predicted = self.predict(X)
-        y = self._scores(self._encode_y(np.asarray(y), reset=False))
-        return r2_score(y, predicted, sample_weight=sample_weight)
-
-    def without_enhancers(self):
-        """An unfitted copy with all enhancers off: the baseline to compare with.
-
-        Returns
-        -------
-        baseline : ELTARegressor
-        """
-        return clone(self).set_params(
-            mixup_strength=0.0,
-            alignment_weight=0.0,
-            reweighting=None,
-            bins__logit_adjustment=0.0,
-            enhancers__head_retraining_epochs=0,
-            enhancers__self_training_rounds=0,
-        )
-
-    # Scores and bins
-
-    def _encode_y(self, y, *, reset, name="y"):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
-        is_distribution = y.ndim == 2 and y.shape[1] > 1
-        if not is_distribution:
-            y = column_or_1d(y, warn=True)
-        if reset:
-            self.loss_ = self.loss
-            if self.loss == "auto":
-                scalar = "quantile" if is_tabular(self) else "mse"
-                self.loss_ = "emd" if is_distribution else scalar
-            self._check_options(is_distribution)
-            if is_distribution and self.loss == "auto" and not are_distributions(y):
-                raise ValueError(
-                    f"{name} has {y.shape[1]} columns whose rows are neither whole vote counts nor "
-                    "shares that sum to 1. For several targets, fit one regressor each, as "
-                    "sklearn.multioutput.MultiOutputRegressor does; if the columns are the bins of "
-                    'a rating distribution all the same, say so by loss="emd".'
-                )
-            self._distribution_centers = None
-            if is_distribution:
-                self._distribution_centers = self._centers((1.0, y.shape[1]), y.shape[1])
-        elif is_distribution:
-            self._check_same_bins(y, name)
-        if is_distribution:
-            total = y.sum(axis=1, keepdims=True)
-            if (y < 0).any() or not (total > 0).all():
-                raise ValueError(
-                    f"With several columns, {name} holds a distribution (or vote counts) over "
-                    "score bins per row: entries must be non-negative and every row needs a "
-                    "positive sum. First bad row: "
-                    f"{np.flatnonzero((y < 0).any(axis=1) | (total[:, 0] <= 0))[0]}."
-                )
-            y = y / total
-        return y
-
-    def _check_same_bins(self, y, name):
-        known = self._distribution_centers
-        if known is None or len(known) != y.shape[1]:
-            seen = "scalar scores" if known is None else len(known)
-            raise ValueError(f"{name} has {y.shape[1]} score bins; fit saw {seen}.")
-
-    def _check_options(self, is_distribution):
-        bins = self._option("bins")
-        self._check_dial(self.tail, self.prediction)
-        if is_distribution and self.loss_ == "quantile":
-            raise ValueError(
-                'loss="quantile" is for scalar scores, and y holds a distribution over score bins '
-                'per row: use loss="emd" or "auto", or pass ltlearn.metrics.expected_score(y).'
-            )
-        if bins.logit_adjustment and (self.loss_ != "emd" or is_distribution):
-            raise ValueError(
-                'logit_adjustment needs scalar scores with loss="emd": with '
-                + (
-                    f"loss={self.loss_!r} there are no logits of bins."
-                    if self.loss_ != "emd"
-                    else "true rating distributions the bins are not a posterior, and adjusting "
-                    "them makes predictions worse."
-                )
-            )
-        if bins.score_range is not None and not _is_range(bins.score_range):
-            raise ValueError(
-                f"score_range={bins.score_range!r} must be (low, high), finite, low < high."
-            )
-
-    def _scores(self, y):
-        """Scores (n,) of encoded targets."""
-        return y if y.ndim == 1 else y @ self._distribution_centers
-
-    def _centers(self, default_range, n_bins):
-        score_range = self._option("bins").score_range
-        low, high = default_range if score_range is None else score_range
-        if _is_one_score(low, high):  # the other bins only have to be elsewhere
-            high = low + max(1.0, 1e-6 * abs(low))
-        return np.linspace(low, high, n_bins)
-
-    def _stratification(self, y):
-        return self._scores(y)
+    # Settings and scores
 
     def _learn_defaults(self, n_rows):
         super()._learn_defaults(n_rows)
@@ -479,31 +450,50 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
     def _learn_scores(self, y, weight):
         scores = self._scores(y)
         low, high = float(scores.min()), float(scores.max())
-        is_one_score = _is_one_score(low, high)
-        if not (is_one_score or 1e-100 < high - low < 1e100):
+        is_constant = is_one_score(low, high)
+        if not (is_constant or SMALLEST_RANGE < high - low < 1 / SMALLEST_RANGE):
             raise ValueError(
                 f"y ranges from {low:g} to {high:g}, which is beyond what its squares can be "
                 "computed for; scale it, for instance in a TransformedTargetRegressor."
             )
         self.score_mean_ = float(scores.mean())
-        self.score_scale_ = 1.0 if is_one_score else float(scores.std())
+        # Scores that are equal up to rounding have no deviation but that of their last digits.
+        rounding = max(1.0, ROUNDING * abs(high))
+        self.score_scale_ = rounding if is_constant else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
         counts = None if weight is None else weighted_mean_one(weight)
         self._tail_weights = TailWeights(scores, counts)
         middle = float(np.median(scores))
-        self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
+        unit = rounding if is_constant else float(np.abs(scores - middle).mean())
+        self._quantile_unit = middle, unit
         self.bin_centers_, bins = None, self._option("bins")
         if self.loss_ != "mse":
             self.bin_centers_ = self._distribution_centers
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
                 self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
+            self._check_distance(self.bin_centers_)
+        self._bounds = None
+        if self._option("architecture").head == "sigmoid":
+            ends = self._centers((low, high), 2)
+            self._check_distance(ends)
+            self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)
             share = density / density.sum() if density.any() else np.ones_like(density)
             prior = np.maximum(share, 1 / len(scores))
             self._logit_shift = bins.logit_adjustment * np.log(prior / prior.sum())
+
+    def _check_distance(self, centers):
+        """Raise where bins lie so far away that float32 cannot tell the scores apart."""
+        farthest = np.abs(centers - self.score_mean_).max()
+        if farthest > _FARTHEST_BIN * self.score_scale_:
+            raise ValueError(
+                f"score_range={self._option('bins').score_range!r} leads to bins {farthest:g} away "
+                f"from the mean of y, whose deviation is {self.score_scale_:g}; take a range that "
+                "y fills better."
+            )
 
     def _targets(self, rows):
         standardized = (self._scores(rows.y) - self.score_mean_) / self.score_scale_
@@ -536,13 +526,16 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
             return EMDHead(dropout, len(self.bin_centers_), n_members)
         if self.loss_ == "quantile":
             return QuantileHead(dropout, len(LEVELS), n_members)
-        return MSEHead(dropout, n_members)
+        return MSEHead(dropout, n_members, self._bounds)
 
     def _objective(self):
         options, by_loss = self._option("enhancers"), {}
         if self.loss_ == "emd":
             centers = (self.bin_centers_ - self.score_mean_) / self.score_scale_
-            by_loss = {"centers": torch.from_numpy(centers).float()}
+            by_loss = {
+                "centers": torch.from_numpy(centers).float(),
+                "emd_form": self._option("bins").emd_form,
+            }
         elif self.loss_ == "quantile":
             origin, unit = self._quantile_unit
             by_loss = {
@@ -550,26 +543,47 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
                 "quantile_center": (origin - self.score_mean_) / self.score_scale_,
                 "quantile_scale": unit / self.score_scale_,
             }
-        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0
+        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0 and self._bounds is None
         return ELTAObjective, {
             **by_loss,
             "logit_shift": None
             if self._logit_shift is None
             else torch.from_numpy(self._logit_shift).float(),
-            "mixup_strength": self.mixup_strength,
+            "mixup_strength": self._setting("mixup_strength"),
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
-            "alignment_weight": self.alignment_weight,
+            "sampler": self._sampler(options),
+            "alignment_weight": self._setting("alignment_weight"),
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
+            "ranks": self._option("training").scoring == "srcc",
         }
+
+    def _sampler(self, options):
+        """What chooses the anchors of mixup, in the units that mixup sees; None is the distance."""
+        if options.sampler == "distance" or self._setting("mixup_strength") == 0:
+            return None
+        points = (self._tail_weights.grid - self.score_mean_) / self.score_scale_
+        return DensitySampler(
+            torch.from_numpy(self._temperature_scale * points),
+            torch.from_numpy(self._tail_weights.density),
+            options.density_power,
+        )
 
     @property
     def _temperature_scale(self):
         """Factor from standardized scores to scores in ``temperature_unit``."""
         unit = self._option("enhancers").temperature_unit
-        return 1.0 if unit == "std" else self.score_scale_ / unit
+        if unit == "std":
+            return 1.0
+        scale = self.score_scale_ / unit
+        if not 1 / _LARGEST_UNIT <= scale <= _LARGEST_UNIT:
+            raise ValueError(
+                f"temperature_unit={unit!r} is beyond all proportion to the deviation of y, "
+                f'{self.score_scale_:g}; take one closer to it, or "std".'
+            )
+        return scale
 
     # Head retraining
 
@@ -598,18 +612,6 @@ class ELTARegressor(RegressorMixin, DistributionMixin, SelfTrainingMixin, BaseDe
         )
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())
         return self._history_of(head_net, stage)
-
-
-def _is_range(values):
-    values = np.asarray(values)
-    if values.shape != (2,) or values.dtype.kind not in "iuf":
-        return False
-    return np.isfinite(values).all() and values[0] < values[1] and not _is_one_score(*values)
-
-
-def _is_one_score(low, high):
-    """Whether two scores are equal up to rounding, so that no bins fit between them."""
-    return high - low <= 1e-13 * max(abs(low), abs(high))
 
 
 def _identity(input_shape):

@@ -4,15 +4,16 @@ from numbers import Real
 
 import numpy as np
 import torch
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, clone
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.data._inputs import ColumnInputs
 from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, draw_seeds
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, as_float32
 from ltlearn.estimators._defaults import classifier_defaults
 from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
@@ -27,7 +28,10 @@ from ltlearn.networks import class_mean_directions
 from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
+from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import own_modes
+from ltlearn.utils._random import draw_seeds
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -109,6 +113,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
         like all others.
+    n_estimators : int, default=1
+        Networks that are fitted with seeds of their own, each with rows held out of its own, and
+        averaged in prediction; those for tables train together, which costs far less than as many
+        fits. ``estimators_`` then stands in place of ``net_``.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
         For the body for tables: which columns are categories. ``"from_dtype"``: those of a data
         frame that hold categories or strings, or objects other than numbers; None: none; else a
@@ -157,15 +165,18 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
+        The trained net; ``net_.module_`` is the torch module. With several estimators, each of them
+        has one.
+    estimators_ : list
+        The fitted estimators, where there are several.
     history_ : list of dict
-        One row per epoch: stage, every loss term by name, durations.
-        ``pandas.DataFrame(est.history_)`` makes a table of it.
+        One row per epoch: stage, every loss term by name, durations; with several estimators also
+        the number of the ``"member"``. ``pandas.DataFrame(est.history_)`` makes a table of it.
     n_iter_ : int
         Epochs run.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     classes_ : ndarray of shape (n_classes,)
         Target classes.
@@ -230,7 +241,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -255,6 +266,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         lr="auto",
         batch_size="auto",
         random_state=None,
+        n_estimators=1,
         categorical_features="from_dtype",
         backbone_params=None,
         hidden_layer_sizes="auto",
@@ -281,6 +293,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.lr = lr
         self.batch_size = batch_size
         self.random_state = random_state
+        self.n_estimators = n_estimators
         self.categorical_features = categorical_features
         self.backbone_params = backbone_params
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -296,9 +309,21 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.images = images
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_aux=None,
+        y_aux=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train on target classes and, if there are any, auxiliary classes.
 
         Parameters
@@ -321,6 +346,9 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         X_val, y_val : array-like, default=None
             Validation rows of target classes, instead of some held out from X. Not every class
             need be in them. Wrap both in :class:`ltlearn.Whole` if there are as many as rows of X.
+        sample_weight_val : array-like, default=None
+            Weights of the rows of ``X_val`` in the validation score, and in whatever
+            is fitted on these rows: temperature, ``tau_``, ``feature_power_``. Wrap it likewise.
 
         Returns
         -------
@@ -333,60 +361,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         NonFiniteLossError
             When training diverges.
         """
-        task = self._init_callback_context(max_subtasks=None)
-        if task is not None:
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
-        rng, (seed,) = draw_seeds(self.random_state, 1)
-        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val)
-        X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
-        if train.weight is not None:
-            train = train._replace(weight=weighted_mean_one(train.weight))
-        class_counts = np.bincount(train.y, minlength=len(self.classes_))
-        early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
-        if valid is None and (early_stopping or self._needs_validation_rows):
-            train, valid = self._hold_out(train, rng)
-        self._learn_defaults(len(train.X))
-        if not self._is_continued:
-            self.feature_power_ = choose_power(self, train, valid, seed)
-            if self._has_mlp:
-                self._inputs.power = self.feature_power_
-            self._learn_inputs(train.X)
-            self.class_counts_ = class_counts
-            self._learn_neighbors(train, X_aux, y_aux, seed)
-        auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
-        if not self._is_continued:
-            self._learn_shares(train, auxiliary)
-        self._directions = self._initial_directions(train, auxiliary, seed)
-        self._trained_class_weights = weights_by_class(
-            self.class_weight,
-            [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
-            self._epoch_counts,
-        )
-        # With class weights w, the softmax estimates shares that are in proportion to w π.
-        adjustment = (self._training_tau - 1) * self._log_share
-        self._log_balance = adjustment - self._log_class_weights
-
-        valid = None if valid is None else self._data(valid)
-        net = self._train(
-            self._training_data(train, auxiliary, seed),
-            valid,
-            seed=seed,
-            task=task,
-            early_stopping=early_stopping,
-            batch_size=self._setting("batch_size"),
-        )
-        self._directions = None
-        self.temperature_, self.tau_ = 1.0, 0.0
-        if self.logit_adjustment == "auto":
-            self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
-        elif self.calibrate_temperature:
-            self.temperature_ = fit_temperature(net, valid)
-        self.net_, self.history_ = net, self._history_of(net, "fit")
-        self.n_iter_ = len(net.history)
-        if task is not None:
-            task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
-        return self
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_as_task(X, y, sample_weight, **validation, X_aux=X_aux, y_aux=y_aux)
 
     # Prediction
 
@@ -438,6 +414,29 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         logits = self._adjusted_logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+        y : array-like of shape (n_samples,)
+            True classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted, y = self.predict(X), check_labels(y, "y")
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
+        with naming("y"):
+            return accuracy_score(y, predicted, sample_weight=sample_weight)
+
     def without_enhancers(self):
         """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.
 
@@ -460,14 +459,25 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     @property
     def prediction_prior_(self):
         check_is_fitted(self)
-        shares = np.exp(log_prior(self.prior, self._log_share))
+        return np.mean([member._prediction_prior(self.prior) for member in self._members], axis=0)
+
+    def _prediction_prior(self, prior):
+        shares = np.exp(log_prior(prior, self._log_share))
         shares *= self._trained_class_weights[: len(self.classes_)]
         return shares / shares.sum()
 
     def _adjusted_logits(self, X):
-        logits = self._outputs(validate_X(self, X))[:, : len(self.classes_)]
+        """Logits; of several members the logarithms of their mean probabilities."""
+        X = validate_X(self, X)
+        logits = [member._logits_at(self.prior, X) for member in self._members]
+        if len(logits) == 1:
+            return as_float32(logits[0])
+        return as_float32(logsumexp(log_softmax(logits, axis=2), axis=0, b=1 / len(logits)))
+
+    def _logits_at(self, prior, X):
+        logits = self._outputs(X)[:, : len(self.classes_)]
         balanced = (logits + self._log_balance) / self.temperature_ - self.tau_ * self._log_share
-        return (balanced + self._log_prior).astype(np.float32)
+        return balanced + self._log_prior(prior)
 
     @property
     def _log_class_weights(self):
@@ -478,10 +488,9 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         weights = self._trained_class_weights[: len(self.classes_)]
         return np.log(np.where(weights > 0, weights, 1.0))
 
-    @property
-    def _log_prior(self):
+    def _log_prior(self, prior):
         """Log of the class shares that predictions refer to (C,), up to a constant."""
-        return log_prior(self.prior, self._log_share) + self._log_class_weights
+        return log_prior(prior, self._log_share) + self._log_class_weights
 
     # Settings
 
@@ -526,6 +535,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     def _check_network_params(self):
         super()._check_network_params()
+        if self._option("architecture").head == "sigmoid":
+            raise ValueError(
+                'architecture.head="sigmoid" is for scores; use "linear" or "cosine" for classes.'
+            )
         if not is_tabular(self):
             return
         if self._option("architecture").batch_norm_head:
@@ -558,7 +571,63 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _can_be_held_out(self, y, held_out):
         return np.isin(y[held_out], np.delete(y, held_out))
 
-    # Training data
+    # Training
+
+    def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_aux, y_aux, task):
+        X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
+        rng, (seed,) = draw_seeds(self.random_state, 1)
+        train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
+        if train.weight is not None:
+            train = train._replace(weight=weighted_mean_one(train.weight))
+        class_counts = np.bincount(train.y, minlength=len(self.classes_))
+        early_stopping = self._wants_early_stopping(len(train.X), valid is not None)
+        if valid is None and (early_stopping or self._needs_validation_rows):
+            train, valid = self._hold_out(train, rng)
+        self._learn_defaults(len(train.X))
+        if not self._is_continued:
+            self.feature_power_ = choose_power(self, train, valid, seed)
+            if self._has_mlp:
+                self._inputs.power = self.feature_power_
+            self._learn_inputs(train.X)
+            self.class_counts_ = class_counts
+            self._learn_neighbors(train, X_aux, y_aux, seed)
+        auxiliary = self._auxiliary_rows(train, X_aux, y_aux, rng)
+        if not self._is_continued:
+            self._learn_shares(train, auxiliary)
+        self._directions = self._initial_directions(train, auxiliary, seed)
+        self._trained_class_weights = weights_by_class(
+            self.class_weight,
+            [*self.classes_.tolist(), *self.auxiliary_classes_.tolist()],
+            self._epoch_counts,
+        )
+        # With class weights w, the softmax estimates shares that are in proportion to w π.
+        adjustment = (self._training_tau - 1) * self._log_share
+        self._log_balance = adjustment - self._log_class_weights
+
+        valid = None if valid is None else self._data(valid)
+        net = self._train(
+            self._training_data(train, auxiliary, seed),
+            valid,
+            seed=seed,
+            task=task,
+            early_stopping=early_stopping,
+            batch_size=self._setting("batch_size"),
+        )
+        self._directions = None
+        self.temperature_, self.tau_ = 1.0, 0.0
+        if self.logit_adjustment == "auto":
+            self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
+        elif self.calibrate_temperature:
+            self.temperature_ = fit_temperature(net, valid)
+        self.net_, self.history_ = net, self._history_of(net, "fit")
+        self.n_iter_ = len(net.history)
+
+    def _learn_common(self, train, members):
+        if not self._is_continued:
+            self.class_counts_ = np.bincount(train.y, minlength=len(self.classes_))
+        auxiliary = [member.auxiliary_classes_ for member in members]
+        self.auxiliary_classes_ = np.unique(np.concatenate(auxiliary))
 
     def _learn_shares(self, train, auxiliary):
         """Class counts of an epoch, and the class shares that follow from them."""
@@ -627,7 +696,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         offsets = {
             "log_share": self._log_share,
             "log_balance": self._log_balance,
-            "log_prior": self._log_prior,
+            "log_prior": self._log_prior(self.prior),
         }
         return GranularObjective, {
             "loss": self._loss(),

@@ -56,6 +56,8 @@ def _loss_with(power, estimator, train, valid, seed):
     )
     classes = estimator.classes_
     validation = {"X_val": Whole(valid.X), "y_val": Whole(classes[valid.y])}
+    if valid.weight is not None:
+        validation["sample_weight_val"] = Whole(valid.weight)
     trial.fit(train.X, classes[train.y], train.weight, **validation)
     return trial.history_[-1]["valid_loss"]
 

@@ -68,9 +68,16 @@ class SelfTrainingMixin:
             thresholds = (*thresholds, *confidence.quantile(shares).tolist())
         standardized = (self._scores(valid.y) - self.score_mean_) / self.score_scale_
         true_scores = torch.from_numpy(self._temperature_scale * standardized)
+        weight = None if valid.weight is None else torch.from_numpy(valid.weight)
         min_kept = min(len(scores), max(10, len(scores) // 10))
         return select_sharpening(
-            logits, scores, true_scores, betas=betas, thresholds=thresholds, min_kept=min_kept
+            logits,
+            scores,
+            true_scores,
+            betas=betas,
+            thresholds=thresholds,
+            min_kept=min_kept,
+            sample_weight=weight,
         )
 
     def _pseudo_labeled_data(self, picked, X_unlabeled, like):

@@ -8,11 +8,10 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs
 from ltlearn.exceptions import OutOfRangeWarning
-from ltlearn.utils._compat import _check_sample_weight
+from ltlearn.utils._checks import check_same_length, check_weights, holds_dates, naming
 from ltlearn.utils._whole import unwrap
 
 
@@ -28,14 +27,16 @@ class Rows(NamedTuple):
         return Rows(self.X[index], self.y[index], weight)
 
 
-def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
+def validate_fit_rows(
+    estimator, X, y, sample_weight, X_val, y_val, sample_weight_val=None, *, reset
+):
     """Check all rows that come into fit.
 
     Parameters
     ----------
     estimator : BaseDeepEstimator
         Its ``_inputs`` check X and its ``_encode_y`` the targets.
-    X, y, sample_weight, X_val, y_val
+    X, y, sample_weight, X_val, y_val, sample_weight_val
         As passed to ``fit``.
     reset : bool
         Whether to learn what there is to know of X and y.
@@ -45,26 +46,31 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     train : Rows
         Without rows of weight 0.
     valid : Rows or None
-        None when no validation rows were passed.
+        None when no validation rows were passed. Without rows of weight 0; weights have mean 1.
     """
     X_val = unwrap("X_val", X_val, X)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
     if y_val is not None:
         y_val = unwrap("y_val", y_val, y)
+    sample_weight_val = unwrap("sample_weight_val", sample_weight_val, X)
+    if sample_weight_val is not None and X_val is None:
+        raise ValueError(
+            "sample_weight_val belongs to X_val and y_val, which were not passed; rows held out "
+            "from X take their weights from sample_weight."
+        )
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
             "is None."
         )
-    X = estimator._inputs.check(estimator, X, reset=reset)
+    with naming("X"):
+        X = estimator._inputs.check(estimator, X, reset=reset)
     y = estimator._encode_y(y, reset=reset)
-    check_consistent_length(X, y)
+    check_same_length(X=X, y=y)
     train = Rows(X, y, None)
     if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weight < 0).any() or not weight.any():
-            raise ValueError("sample_weight must be non-negative, and non-zero somewhere.")
+        weight = check_weights(sample_weight, X)
         train = Rows(X, y, weight).take(weight > 0)
     usable = estimator._inputs.usable_rows(train.X)
     if len(usable) < len(train.X):
@@ -78,17 +84,23 @@ def validate_fit_rows(estimator, X, y, sample_weight, X_val, y_val, *, reset):
     _warn_of_other_inputs(estimator, "X_val", X_val, train.X)
     if is_regressor(estimator):
         warn_of_other_scale("y_val", estimator._stratification(y_val), estimator._stratification(y))
-    return train, Rows(X_val, y_val, None)
+    if sample_weight_val is None:
+        return train, Rows(X_val, y_val, None)
+    weight = check_weights(sample_weight_val, X_val, "sample_weight_val")
+    valid = Rows(X_val, y_val, weight).take(weight > 0)
+    return train, valid._replace(weight=weighted_mean_one(valid.weight))
 
 
 def validate_X(estimator, X, name="X"):
     """Check rows of the kind that fit saw; errors call them by ``name``."""
     try:
-        return estimator._inputs.check(estimator, X, reset=False)
-    except ValueError as error:
+        with naming("X"):
+            return estimator._inputs.check(estimator, X, reset=False)
+    except (TypeError, ValueError) as error:
         if name == "X":
             raise
-        raise ValueError(f"{name} is not as X: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} is not as X: {error}") from error
 
 
 # Rows count as of another scale when, of so many at least, most lie further beyond the range of the
@@ -117,12 +129,13 @@ def warn_of_other_scale(name, values, like):
     known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
     values, like = values[:, known], like[:, known]
     low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
-    margin = high - low
-    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    with np.errstate(over="ignore", invalid="ignore"):
+        margin = high - low
+        beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+        spread, own_spread = (
+            np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
+        )
     beyond &= high > low
-    spread, own_spread = (
-        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
-    )
     varies = spread > 0
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
     is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
@@ -165,7 +178,13 @@ def _warn_of_other_inputs(estimator, name, X, like):
 
 def check_labels(y, name):
     """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    with naming(name):
+        if holds_dates(y):
+            raise ValueError(
+                f"{name} holds dates or durations, which are no class labels; make classes of "
+                "them first, such as months."
+            )
+        y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
     kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
         raise ValueError(
@@ -173,9 +192,11 @@ def check_labels(y, name):
             "or drop missing ones, and give all labels one type."
         )
     try:
-        check_classification_targets(y)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be used as class labels: {error}") from error
+        with np.errstate(invalid="ignore"):
+            check_classification_targets(y)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be used as class labels: {error}") from error
     return y
 
 

@@ -17,7 +17,7 @@ class Recipe:
     erasing_probability : float, default=0
         Of erasing a random rectangle of an image.
     mixup_alpha, cutmix_alpha : float, default=0
-        See :func:`mix_images`; 0 is off.
+        See :func:`~ltlearn.enhancers.mix_images`; 0 is off.
     label_smoothing : float, default=0
         Share of the label that goes to all classes alike.
 

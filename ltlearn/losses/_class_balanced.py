@@ -88,7 +88,8 @@ class ClassBalancedWeights(nn.Module):
             raise ValueError(
                 f"Soft targets must have shape (B, {len(self.weight)}), got {tuple(target.shape)}."
             )
-        return target.to(self.weight.dtype) @ self.weight
+        # Not a matrix product, which autocast would compute in half precision.
+        return (target.to(self.weight.dtype) * self.weight).sum(dim=1)
 
     def extra_repr(self) -> str:
         return f"n_classes={len(self.weight)}, beta={self.beta}"

@@ -95,7 +95,7 @@ def pinball_per_sample(prediction: Tensor, target: Tensor, levels: Tensor) -> Te
     error = target.to(prediction.dtype).view(-1, *(1,) * (prediction.ndim - 1)) - prediction
     # max(t e, (t - 1) e) = |e| / 2 + (t - 1/2) e: one product, and the mean slope where e is 0.
     values = error.abs() / 2 + (levels - 0.5).to(error) * error
-    return values.flatten(1).mean(1)
+    return values.mean(tuple(range(1, values.ndim)))
 
 
 class QuantileLoss(nn.Module):

@@ -218,7 +218,7 @@ def register_scorers():
 
     See Also
     --------
-    make_band_scorer : For bands of one's own and for estimators that keep none.
+    ltlearn.metrics.make_band_scorer : For bands of one's own and for estimators that keep none.
 
     Examples
     --------

@@ -1,9 +1,10 @@
 """Layers of an ensemble inside one network.
 
 Members are networks of one shape that see the same rows. What they share is held and computed once.
-B rows, M members; every layer maps (B, M, n_inputs) to (B, M, n_outputs). The layers are made of
-plain tensor operations on their parameters, so that :func:`torch.func.functional_call` and
-:func:`torch.vmap` can run them with the stacked parameters of several networks.
+B rows, M members; every layer maps (M, B, n_inputs) to (M, B, n_outputs), which matrix products
+take without copies. The layers are made of plain tensor operations on their parameters, so that
+:func:`torch.func.functional_call` and :func:`torch.vmap` can run them with the stacked parameters
+of several networks.
 """
 
 import math
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._dropout import Dropout, draw_factors
 
 
@@ -52,26 +54,20 @@ class MemberLinear(nn.Module):
         self.scale = nn.Parameter(torch.randn(n_members, n_inputs)) if scales_inputs else None
 
     def forward(self, X: Tensor) -> Tensor:
-        """Outputs (B, M, n_outputs).
+        """Outputs (M, B, n_outputs).
 
         Parameters
         ----------
-        X : Tensor of shape (B, M, n_inputs) or (B, n_inputs)
+        X : Tensor of shape (M, B, n_inputs) or (B, n_inputs)
             The latter where all members have the same inputs.
         """
-        if X.ndim == 2:  # one product for all members
-            outputs = F.linear(X, self._own_weight().flatten(0, 1), self.bias.flatten())
-            return outputs.unflatten(1, self.bias.shape)
-        if self.weight.ndim == 2 and self.scale is None:
-            return F.linear(X, self.weight).add_(self.bias)
-        X, weight = X.transpose(0, 1), self._own_weight().mT
-        return torch.baddbmm(self.bias.unsqueeze(1), X, weight).transpose(0, 1)
-
-    def _own_weight(self) -> Tensor:
-        """Matrices (M, n_outputs, n_inputs) with the factors of the inputs in them."""
-        if self.scale is not None:
-            return self.weight * self.scale.unsqueeze(1)
-        return self.weight.expand(len(self.bias), *self.weight.shape[-2:])
+        bias, weight = self.bias.unsqueeze(1), self.weight
+        if weight.ndim == 2 and self.scale is None:
+            outputs = F.linear(X, weight)
+            return outputs + bias if X.ndim == 2 else outputs.add_(bias)
+        if self.scale is not None:  # fewer products than if the inputs were scaled
+            weight = weight * self.scale.unsqueeze(1)
+        return torch.baddbmm(bias, X.expand(len(bias), -1, -1), weight.mT)
 
     def extra_repr(self) -> str:
         n_members, n_outputs = self.bias.shape
@@ -92,12 +88,17 @@ class MemberDropout(Dropout):
     ----------
     p : float
         Share of activations dropped, in [0, 1).
+
+    Attributes
+    ----------
+    drawn : Tensor of shape (n, D) or None
+        Factors of the next rows, as far as they are drawn.
     """
 
     rows_at_once = 4096
 
     def __init__(self, p: float):
-        self._left = None
+        self.drawn = None
         super().__init__(p)
 
     @property
@@ -106,13 +107,13 @@ class MemberDropout(Dropout):
 
     @generator.setter
     def generator(self, generator):
-        self._generator, self._left = generator, None
+        self._generator, self.drawn = generator, None
 
     def forward(self, X: Tensor) -> Tensor:
-        """Activations (B, M, D) with the dropped ones at 0 and the others scaled up."""
+        """Activations (M, B, D) with the dropped ones at 0 and the others scaled up."""
         if not self.training or self.p == 0:
             return X
-        return X * self.mask(len(X), X.shape[-1], X.device).unsqueeze(1)
+        return X * self.mask(*X.shape[-2:], X.device)
 
     def mask(self, n_rows: int, size: int, device: torch.device | str = "cpu") -> Tensor:
         """Factors (n_rows, size) of the next rows: 0 for what is dropped, else 1 / (1 - p)."""
@@ -120,9 +121,9 @@ class MemberDropout(Dropout):
             return F.dropout(torch.ones(n_rows, size, device=device), self.p)
         parts = []
         while n_rows:
-            if self._left is None or not len(self._left) or self._left.shape[1] != size:
-                self._left = self._draw(size, device)
-            part, self._left = self._left[:n_rows], self._left[n_rows:]
+            if self.drawn is None or not len(self.drawn) or self.drawn.shape[1] != size:
+                self.drawn = self._draw(size, device)
+            part, self.drawn = self.drawn[:n_rows], self.drawn[n_rows:]
             parts.append(part)
             n_rows -= len(part)
         if len(parts) == 1:
@@ -151,6 +152,8 @@ class MemberHead(nn.Module):
         Share of the features dropped in training.
     gives_logits : bool, default=False
         Whether the outputs are logits, so that members are averaged in probability.
+    bounds : (float, float), default=None
+        Range of the outputs, by a sigmoid.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class MemberHead(nn.Module):
         hidden_size: int | None = None,
         dropout: float = 0.0,
         gives_logits: bool = False,
+        bounds: tuple[float, float] | None = None,
     ):
         super().__init__()
         self.n_members = n_members
@@ -172,11 +176,13 @@ class MemberHead(nn.Module):
         if hidden_size is not None:
             layers += [MemberLinear(n_members, n_inputs, hidden_size), nn.ReLU()]
             n_inputs = hidden_size
-        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
+        bounded = [] if bounds is None else [Bounded(*bounds)]
+        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs), *bounded)
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs (B, M, K) of features (B, M · D), those of the first member first."""
-        return self.layers(self.dropout(features.unflatten(1, (self.n_members, -1))))
+        features = features.unflatten(1, (self.n_members, -1)).transpose(0, 1)
+        return self.layers(self.dropout(features)).transpose(0, 1)
 
     def combined(self, outputs: Tensor) -> Tensor:
         """Outputs (B, K) of the ensemble from those of its members (B, M, K).

@@ -42,19 +42,19 @@ class NumericEmbedding(nn.Module):
             slope[j, : len(each) - 1] = 1 / each.diff()
         if not slope.isfinite().all() or (slope < 0).any():
             raise ValueError("The edges of every column must increase, also in float32.")
-        self.register_buffer("lower", lower)
-        self.register_buffer("slope", slope)
+        self.register_buffer("lower", lower.unsqueeze(2))
+        self.register_buffer("slope", slope.unsqueeze(2))
         deviation = 0.5**0.5
         self.weight = nn.Parameter(deviation * torch.randn(n_columns, size))
         self.bias = nn.Parameter(deviation * torch.randn(n_columns, size))
-        self.piece_weight = nn.Parameter(torch.zeros(n_columns, n_pieces, size))
+        self.piece_weight = nn.Parameter(torch.zeros(n_columns, size, n_pieces))
 
     def forward(self, X: Tensor) -> Tensor:
         """Embeddings (B, n_columns · size) of columns (B, n_columns)."""
-        X = X.unsqueeze(2)
-        pieces = (X - self.lower).mul_(self.slope).clamp(0, 1)
-        curves = torch.bmm(pieces.transpose(0, 1), self.piece_weight).transpose(0, 1)
-        return torch.addcmul(self.bias, X, self.weight).add_(curves).flatten(1)
+        pieces = (X.T.unsqueeze(1) - self.lower).mul_(self.slope).clamp(0, 1)
+        curves = torch.bmm(self.piece_weight, pieces)  # rows last: products of this shape are fast
+        lines = torch.addcmul(self.bias, X.unsqueeze(2), self.weight)
+        return (lines + curves.permute(2, 0, 1)).flatten(1)
 
 
 class CategoryEncoding(nn.Module):
@@ -178,13 +178,13 @@ class TabularBody(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Features (B, M · D) of rows (B, n_columns), those of the first member first."""
         features = self.inputs(X)
+        if not self.layers:
+            return features.repeat(1, self.n_members)
         for number, layer in enumerate(self.layers):
             if number:
                 features = self.dropouts[number - 1](features)
             features = layer(features).relu_()
-        if not self.layers:
-            features = features.unsqueeze(1).expand(-1, self.n_members, -1)
-        return features.flatten(1)
+        return features.transpose(0, 1).flatten(1)
 
     def inputs(self, X: Tensor) -> Tensor:
         """What members read of a batch (B, n_columns): a vector a row."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
 from ltlearn.losses import EMDLoss, QuantileLoss
 from ltlearn.objectives._members import members_as_rows
+from ltlearn.objectives._ranking import rank_correlation
 
 
 class ELTAObjective(nn.Module):
@@ -33,6 +34,8 @@ class ELTAObjective(nn.Module):
         Added to the logits of the loss, not to those of a prediction.
     mixup_strength, tail_temperature, pair_temperature : float
         Of :class:`~ltlearn.enhancers.TailMixup`; strength 0 turns it off.
+    sampler : callable, default=None
+        Of the same.
     alignment_weight : float
         Weight of :class:`~ltlearn.enhancers.SimilarityAlignment`; 0 turns it off.
     score_scale : float
@@ -41,6 +44,10 @@ class ELTAObjective(nn.Module):
         Factor from standardized scores to the unit of the two temperatures.
     is_head_linear : bool
         Whether outputs are a linear (affine) function of the features.
+    emd_form : {"sample", "batch"}
+        Of :class:`~ltlearn.losses.EMDLoss`.
+    ranks : bool
+        Whether the rank correlation is a term of validation.
     """
 
     is_stackable = True
@@ -61,22 +68,26 @@ class ELTAObjective(nn.Module):
         mixup_strength=0.0,
         tail_temperature=0.5,
         pair_temperature=2.0,
+        sampler=None,
         alignment_weight=0.0,
         score_scale=1.0,
         temperature_scale=1.0,
         is_head_linear=False,
+        emd_form="sample",
+        ranks=False,
     ):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
         self.register_buffer("logit_shift", None if logit_shift is None else logit_shift.clone())
-        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature)
+        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature, sampler=sampler)
         self.alignment = SimilarityAlignment() if alignment_weight else None
         self.alignment_weight = alignment_weight
         self.score_scale = score_scale
         self.temperature_scale = temperature_scale
         # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
         self.mixes_outputs = is_head_linear and self.alignment is None
-        self.emd = EMDLoss()
+        self.emd = EMDLoss(form=emd_form)
+        self.ranks = ranks
         self.pinball = None if levels is None else QuantileLoss(levels)
         self.quantile_center = quantile_center
         self.quantile_scale = quantile_scale
@@ -140,10 +151,13 @@ class ELTAObjective(nn.Module):
         }
 
     def validation_terms(self, outputs, target):
-        errors = (self.scores(outputs) - target["score"]).abs() * self.score_scale
-        weight = target.get("weight")
+        scores, weight = self.scores(outputs), target.get("weight")
+        errors = (scores - target["score"]).abs() * self.score_scale
         mae = errors.mean() if weight is None else (errors * weight).sum() / weight.sum()
-        return {"loss": self._task_loss(outputs, target), "mae": mae}
+        terms = {"loss": self._task_loss(outputs, target), "mae": mae}
+        if self.ranks:
+            terms["srcc"] = rank_correlation(scores, target["score"], weight)
+        return terms
 
     def scores(self, outputs):
         """Standardized scores (B,) that outputs (B, n_outputs) stand for; medians of quantiles."""
@@ -151,7 +165,8 @@ class ELTAObjective(nn.Module):
             return self.quantile_center + self.quantile_scale * outputs.median(1).values
         if self.centers is None:
             return outputs.squeeze(1)
-        return outputs.softmax(1) @ self.centers
+        # Not a matrix product, which autocast would compute in half precision.
+        return (outputs.softmax(1) * self.centers).sum(1)
 
     def _task_loss(self, outputs, target):
         """Loss of outputs (B, n_outputs), or the mean over members of theirs (B, M, n_outputs)."""

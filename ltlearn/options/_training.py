@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import torch
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -41,13 +42,15 @@ class Training(Options):
         the range of the scores, or over the classes.
     n_iter_no_change : int or "auto", default="auto"
         Patience of early stopping, in epochs. ``"auto"`` is 12 for the body for tables, else 10.
-    scoring : {"auto", "loss", "mae", "accuracy", "balanced_accuracy"}, default="auto"
+    scoring : {"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"}, default="auto"
         Validation score for early stopping. ``"loss"`` is the task loss without reweighting of
         rare scores or, for classes, the cross-entropy over the target classes at the class shares
         of the validation rows. ``"mae"``, for scores, is the mean absolute error of the predicted
-        scores. ``"accuracy"`` and ``"balanced_accuracy"``, for classes, are the accuracy and the
-        mean recall of the classes, of the predictions at ``prior``. ``"auto"`` is ``"mae"`` for
-        quantiles, whose median it measures, else ``"loss"``.
+        scores; ``"srcc"`` their Spearman correlation with the true ones, by which ELTA's published
+        code chooses its best epoch. Both measure the median of predicted quantiles. ``"accuracy"``
+        and ``"balanced_accuracy"``, for classes, are the accuracy and the mean recall of the
+        classes, of the predictions at ``prior``. ``"auto"`` is ``"mae"`` for quantiles, else
+        ``"loss"``.
     label_smoothing : float, default=0.0
         For classes: this much of each label is spread evenly over the classes that are not
         silenced for it.
@@ -55,11 +58,31 @@ class Training(Options):
         For classes: mix the rows of a batch, and their losses, with a share drawn from Beta(α, α)
         of this α, see :class:`ltlearn.enhancers.FeatureMixup`; 0 turns it off. Inputs must be such
         that mixing them makes sense. ``"auto"`` is 0.5 for ``backbone="mlp"``, else 0.
+    sam_radius : float, default=0.0
+        ρ of sharpness-aware minimization [1]_: an update takes the gradient not at the weights but
+        this far uphill from them. It doubles the time of an update; 0 turns it off. Published
+        values for images: 0.05 to 0.1.
+    weight_averaging : {None, "ema", "swa"}, default=None
+        Validate and keep an average of the weights: ``"ema"``, exponential over updates with a
+        decay of 0.999, less in the first ones; ``"swa"`` [2]_, over the ends of the last quarter of
+        ``max_epochs``, with the statistics of batch normalization taken anew, which passes all
+        rows through the network once more in these epochs.
+    head_max_norm : float or None, default=None
+        Largest length of the weights of one output in the last layer of the head, to which every
+        update scales them back [3]_, so that frequent classes do not win by long weights.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
         float32 elsewhere.
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
+
+    References
+    ----------
+    .. [1] Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+       ICLR 2021, equation 2.
+    .. [2] Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
+       UAI 2018.
+    .. [3] Alshammari et al., "Long-Tailed Recognition via Weight Balancing", CVPR 2022.
 
     Examples
     --------
@@ -82,9 +105,12 @@ class Training(Options):
         "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "scoring": [StrOptions({"auto", "loss", "mae", "accuracy", "balanced_accuracy"})],
+        "scoring": [StrOptions({"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
+        "sam_radius": [Interval(Real, 0, None, closed="left")],
+        "weight_averaging": [StrOptions({"ema", "swa"}), None],
+        "head_max_norm": [Interval(Real, 0, None, closed="neither"), None],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
     }
@@ -106,6 +132,9 @@ class Training(Options):
         scoring="auto",
         label_smoothing=0.0,
         feature_mixup="auto",
+        sam_radius=0.0,
+        weight_averaging=None,
+        head_max_norm=None,
         precision="auto",
         compile=False,
     ):
@@ -123,5 +152,8 @@ class Training(Options):
         self.scoring = scoring
         self.label_smoothing = label_smoothing
         self.feature_mixup = feature_mixup
+        self.sam_radius = sam_radius
+        self.weight_averaging = weight_averaging
+        self.head_max_norm = head_max_norm
         self.precision = precision
         self.compile = compile

@@ -99,6 +99,8 @@ class TrainingHistoryDisplay:
         stages = []
         for row in history:
             stage = row.get("stage", "fit")
+            if "member" in row:
+                stage = f"member {row['member']}, {stage}"
             if not stages or stages[-1][0] != stage:
                 stages.append((stage, 0))
             stages[-1] = (stage, stages[-1][1] + 1)

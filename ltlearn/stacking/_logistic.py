@@ -75,7 +75,7 @@ class TailLogisticClassifier(TunedHead):
         Class shares that probabilities refer to.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
 
     See Also

@@ -1,8 +1,8 @@
 """Run calls that train nets, and train all nets that wait at the same time together.
 
-A call runs in a thread of its own, one at a time: the next goes on only where this one waits for a
-net or is done. So calls may be whatever ends in a ``fit``: of an estimator, a pipeline, a
-meta-estimator, a whole cross-validation.
+A call runs in a thread of its own, one at a time: the next goes on only where this one waits for
+nets or is done. So calls may be whatever ends in a ``fit``: of an estimator, a pipeline, a
+meta-estimator, a whole cross-validation, also of calls that are run together in turn.
 """
 
 import threading
@@ -23,8 +23,7 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
     ----------
     calls : list of callables without arguments
     train_all : callable
-        From a list of :class:`~ltlearn.training._trainer.TrainingPlan` to a list of trained nets,
-        or of the errors that ended their training.
+        A trainer, see :func:`~ltlearn.training._trainer.trained_by`.
     at_once : int, default=None
         Calls that may wait at the same time; all by default.
     correct : callable, default=None
@@ -48,9 +47,9 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
                 running.append(waiting.popleft())
                 running[-1].go_on()
             running = [call for call in running if not call.is_done]
-            nets = train_all([call.plan for call in running])
-            for call, net in zip(running, nets, strict=True):
-                call.go_on(net)
+            outcomes = iter(train_all([plan for call in running for plan in call.plans]))
+            for call in running:
+                call.go_on([next(outcomes) for _ in call.plans])
             running = [call for call in running if not call.is_done]
     finally:
         for call in running:
@@ -61,17 +60,17 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
 
 
 class _GivenUp(BaseException):
-    """Ends a call that waits for a net which nobody trains any more."""
+    """Ends a call that waits for nets which nobody trains any more."""
 
 
 class _Call:
     """A call in a thread that runs only while :meth:`go_on` waits for it."""
 
     def __init__(self, function):
-        self.plan = self.value = self.error = None
+        self.plans = self.value = self.error = None
         self.is_done = False
         self.waited = 0.0
-        self._net = None
+        self._outcomes = None
         self._own_turn, self._other_turn = threading.Semaphore(0), threading.Semaphore(0)
         self._warnings = None
         context, config = copy_context(), get_config()
@@ -79,10 +78,10 @@ class _Call:
             target=context.run, args=(self._run, function, config), daemon=True
         )
 
-    def go_on(self, net=None):
-        """Let the call run until it waits for a net or is done; raises what it raises."""
+    def go_on(self, outcomes=None):
+        """Let the call run until it waits for nets or is done; raises what it raises."""
         others = _warning_state()
-        self._net = net
+        self._outcomes = outcomes
         if self._thread.ident is None:
             self._thread.start()
         else:
@@ -97,13 +96,13 @@ class _Call:
     def give_up(self):
         """End the call where it waits."""
         if not self.is_done:
-            self._net = _GivenUp()
+            self._outcomes = _GivenUp()
             self._own_turn.release()
             self._thread.join()
 
     def _run(self, function, config):
         try:
-            with config_context(**config), trained_by(self._wait_for_net):
+            with config_context(**config), trained_by(self._wait_for_nets):
                 self.value = function()
         except BaseException as error:
             self.error = error
@@ -111,18 +110,18 @@ class _Call:
             self.is_done = True
             self._other_turn.release()
 
-    def _wait_for_net(self, plan):
-        self.plan = plan
+    def _wait_for_nets(self, plans):
+        self.plans = plans
         start = time.perf_counter()
         self._other_turn.release()
         self._own_turn.acquire()
         self.waited += time.perf_counter() - start
-        self.plan = None
-        net, self._net = self._net, None
-        if isinstance(net, BaseException):
-            raise net
-        self.waited -= sum(row["dur"] for row in net.history)
-        return net
+        outcomes, self._outcomes, self.plans = self._outcomes, None, None
+        if isinstance(outcomes, _GivenUp):
+            raise outcomes
+        nets = [each for each in outcomes if not isinstance(each, BaseException)]
+        self.waited -= sum(row["dur"] for net in nets for row in net.history)
+        return outcomes
 
 
 # ``warnings.catch_warnings`` changes these for all threads until it ends.

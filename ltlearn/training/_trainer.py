@@ -43,7 +43,30 @@ class TrainingPlan:
 def train(plan):
     """Train a net and return it, by the trainer of this context or else alone."""
     trainer = _TRAINER.get()
-    return train_alone(plan) if trainer is None else trainer(plan)
+    if trainer is None:
+        return train_alone(plan)
+    (outcome,) = trainer([plan])
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def train_many(plans, otherwise):
+    """Train nets by the trainer of this context, or else by another one.
+
+    Parameters
+    ----------
+    plans : list of TrainingPlan
+    otherwise : callable
+        A trainer, see :func:`trained_by`.
+
+    Returns
+    -------
+    outcomes : list
+        For each the net, or the error that ended its training.
+    """
+    trainer = _TRAINER.get()
+    return (otherwise if trainer is None else trainer)(plans)
 
 
 def train_alone(plan):
@@ -64,7 +87,14 @@ def train_alone(plan):
 
 @contextmanager
 def trained_by(trainer):
-    """Let a function from a :class:`TrainingPlan` to the net train in this context."""
+    """Let a function train in this context.
+
+    Parameters
+    ----------
+    trainer : callable
+        From a list of :class:`TrainingPlan` to a list of trained nets, or of the errors that ended
+        their training.
+    """
     token = _TRAINER.set(trainer)
     try:
         yield

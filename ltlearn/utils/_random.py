@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
 from ltlearn.utils._device import torch_defaults
 
@@ -116,3 +117,9 @@ def seed_for(seed, purpose, number=0):
 def draw_seed(random_state):
     """Draw a seed that fits every generator from a ``numpy.random.RandomState``."""
     return int(random_state.randint(np.iinfo(np.int32).max))
+
+
+def draw_seeds(random_state, n):
+    """``n`` independent seeds, and the generator they came from for draws in NumPy."""
+    generator = check_random_state(random_state)
+    return generator, [draw_seed(generator) for _ in range(n)]

@@ -1,6 +1,7 @@
 """Predicted distributions of scores: what to read off them, and their reweighting to the tail.
 
-n rows of predictions. Two forms have the same methods: quantiles, and probabilities of bins.
+n rows of predictions. Three forms have the same methods: quantiles, probabilities of bins, and
+mixtures of such.
 """
 
 import numpy as np
@@ -8,6 +9,9 @@ from scipy.special import expit, logit
 
 # Steps between neighboring predicted quantiles, in which they are interpolated.
 _STEPS = 3
+
+# Nodes of mixtures, of several rows, that are merged at once.
+_NODES_AT_ONCE = 2**20
 
 # Levels are no closer than this to 0 and 1, so that they have a logit.
 _LEAST = 1e-12
@@ -38,6 +42,13 @@ class QuantileDistributions:
         cdf = expit((1 - share) * logits[below] + share * logits[above])
         self.cdf = np.broadcast_to(cdf, self.values.shape)
 
+    @classmethod
+    def of_nodes(cls, values, cdf):
+        """From scores (n, A), in order along a row, and the probabilities of at most these."""
+        distributions = object.__new__(cls)
+        distributions.values, distributions.cdf = values, np.clip(cdf, _LEAST, 1 - _LEAST)
+        return distributions
+
     def reweighted(self, weigh):
         """The distributions with densities multiplied by a weight of the score.
 
@@ -56,9 +67,7 @@ class QuantileDistributions:
         below, above = self.cdf[:, :1] * weight[:, :1], (1 - self.cdf[:, -1:]) * weight[:, -1:]
         cdf = np.cumsum(np.concatenate([below, inner], axis=1), axis=1)
         cdf = cdf / (cdf[:, -1:] + above)
-        reweighted = object.__new__(type(self))
-        reweighted.values, reweighted.cdf = self.values, np.clip(cdf, _LEAST, 1 - _LEAST)
-        return reweighted
+        return self.of_nodes(self.values, cdf)
 
     def mean(self):
         """Expectations (n,)."""
@@ -116,6 +125,116 @@ class BinDistributions:
         """Quantiles (n, L) at levels (L,): half of a bin's probability lies below its center."""
         cdf = np.cumsum(self.probability, axis=1) - self.probability / 2
         return _invert(np.broadcast_to(self.centers, cdf.shape), cdf, levels)
+
+
+class QuantileMixtures:
+    """Mixtures, in equal shares, of distributions given by quantiles.
+
+    Parameters
+    ----------
+    parts : list of QuantileDistributions
+        Of the same n rows.
+    """
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def reweighted(self, weigh):
+        """As of :class:`QuantileDistributions`, of every part."""
+        return QuantileMixtures([part.reweighted(weigh) for part in self.parts])
+
+    def mean(self):
+        """Expectations (n,)."""
+        return np.mean([part.mean() for part in self.parts], axis=0)
+
+    def quantiles(self, levels):
+        """Quantiles (n, L) at levels (L,): of the mean of the distribution functions.
+
+        These are worked out at the nodes of all parts, between which the mean is interpolated.
+        """
+        step = max(1, _NODES_AT_ONCE // sum(part.values.shape[1] for part in self.parts))
+        starts = range(0, len(self.parts[0].values), step)
+        return np.concatenate([self._quantiles(slice(at, at + step), levels) for at in starts])
+
+    def _quantiles(self, rows, levels):
+        # A part has nothing below its first node and all below its last one.
+        ends = [(0, 0), (1, 1)]
+        nodes = [np.pad(part.values[rows], ends, mode="edge") for part in self.parts]
+        steps = [np.pad(part.cdf[rows], ends, constant_values=(0, 1)) for part in self.parts]
+        values = np.concatenate(nodes, axis=1)
+        order = np.argsort(values, axis=1, kind="stable")
+        values = np.take_along_axis(values, order, axis=1)
+        owner = np.repeat(np.arange(len(self.parts)), [own.shape[1] for own in nodes])[order]
+        cdf = np.zeros_like(values)
+        for number, (own, step) in enumerate(zip(nodes, steps, strict=True)):
+            below = np.cumsum(owner == number, axis=1) - 1
+            cdf += _between(own, logit(np.clip(step, _LEAST, 1 - _LEAST)), below, values)
+        cdf /= len(self.parts)
+        return _invert(values, logit(np.clip(cdf, _LEAST, 1 - _LEAST)), logit(levels))
+
+    def cdf_at(self, scores):
+        """Probabilities (n, S) of scores no higher than those given (S,)."""
+        return np.mean([part.cdf_at(scores) for part in self.parts], axis=0)
+
+
+class BinMixtures(BinDistributions):
+    """Mixtures, in equal shares, of distributions given by the probabilities of bins.
+
+    Parameters
+    ----------
+    parts : list of BinDistributions
+        Of the same n rows; they may have bins of their own.
+    centers : ndarray of shape (K,)
+        Increasing; no center of a part lies beyond them. The probability of a bin between two of
+        them is shared so that expectations stay.
+    """
+
+    def __init__(self, parts, centers):
+        self.parts = parts
+        shares = [
+            part.probability
+            if np.array_equal(part.centers, centers)
+            else part.probability @ _shared_by_neighbors(part.centers, centers)
+            for part in parts
+        ]
+        super().__init__(np.mean(shares, axis=0), centers)
+
+    def reweighted(self, weigh):
+        """As of :class:`QuantileDistributions`, of every part."""
+        return BinMixtures([part.reweighted(weigh) for part in self.parts], self.centers)
+
+
+def mix(parts, centers):
+    """The mixture, in equal shares, of distributions of the same n rows.
+
+    Parameters
+    ----------
+    parts : list of QuantileDistributions or of BinDistributions
+    centers : ndarray of shape (K,)
+        Of the bins of the mixture, where there are bins.
+
+    Returns
+    -------
+    mixture : QuantileMixtures or BinMixtures
+    """
+    if isinstance(parts[0], QuantileDistributions):
+        return QuantileMixtures(parts)
+    return BinMixtures(parts, centers)
+
+
+def _shared_by_neighbors(centers, others):
+    """Shares (K, L) that the other centers (L,) have in scores at the centers (K,)."""
+    return np.stack([np.interp(centers, others, unit) for unit in np.eye(len(others))], axis=1)
+
+
+def _between(nodes, position, below, values):
+    """Distribution functions (n, A) at ``values``, from the node (n, K) at or below each."""
+    above = np.minimum(below + 1, nodes.shape[1] - 1)
+    below = np.maximum(below, 0)  # values below the first node get its step from nothing
+    low, high = (np.take_along_axis(nodes, at, axis=1) for at in (below, above))
+    first, second = (np.take_along_axis(position, at, axis=1) for at in (below, above))
+    share = np.clip((values - low) / np.where(high > low, high - low, 1), 0, 1)
+    return expit((1 - share) * first + share * second)
 
 
 def _invert(values, position, at):

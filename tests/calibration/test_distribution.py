@@ -200,7 +200,7 @@ class TestBins:
 
 def test_the_network_of_earth_movers_distance():
     """Its central intervals are too narrow as they are."""
-    network = ELTARegressor(loss="emd", max_epochs=15, random_state=0)
+    network = ELTARegressor(backbone="mlp", loss="emd", max_epochs=15, random_state=0)
     fitted = FrozenEstimator(network.fit(X[TRAIN], Y[TRAIN]))
     model = DistributionCalibrator(fitted).fit(X[HELD_OUT], Y[HELD_OUT])
     low, high = model.predict_quantiles(X[NEW], [0.05, 0.95]).T

@@ -41,3 +41,16 @@ def test_bad_input_raises():
         ClassBalancedWeights(COUNTS, beta=1)
     with pytest.raises(ValueError, match="Soft targets must have shape"):
         ClassBalancedWeights(COUNTS)(torch.ones(4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_soft_targets_under_autocast(dtype):
+    """A product in bfloat16 would be off by up to 0.4 %."""
+    balance = ClassBalancedWeights(COUNTS, beta=0.99)
+    target = torch.rand(50, 4).softmax(dim=1).to(dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        weights = balance(target)
+    assert weights.dtype == torch.float32
+    table = balance.weight.tolist()
+    expected = [sum(t * w for t, w in zip(row, table, strict=True)) for row in target.tolist()]
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)

@@ -13,27 +13,25 @@ SHAPES = list(itertools.product([True, False], repeat=2))
 
 def loop_linear(layer, X):
     """Member by member, row by row."""
-    rows = []
-    for i in range(len(X)):
+    members = []
+    for m in range(len(layer.bias)):
         outputs = []
-        for m in range(len(layer.bias)):
-            x = X[i] if X.ndim == 2 else X[i, m]
-            if layer.scale is not None:
-                x = x * layer.scale[m]
+        for x in X if X.ndim == 2 else X[m]:
+            x = x if layer.scale is None else x * layer.scale[m]
             weight = layer.weight if layer.weight.ndim == 2 else layer.weight[m]
             outputs.append(weight @ x + layer.bias[m])
-        rows.append(torch.stack(outputs))
-    return torch.stack(rows)
+        members.append(torch.stack(outputs))
+    return torch.stack(members)
 
 
 @pytest.mark.parametrize(("shares_matrix", "scales_inputs"), SHAPES)
-@pytest.mark.parametrize("shape", [(5, 4), (5, 3, 4)])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 5, 4)])
 def test_linear_matches_loop(shares_matrix, scales_inputs, shape):
     layer = MemberLinear(3, 4, 6, shares_matrix=shares_matrix, scales_inputs=scales_inputs)
     layer = layer.double()
     X = torch.randn(shape, dtype=torch.float64)
     outputs = layer(X)
-    assert outputs.shape == (5, 3, 6)
+    assert outputs.shape == (3, 5, 6)
     torch.testing.assert_close(outputs, loop_linear(layer, X))
 
 
@@ -41,7 +39,7 @@ def test_linear_matches_loop(shares_matrix, scales_inputs, shape):
 def test_gradients(shares_matrix, scales_inputs):
     layer = MemberLinear(2, 3, 2, shares_matrix=shares_matrix, scales_inputs=scales_inputs)
     layer = layer.double()
-    for shape in ((4, 3), (4, 2, 3)):
+    for shape in ((4, 3), (2, 4, 3)):
         X = torch.randn(shape, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(lambda *_: layer(X), (X, *layer.parameters()))  # noqa: B023
 
@@ -49,7 +47,7 @@ def test_gradients(shares_matrix, scales_inputs):
 def test_one_member_is_a_linear_layer():
     layer = MemberLinear(1, 4, 3, shares_matrix=True)
     X = torch.randn(5, 4)
-    torch.testing.assert_close(layer(X)[:, 0], F.linear(X, layer.weight, layer.bias[0]))
+    torch.testing.assert_close(layer(X)[0], F.linear(X, layer.weight, layer.bias[0]))
 
 
 def test_members_start_apart_and_within_the_usual_bound():
@@ -58,7 +56,7 @@ def test_members_start_apart_and_within_the_usual_bound():
         assert values.abs().max() <= 0.2
         assert values.abs().max() > 0.19
     shared = MemberLinear(3, 25, 50, shares_matrix=True, scales_inputs=True)
-    outputs = shared(torch.randn(1, 25)).squeeze(0)
+    outputs = shared(torch.randn(1, 25)).squeeze(1)
     assert ((outputs[0] - outputs[1]).abs() > 1e-3).any()
     assert shared.scale.std().item() == pytest.approx(1, abs=0.25)
 
@@ -88,10 +86,10 @@ def test_head_reads_every_members_own_features():
 
 def test_dropout_takes_the_same_of_all_members():
     dropout = MemberDropout(0.25)
-    X = torch.rand(50, 4, 40) + 1
+    X = torch.rand(4, 50, 40) + 1
     dropped = dropout(X)
     is_kept = dropped != 0
-    assert (is_kept == is_kept[:, :1]).all()
+    assert (is_kept == is_kept[:1]).all()
     torch.testing.assert_close(dropped[is_kept], (X / 0.75)[is_kept])
     assert is_kept.float().mean().item() == pytest.approx(0.75, abs=0.03)
     assert torch.equal(dropout.eval()(X), X)
@@ -136,15 +134,15 @@ def test_head_drops_features_of_all_members_alike():
     outputs = head(features)
     use_generator(head, torch.Generator().manual_seed(0))
     mask = head.dropout.mask(4, 3)
-    expected = head.layers(features.view(4, 2, 3) * mask[:, None])
-    torch.testing.assert_close(outputs, expected)
+    expected = head.layers(features.view(4, 2, 3).transpose(0, 1) * mask)
+    torch.testing.assert_close(outputs, expected.transpose(0, 1))
 
 
 @pytest.mark.parametrize("n_samples", [0, 1])
 def test_degenerate_batches(n_samples):
     layer = MemberLinear(2, 3, 4, shares_matrix=True, scales_inputs=True)
     outputs = layer(torch.zeros(n_samples, 3))
-    assert outputs.shape == (n_samples, 2, 4)
+    assert outputs.shape == (2, n_samples, 4)
     outputs.sum().backward()
     assert all(values.grad.isfinite().all() for values in layer.parameters())
 

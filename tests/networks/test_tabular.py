@@ -21,7 +21,7 @@ def loop_embedding(embedding, edges, X):
             vector = embedding.weight[j] * value + embedding.bias[j]
             for t, (low, high) in enumerate(zip(edges[j][:-1], edges[j][1:], strict=True)):
                 share = share_below(value, low.item(), high.item())
-                vector = vector + share * embedding.piece_weight[j, t]
+                vector = vector + share * embedding.piece_weight[j, :, t]
             row.append(vector)
         rows.append(torch.cat(row))
     return torch.stack(rows)
@@ -58,7 +58,7 @@ def test_pieces_that_a_column_lacks_change_nothing():
     X = torch.randn(20, 3)
     before = embedding(X)
     with torch.no_grad():
-        embedding.piece_weight[1, 1:] = 7
+        embedding.piece_weight[1, :, 1:] = 7
         embedding.piece_weight[2] = 7
     torch.testing.assert_close(embedding(X), before)
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn import config_context, get_config
 
 from ltlearn.training._together import run_together
-from ltlearn.training._trainer import train
+from ltlearn.training._trainer import train, train_many
 
 
 class Net:
@@ -99,6 +99,26 @@ def test_calls_that_contain_calls():
         [["a0"], ["a1"]],
         [["b0"], ["b1"]],
     ]
+
+
+def test_the_outermost_trainer_gets_the_plans_of_all_at_once():
+    trainer, unused = Trainer(), Trainer()
+
+    def outer(name, n):
+        inner = partial(train_many, otherwise=unused)
+        return run_together([partial(call, f"{name}{i}", f"{name}{i}'") for i in range(n)], inner)
+
+    values = run_together([partial(outer, *each) for each in [("a", 2), ("b", 1)]], trainer)
+    assert values == [[["a0", "a0'"], ["a1", "a1'"]], [["b0", "b0'"]]]
+    assert trainer.rounds == [["a0", "a1", "b0"], ["a0'", "a1'", "b0'"]]
+    assert unused.rounds == []
+
+
+def test_without_a_trainer_around_the_other_one_trains():
+    trainer = Trainer()
+    (outcome, error) = train_many(["a", "bad"], otherwise=trainer)
+    assert outcome.plan == "a"
+    assert isinstance(error, ValueError)
 
 
 def test_every_call_keeps_its_own_warnings_and_settings():

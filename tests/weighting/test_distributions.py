@@ -4,7 +4,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from ltlearn.weighting import label_density, label_density_weights
-from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions
+from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions, mix
 from ltlearn.weighting._tail import TailWeights
 
 LEVELS = expit(np.arange(-24, 25) / 4)
@@ -216,3 +216,76 @@ def test_one_level_and_equal_quantiles():
     flat = QuantileDistributions(np.full((1, 49), 4.0), LEVELS)
     np.testing.assert_allclose(flat.mean(), 4)
     np.testing.assert_allclose(flat.quantiles(LEVELS), 4)
+
+
+def bisected(cdf, level, low, high):
+    """Where a distribution function of one number crosses a level."""
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cdf(middle) < level else (low, middle)
+    return high
+
+
+class TestMixtures:
+    AT = np.array([0.002, 0.05, 0.3, 0.5, 0.7, 0.95, 0.998])
+
+    def parts(self):
+        pairs = [(NORMAL, SKEWED), (stats.norm(-4, 0.5), stats.norm(6, 3)), (SKEWED, NORMAL)]
+        parts = [QuantileDistributions(quantiles_of(*pair), LEVELS) for pair in pairs]
+        return [*parts[:2], parts[2].reweighted(lambda y: 0.2 * y)]
+
+    def test_quantiles_are_those_of_the_mean_distribution_function(self):
+        parts = self.parts()
+        found = mix(parts, None).quantiles(self.AT)
+        for row in range(2):
+
+            def cdf(score, row=row):
+                return np.mean([part.cdf_at([score])[row, 0] for part in parts])
+
+            expected = [bisected(cdf, level, -100, 1000) for level in self.AT]
+            np.testing.assert_allclose(found[row], expected, rtol=1e-3, atol=1e-3)
+            at_nodes = parts[1].values[row, 5::30]
+            mixed = mix(parts, None).cdf_at(at_nodes)[row]
+            np.testing.assert_allclose(mixed, [cdf(score) for score in at_nodes], rtol=1e-12)
+            back = [mix(parts, None).quantiles([level])[row, 0] for level in mixed]
+            np.testing.assert_allclose(back, at_nodes, rtol=1e-9)
+
+    def test_means_are_averages(self):
+        parts = self.parts()
+        expected = sum(part.mean() for part in parts) / 3
+        np.testing.assert_allclose(mix(parts, None).mean(), expected, rtol=1e-12)
+
+    def test_equal_parts_are_like_one(self):
+        one = self.parts()[1]
+        np.testing.assert_allclose(
+            mix([one, one], None).quantiles(self.AT), one.quantiles(self.AT), rtol=1e-9
+        )
+
+    def test_parts_that_are_points(self):
+        points = [QuantileDistributions(np.full((1, len(LEVELS)), at), LEVELS) for at in (1.0, 5.0)]
+        found = mix(points, None).quantiles(np.array([0.01, 0.4, 0.6, 0.99]))
+        np.testing.assert_allclose(found, [[1, 1, 5, 5]])
+
+    def test_bins_are_averaged(self):
+        shares = np.random.default_rng(0).dirichlet(np.ones(4), size=(3, 5))
+        centers = np.arange(4.0)
+        mixed = mix([BinDistributions(each, centers) for each in shares], centers)
+        np.testing.assert_allclose(mixed.probability, shares.mean(axis=0))
+
+    def test_other_bins_are_shared_by_their_neighbors(self):
+        own = BinDistributions(np.array([[0.5, 0.3, 0.2]]), np.array([0.5, 1.0, 2.25]))
+        common = BinDistributions(np.array([[0.1, 0.2, 0.3, 0.4]]), np.arange(4.0))
+        mixed = mix([own, common], common.centers)
+        expected = [0.25, 0.25 + 0.3, 0.75 * 0.2, 0.25 * 0.2]
+        np.testing.assert_allclose(mixed.probability, (common.probability + expected) / 2)
+        np.testing.assert_allclose(mixed.mean(), (own.mean() + common.mean()) / 2)
+
+    @pytest.mark.parametrize("kind", ["quantiles", "bins"])
+    def test_every_part_is_reweighted(self, kind):
+        parts = self.parts()
+        if kind == "bins":
+            shares = np.random.default_rng(0).dirichlet(np.ones(3), size=(2, 5))
+            parts = [BinDistributions(shares[i], np.arange(3) / (i + 1)) for i in range(2)]
+        turned = mix(parts, np.arange(3.0)).reweighted(lambda y: 0.4 * y)
+        expected = np.mean([part.reweighted(lambda y: 0.4 * y).mean() for part in parts], axis=0)
+        np.testing.assert_allclose(turned.mean(), expected)

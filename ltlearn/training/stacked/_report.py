@@ -20,8 +20,6 @@ class Report:
         self.bar = None
 
     def __enter__(self):
-        if self.verbose:
-            self.bar = tqdm(total=self.n_fits, desc="Trained", unit="fit")
         return self
 
     def __exit__(self, *error):
@@ -30,6 +28,8 @@ class Report:
 
     def of_groups(self, sizes, reasons):
         """Tell which trainings go on as stacks of these sizes, and why others train alone."""
+        if self.verbose and self.bar is None:  # not where others train
+            self.bar = tqdm(total=self.n_fits, desc="Trained", unit="fit")
         if self.verbose < 2:
             return
         if sizes:
