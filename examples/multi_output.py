@@ -37,5 +37,6 @@ for each, name in zip(model.estimators_, ("price", "rent"), strict=True):
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 for column, (ax, name) in enumerate(zip(axes, ("price", "rent"), strict=True)):
     ax.loglog(y[600:, column], np.maximum(predicted[:, column], 1), ".")
-    ax.axline((y[:, column].mean(),) * 2, slope=1, color="gray")
+    ends = [y[:, column].min(), y[:, column].max()]
+    ax.plot(ends, ends, color="gray")
     ax.set(xlabel=f"true {name} in dollars", ylabel=f"predicted {name} in dollars")

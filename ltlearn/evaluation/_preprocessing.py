@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.evaluation._fitting import seeded_clone
 from ltlearn.utils._compat import _routing_enabled, _safe_indexing
-from ltlearn.utils._optional import import_optional_dependency
 
 _MOST_DENSE_CELLS = 5e7  # of a sparse matrix that is made dense
 _MOST_LEVELS = 50  # of a categorical column; rarer ones are one level together
@@ -74,7 +73,8 @@ class TableReader(TransformerMixin, BaseEstimator):
         X = _as_two_dimensional(X)
         if self.categories_ is None:
             return X
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         columns = {}
         for number in range(X.shape[1]):
             column = X.iloc[:, number]
@@ -97,7 +97,8 @@ def _as_two_dimensional(X):
         raise NoTableError("it is not two-dimensional")
     if is_numeric_table(X):
         return X
-    pd = import_optional_dependency("pandas", "evaluation")
+    import pandas as pd
+
     if isinstance(X, pd.DataFrame):
         return X
     return pd.DataFrame(np.asarray(X, dtype=object)).infer_objects()

@@ -11,11 +11,12 @@ from sklearn.utils.validation import has_fit_parameter, validate_data
 
 from ltlearn.stacking._columns import check_table
 from ltlearn.utils._compat import _BaseComposition, _routing_enabled, _VisualBlock
+from ltlearn.utils._estimator import BaseEstimator
 
 STACK = "stack"  # what held_out_loss_ calls it
 
 
-class BaseStack(MetaEstimatorMixin, _BaseComposition):
+class BaseStack(MetaEstimatorMixin, BaseEstimator, _BaseComposition):
     """A stack with the parameters ``heads``, a string or a list of pairs, and ``cv``."""
 
     # What a subclass decides
