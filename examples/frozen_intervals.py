@@ -24,7 +24,7 @@ model = ELTARegressor(max_epochs=15, random_state=0).fit(X[:1000], y[:1000])
 
 unseen, new = slice(1000, 2000), slice(2000, None)
 intervals = ConformalRegressor(FrozenEstimator(model), confidence_level=0.9)
-intervals.fit(X[unseen], y[unseen], X_val=X[unseen], y_val=y[unseen])
+intervals.fit(X[unseen], y[unseen])
 low, high = intervals.predict_interval(X[new]).T
 inside = (low <= y[new]) & (y[new] <= high)
 print(f"coverage {inside.mean():.3f} (promised 0.9), mean width {np.mean(high - low):.2f}")
