@@ -18,7 +18,7 @@ from ltlearn import GranularClassifier
 from ltlearn.metrics import ClassBands, expected_calibration_error
 from ltlearn.plotting import ReliabilityDisplay
 
-shares = [0.55, 0.25, 0.12, 0.05, 0.03]
+shares = [0.62, 0.25, 0.08, 0.03, 0.02]
 X, y = make_classification(
     6000, 12, n_informative=6, n_classes=5, n_clusters_per_class=1, weights=shares,
     class_sep=0.7, random_state=0,

@@ -32,7 +32,7 @@ paths, blur = [], rng.exponential(1.2, 240)
 for number, radius in enumerate(blur):
     photo = photos[number % 3]
     x, y = rng.integers(0, np.array(photo.size) - 96)
-    crop = photo.crop((x, y, x + 96, y + 96)).filter(ImageFilter.GaussianBlur(radius))
+    crop = photo.crop((x, y, x + 96, y + 96)).filter(ImageFilter.GaussianBlur(float(radius)))
     paths.append(str(folder / f"{number}.png"))
     crop.save(paths[-1])
 

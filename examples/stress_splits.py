@@ -19,8 +19,8 @@ from ltlearn import ELTARegressor
 from ltlearn.model_selection import BlindSpotSplit, ExtrapolationSplit, InterpolationSplit
 
 rng = np.random.default_rng(0)
-X = rng.normal(size=(1500, 4))
-y = np.exp(0.7 * X[:, 0]) + X[:, 1] + 0.3 * rng.normal(size=1500)
+X = rng.normal(size=(900, 4))
+y = np.exp(0.7 * X[:, 0]) + X[:, 1] + 0.3 * rng.normal(size=900)
 splitters = {
     "top tenth removed": ExtrapolationSplit(2, random_state=0),
     "top tenth thinned": ExtrapolationSplit(2, kept=0.1, random_state=0),
@@ -29,8 +29,8 @@ splitters = {
 }
 models = {
     "ridge": make_pipeline(StandardScaler(), Ridge()),
-    "boosting": HistGradientBoostingRegressor(random_state=0),
-    "ELTARegressor": ELTARegressor(max_epochs=15, random_state=0),
+    "boosting": HistGradientBoostingRegressor(max_iter=60, random_state=0),
+    "ELTARegressor": ELTARegressor(max_epochs=10, random_state=0),
 }
 
 # %%
