@@ -3,8 +3,10 @@
 import functools
 import inspect
 import sys
+from collections.abc import Callable
 from numbers import Integral
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -39,6 +41,9 @@ except ImportError:  # scikit-learn < 1.9
 
     def with_callbacks(method):
         return method
+
+
+_Function = TypeVar("_Function", bound=Callable)
 
 
 class Interval(_Interval):
@@ -76,7 +81,9 @@ def _meant(constraints, params, message):
     return ""
 
 
-def validate_params(constraints, *, prefer_skip_nested_validation):
+def validate_params(
+    constraints, *, prefer_skip_nested_validation
+) -> Callable[[_Function], _Function]:
     """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
 
     def decorate(function):
