@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.evaluation._fitting import seeded_clone
 from ltlearn.utils._compat import _routing_enabled, _safe_indexing
+from ltlearn.utils._frames import as_pandas
 
 _MOST_DENSE_CELLS = 5e7  # of a sparse matrix that is made dense
 _MOST_LEVELS = 50  # of a categorical column; rarer ones are one level together
@@ -58,7 +59,7 @@ class TableReader(TransformerMixin, BaseEstimator):
             kind = getattr(column.dtype, "kind", "O")
             if kind in "biuf" and column.notna().any():
                 self.numeric_.append(number)
-            elif kind == "O":
+            elif kind in "OU":  # Arrow's strings are the latter
                 labels = _as_labels(column)
                 counts = labels.value_counts()
                 if 1 <= len(counts) <= max(labels.notna().sum() / 2, 2):
@@ -95,6 +96,7 @@ def _as_two_dimensional(X):
         X = X.toarray()
     if len(getattr(X, "shape", ())) != 2:
         raise NoTableError("it is not two-dimensional")
+    X = as_pandas(X)
     if is_numeric_table(X):
         return X
     import pandas as pd
