@@ -11,7 +11,7 @@ turns one switch; the last ones turn several. Rows that pass every image through
 (SAM, RegMixup, two views) have half the epochs, rows with auxiliary classes as many updates as the
 first, so that all rows compute about as much; their seconds of CPU are in the table.
 
-Held fixed: network, learning rate, batch size, problems by seed. Nothing is chosen by the test rows;
+Held fixed: network, learning rate, batch size, problems by seed. Nothing is chosen by test rows;
 τ is fitted on a tenth of the training rows.
 """
 
@@ -46,8 +46,8 @@ from ltlearn.options import Architecture, Training
 BASELINE = NEIGHBORS_BASELINE
 COLUMNS = ("overall", "many", "medium", "few")
 LEGEND = """\
-Accuracies and differences in points, ± the standard deviation over seeds. Δ are paired differences to
-balanced CE, with p-values of paired t-tests, corrected by Holm's method."""
+Accuracies and differences in points, ± the standard deviation over seeds. Δ are paired differences
+to balanced CE, with p-values of paired t-tests, corrected by Holm's method."""
 
 
 class SpecifiedCNN(SmallCNN):
