@@ -35,7 +35,7 @@ def tabular_defaults(n_rows):
 
     Small tables want more passes, more dropout, fewer pieces, smaller batches and steps.
     """
-    batch_size = min(max(n_rows // 16, 24), 128)
+    batch_size = min(max(n_rows // 16, 24), max(128, min(n_rows // 40, 256)))
     max_epochs = round(_between(n_rows, 45, 16))
     updates = -(-n_rows // batch_size)
     return {
