@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ltlearn.networks._dropout import Dropout
+from ltlearn.networks._bounded import Bounded
+from ltlearn.networks._dropout import Dropout, draw_factors
 
 
 class MemberLinear(nn.Module):
@@ -130,13 +131,8 @@ class MemberDropout(Dropout):
         return torch.cat(parts) if parts else torch.ones(0, size, device=device)
 
     def _draw(self, size, device):
-        # Four numbers of 16 bits from one of 64: a fraction of the time that `bernoulli_` takes.
-        n = self.rows_at_once * size
-        bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device)
-        bits.random_(-(2**63), 2**63 - 1, generator=self.generator)
-        bits = bits.view(torch.int16)[:n].view(self.rows_at_once, size)
-        is_kept = bits >= round(2**16 * self.p) - 2**15
-        return is_kept.to(torch.get_default_dtype()).div_(1 - self.p)
+        like = torch.empty(0, device=device)
+        return draw_factors((self.rows_at_once, size), self.p, self.generator, like)
 
 
 class MemberHead(nn.Module):
@@ -156,6 +152,8 @@ class MemberHead(nn.Module):
         Share of the features dropped in training.
     gives_logits : bool, default=False
         Whether the outputs are logits, so that members are averaged in probability.
+    bounds : (float, float), default=None
+        Range of the outputs, by a sigmoid.
     """
 
     def __init__(
@@ -167,6 +165,7 @@ class MemberHead(nn.Module):
         hidden_size: int | None = None,
         dropout: float = 0.0,
         gives_logits: bool = False,
+        bounds: tuple[float, float] | None = None,
     ):
         super().__init__()
         self.n_members = n_members
@@ -177,7 +176,8 @@ class MemberHead(nn.Module):
         if hidden_size is not None:
             layers += [MemberLinear(n_members, n_inputs, hidden_size), nn.ReLU()]
             n_inputs = hidden_size
-        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
+        bounded = [] if bounds is None else [Bounded(*bounds)]
+        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs), *bounded)
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs (B, M, K) of features (B, M · D), those of the first member first."""
