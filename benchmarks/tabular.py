@@ -548,6 +548,31 @@ def result_tables(path):
     return tables
 
 
+def summary(folder):
+    """MAE, and that of the rarest scores at 2 % more, in percent of HistGradientBoosting's."""
+    frame = read_frame(folder / "tabular.jsonl")
+    values = plain_values(frame, "mae")
+    ratios = 100 * values.div(better_hgb(frame), axis=0)
+    large = [name for name in LARGE if name in frame["set"].unique()]
+    rarest = {name: frontiers(frame, name) for name in large}
+    lines = []
+    for family in (NETWORK, STACK, FOREST, *TREES):
+        own = [title for title in ratios.columns if title.partition(", ")[0] == family]
+        means = ratios[[title for title in own if title != TUNED]].groupby("set").mean().min(axis=1)
+        cells = []
+        for name in large:
+            overall = f"{means[name]:.1f}" if name in means.dropna() else "–"
+            few = "–"
+            if len(rarest[name]):
+                errors = rarest[name].loc["+2 %"].mean().dropna()
+                if family in errors:
+                    few = f"{100 * errors[family] / errors['HGB']:.1f}"
+            cells.append(f"{overall} / {few}")
+        cells.append(f"{means[means.index.isin(list(SMALL))].mean():.1f}")
+        lines.append([family, *cells])
+    return markdown_table(["", *large, "six small"], lines)
+
+
 def _span(values):
     low, high = values.min(), values.max()
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -576,7 +601,8 @@ def main():
             rows += [TUNED] if number < args.tuned_seeds and name != "sts_b_dir" else []
             keys += [(name, args.first_seed + number, row) for row in rows]
     keys = [key for key in keys if args.only is None or key[2] in args.only]
-    keys.sort(key=lambda key: key[0] == "sts_b_dir")  # as long as all others together
+    # What takes longest comes last.
+    keys.sort(key=lambda key: (key[0] == "sts_b_dir", "weights" in key[2]))
     path = args.out / "tabular.jsonl"
     run_missing(partial(run, n_rows=args.rows, data=args.data), keys, 1, path)
     print(write_page(path))
