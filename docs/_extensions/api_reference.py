@@ -98,7 +98,8 @@ def _members(cls):
         if base.__module__.split(".")[0] != "ltlearn":
             continue
         for name, value in vars(base).items():
-            function = getattr(value, "__func__", value)
+            # Class methods hold their function, and so do methods that not every instance has.
+            function = getattr(value, "__func__", getattr(value, "fn", value))
             is_method = inspect.isfunction(function) or isinstance(value, property)
             if is_method and not name.startswith("_") and inspect.getdoc(value):
                 methods.setdefault(name, None)
