@@ -6,6 +6,7 @@ name alone, so ``ELTARegressor.html`` is where the HTML representation of an est
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 TITLES = {
@@ -129,6 +130,12 @@ def write(app):
             path.write_text(text, encoding="utf-8")
 
 
+def mark_names(app, what, name, value, options, lines):
+    """Make ``(n_features_in_,)`` code, whose last underscore would else be that of a link."""
+    lines[:] = [re.sub(r"shape \((\w+_),\)", r"shape (``\1``,)", line) for line in lines]
+
+
 def setup(app):
     app.connect("builder-inited", write)
+    app.connect("autodoc-process-docstring", mark_names, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}
