@@ -43,8 +43,8 @@ table = pd.DataFrame(table)
 table.round(2)
 
 # %%
-# Where groups are torn apart, boosting seems to err half as much as the mean of all prices; on flats
-# that it has not seen, it is hardly better than that.
+# Where groups are torn apart, boosting seems to err half as much as the mean of all prices; on
+# flats that it has not seen, it is hardly better than that.
 
 ax = table.T.plot.bar(rot=0, figsize=(7, 4))
 ax.set(
