@@ -115,7 +115,7 @@ X, Y = np.zeros((20, 1)), np.arange(20.0)
     [
         (lambda: compare({"r": Ridge()}, X, Y, cv=2, controls=["rigde"]), "ridge"),
         (lambda: compare({"r": Ridge()}, X, Y, cv=2, metrics=["MAE"]), "mae"),
-        (lambda: compare({"ridge": Ridge()}, X, Y, cv=2, fit_params={"rigde": {}}), "ridge"),
+        (lambda: compare({"network": Ridge()}, X, Y, cv=2, fit_params={"netwrok": {}}), "network"),
         (lambda: make_band_scorer("mae", "Few"), "few"),
         (lambda: ELTARegressor(augmentation="standart").fit(X, Y), "standard"),
         (lambda: BalancedCrossEntropy([3, 1], reduction="none_"), "none"),
