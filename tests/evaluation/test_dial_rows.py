@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, mean_absolute_error, mean_squared_error
 from sklearn.pipeline import make_pipeline
@@ -16,7 +17,10 @@ from ltlearn.evaluation import compare, paired_differences
 from ltlearn.evaluation._statistics import holm
 from ltlearn.model_selection import TunedTailCV
 
-pytestmark = pytest.mark.filterwarnings("ignore::ltlearn.exceptions.SmallSampleWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ltlearn.exceptions.SmallSampleWarning"),
+    pytest.mark.filterwarnings("ignore::ltlearn.exceptions.EmptyBandWarning"),
+]
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 2))
@@ -112,7 +116,8 @@ def test_classes_from_the_training_shares_to_equal_ones():
     results = compare(models, rows, labels, cv=SPLIT, controls=False, tails=[0, 0.5, 1])
     shares = np.unique(labels[TRAIN], return_counts=True)[1] / len(TRAIN)
     for tail in (0, 0.5, 1):
-        fitted = PLDAClassifier(prior=shares ** (1 - tail)).fit(rows[TRAIN], labels[TRAIN])
+        fitted = PLDAClassifier(prior=shares ** (1 - tail), random_state=0)
+        fitted.fit(rows[TRAIN], labels[TRAIN])
         expected = accuracy_score(labels[TEST], fitted.predict(rows[TEST]))
         assert value_of(results, f"plda + tail={tail}", "accuracy") == pytest.approx(expected)
     assert not any("logistic +" in name for name in results["estimator"])
@@ -133,7 +138,7 @@ def test_what_has_no_dial_or_has_chosen_its_setting_has_no_such_rows():
 
 def test_failed_runs_have_no_settings():
     models = {"dial": DIAL, "broken": TailDial(LogQuantiles(spread=-1))}
-    with pytest.warns(UserWarning, match="negative spread"):
+    with pytest.warns(FitFailedWarning, match="negative spread"):
         results = compare(models, X, Y, cv=SPLIT, controls=False, tails=[0.5])
     assert set(results["estimator"]) == {"dial", "dial + tail=0.5", "broken"}
 
