@@ -361,7 +361,7 @@ def test_history_of_stages():
 
 
 def test_history_of_an_estimator():
-    model = ELTARegressor(max_epochs=2, alignment_weight=0.1, random_state=0)
+    model = ELTARegressor(max_epochs=2, alignment_weight=0.1, early_stopping=True, random_state=0)
     pipeline = make_pipeline(StandardScaler(), model).fit(X, Y)
     display = TrainingHistoryDisplay.from_estimator(pipeline)
     losses = [row["train_loss"] for row in pipeline[-1].history_]
