@@ -135,7 +135,10 @@ class MemberDropout(Dropout):
         bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device)
         bits.random_(-(2**63), 2**63 - 1, generator=self.generator)
         bits = bits.view(torch.int16)[:n].view(self.rows_at_once, size)
-        is_kept = bits >= round(2**16 * self.p) - 2**15
+        return self.factors(bits >= round(2**16 * self.p) - 2**15)
+
+    def factors(self, is_kept: Tensor) -> Tensor:
+        """Factors of activations, by which of them are kept."""
         return is_kept.to(torch.get_default_dtype()).div_(1 - self.p)
 
 

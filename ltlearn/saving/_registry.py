@@ -13,7 +13,7 @@ from ltlearn.saving._own import OWN
 from ltlearn.saving._scikit_learn import SCIKIT_LEARN
 
 # What estimators may carry besides parameters and what they learned; it concerns later fits only.
-LEFT_OUT = {"_metadata_request", "_skl_callbacks"}
+LEFT_OUT = {"_metadata_request", "_skl_callbacks", "_has_twins"}
 
 
 class Entry(NamedTuple):

@@ -26,10 +26,11 @@ from skorch.exceptions import DeviceWarning
 from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
-from ltlearn.exceptions import NonFiniteLossError
+from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._resuming import restore_between_epochs, state_between_epochs
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -88,6 +89,9 @@ class ObjectiveNet(NeuralNet):
         self.compile_backbone = compile_backbone
         self.sam_radius = sam_radius
         self.weight_averaging = weight_averaging
+
+    # Whether the last training was, and what it had reached was kept.
+    was_interrupted = False
 
     @property
     def _default_callbacks(self):
@@ -176,7 +180,18 @@ class ObjectiveNet(NeuralNet):
                 _move(getattr(self, name), self.device)
         return self
 
-    def fit_data(self, train, valid=None, observers=(), *, seed=0, draws_globally=True):
+    def fit_data(
+        self,
+        train,
+        valid=None,
+        observers=(),
+        *,
+        seed=0,
+        draws_globally=True,
+        checkpoint=None,
+        resumed=None,
+        on_interrupt="raise",
+    ):
         """Train on ``train``, validating on ``valid`` after every epoch.
 
         Continues from the present weights when the net is initialized.
@@ -193,13 +208,20 @@ class ObjectiveNet(NeuralNet):
         draws_globally : bool, default=True
             Whether the network or the data may draw from the default generators of torch, NumPy or
             :mod:`random`. These are then borrowed step by step.
+        checkpoint : StageCheckpoint, default=None
+            Where to write the state after epochs.
+        resumed : dict, default=None
+            The state that was written last, to go on from.
+        on_interrupt : {"raise", "keep"}, default="raise"
+            What Ctrl-C does after the first epoch: ``"keep"`` ends training, with a warning.
         """
         if not self.initialized_:
             self.initialize()
+        self.was_interrupted = False
         device = torch.device(self.device)
         self.seed_generators(seed)
-        borrowed = DefaultGenerators(seed_for(seed, "default generators"), device).borrowed
-        self._borrowed = borrowed if draws_globally else nullcontext
+        generators = DefaultGenerators(seed_for(seed, "default generators"), device)
+        self._borrowed = generators.borrowed if draws_globally else nullcontext
         train, valid = (data and data.to(self.device) for data in (train, valid))
         kept, self.callbacks_ = (
             self.callbacks_,
@@ -210,7 +232,14 @@ class ObjectiveNet(NeuralNet):
         )
         try:
             self.notify("on_train_begin", X=train, y=None)
-            self.fit_loop(train, valid)
+            self.fit_loop(
+                train,
+                valid,
+                checkpoint=checkpoint,
+                resumed=resumed,
+                generators=generators,
+                keeps_interrupted=on_interrupt == "keep",
+            )
             self.notify("on_train_end", X=train, y=None)
             self._check_weights()
         finally:
@@ -241,27 +270,72 @@ class ObjectiveNet(NeuralNet):
         for row in self.history:
             row["batches"].clear()
 
-    def fit_loop(self, train, valid=None, epochs=None, **fit_params):
+    def fit_loop(
+        self,
+        train,
+        valid=None,
+        epochs=None,
+        *,
+        checkpoint=None,
+        resumed=None,
+        generators=None,
+        keeps_interrupted=False,
+        **fit_params,
+    ):
         batches = self.get_iterator(train, training=True)
         if self.accumulation_steps == 1:
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
-        epoch_data = {"dataset_train": train, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
-        for epoch in range(n_epochs):
-            self.notify("on_epoch_begin", **epoch_data)
-            if average is not None:
-                average.before_epoch(self.module_)
-            self._train_epoch(batches, average)
-            if average is not None:
-                with self._borrowed():
-                    average.after_epoch(self.module_, (epoch + 1) / n_epochs, self._inputs(train))
-            if valid is not None:
-                with self._borrowed():
-                    self._validate_epoch(valid)
-            if self._end_epoch(**epoch_data):
+        moving = (self, train, average, generators)
+        epoch, is_last, reached = 0, False, None
+        if resumed is not None:
+            restore_between_epochs(resumed, *moving)
+            epoch, is_last = resumed["epoch"], resumed["is_last"]
+        while epoch < n_epochs and not is_last:
+            if keeps_interrupted and epoch:
+                reached = len(self.history), copy.deepcopy(self.module_.state_dict())
+            try:
+                is_last = self._run_epoch(batches, valid, average, (epoch + 1) / n_epochs)
+            except KeyboardInterrupt:
+                if reached is None:
+                    raise
+                self._keep_interrupted(*reached)
                 break
+            epoch += 1
+            if checkpoint is not None:
+                where = {"epoch": epoch, "is_last": is_last, "is_finished": False}
+                checkpoint.write(
+                    lambda where=where: {**where, **state_between_epochs(*moving)},
+                    at_once=is_last or epoch == n_epochs,
+                )
         return self
+
+    def _run_epoch(self, batches, valid, average, progress):
+        """Train and validate once; whether this was the last time. ``progress`` counts it in."""
+        epoch_data = {"dataset_train": batches.dataset, "dataset_valid": valid}
+        self.notify("on_epoch_begin", **epoch_data)
+        if average is not None:
+            average.before_epoch(self.module_)
+        self._train_epoch(batches, average)
+        if average is not None:
+            with self._borrowed():
+                average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
+        if valid is not None:
+            with self._borrowed():
+                self._validate_epoch(valid)
+        return self._end_epoch(**epoch_data)
+
+    def _keep_interrupted(self, n_epochs, weights):
+        """Go back to the end of the last whole epoch."""
+        del self.history[n_epochs:]
+        self.module_.load_state_dict(weights)
+        self.was_interrupted = True
+        warnings.warn(
+            f"Training was interrupted after {n_epochs} epochs; the best model so far is kept.",
+            InterruptedFitWarning,
+            stacklevel=2,
+        )
 
     def _end_epoch(self, **epoch_data):
         """Call ``on_epoch_end`` of all callbacks; whether one of them asks for training to end."""
