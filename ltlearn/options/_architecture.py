@@ -5,6 +5,9 @@ from numbers import Integral, Real
 from ltlearn.options._nesting import Options
 from ltlearn.utils._compat import Interval, StrOptions
 
+# More take all memory and gain nothing.
+MAX_MEMBERS, MAX_PIECES = 1_000, 10_000
+
 
 class Architecture(Options):
     """Options of the network between the backbone's layers and the head.
@@ -22,9 +25,12 @@ class Architecture(Options):
     n_pieces : int or "auto", default="auto"
         For the body for tables: pieces of the piecewise-linear embedding of a numeric column.
         ``"auto"`` rises with the number of training rows from 8 to 48.
-    head : {"linear", "cosine"}, default="linear"
+    head : {"linear", "cosine", "sigmoid"}, default="linear"
         For classes: ``"cosine"`` compares directions and starts from those of the class means of
-        the features, see :class:`ltlearn.networks.CosineHead`.
+        the features, see :class:`ltlearn.networks.CosineHead`. For scores by squared error:
+        ``"sigmoid"`` keeps predictions within ``bins.score_range``, by default the range of the
+        training scores. The head that ELTA published for squared error is this one with the range
+        (0, 10) and ``dropout=0.75``.
     feature_power : float or "auto", default=1.0
         For classes and tables: exponent p of ``sign(x) |x|^p``, taken of the columns before they
         are standardized. 0.5 gains on features that are averages of ReLUs, which have long right
@@ -43,9 +49,9 @@ class Architecture(Options):
     _parameter_constraints: dict = {
         "feature_pooling": [StrOptions({"avg", "max", "token"}), None],
         "batch_norm_head": ["boolean"],
-        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "head": [StrOptions({"linear", "cosine"})],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, MAX_MEMBERS, closed="both")],
+        "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, MAX_PIECES, closed="both")],
+        "head": [StrOptions({"linear", "cosine", "sigmoid"})],
         "feature_power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }
 

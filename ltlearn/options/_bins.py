@@ -3,7 +3,11 @@
 from numbers import Integral, Real
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions
+
+# A distribution over more bins takes much memory a row and says nothing more.
+MAX_SCORE_BINS = 10_000
 
 
 class Bins(Options):
@@ -15,7 +19,8 @@ class Bins(Options):
         Bins of scalar scores; ``"auto"`` is 20. Distributions bring their own.
     score_range : (float, float), default=None
         Scores of the first and last bin. Default: 1 and K for distributions over K bins, the range
-        of the training scores for scalars. Predictions stay within it.
+        of the training scores for scalars. Predictions stay within it. Also the range of
+        ``architecture.head="sigmoid"``.
     logit_adjustment : float, default=0.0
         Multiple of the smoothed log prior of the bins that is added to the logits in training and
         dropped at prediction; for scalar scores only.
@@ -34,9 +39,9 @@ class Bins(Options):
     """
 
     _parameter_constraints: dict = {
-        "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+        "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, MAX_SCORE_BINS, closed="both")],
         "score_range": ["array-like", None],
-        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "emd_form": [StrOptions({"sample", "batch"})],
     }
 
