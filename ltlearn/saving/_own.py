@@ -50,7 +50,7 @@ _ESTIMATORS = _entries(
         **{"score_mean_": NUMBER, "score_scale_": NUMBER, "label_bands_": _BANDS},
         **{"_tail_weights": instance("TailWeights"), "_quantile_unit": sequence(NUMBER)},
         **{"bin_centers_": optional(FLOATS1), "_logit_shift": optional(FLOATS1)},
-        "pseudo_labels_": sequence(mapping(TEXT, PLAIN)),
+        **{"pseudo_labels_": sequence(mapping(TEXT, PLAIN)), "_bounds": optional(sequence(NUMBER))},
     },
     GranularClassifier={
         **{**_DEEP, "classes_": LABELS, "auxiliary_classes_": LABELS, "class_counts_": WHOLES1},
@@ -220,6 +220,7 @@ _PARTS = {
 
 _LAYERS = {"hidden_layer_sizes": _SIZES, "dropout": NUMBER}
 _MEMBERS = {"dropout": NUMBER, "n_members": optional(COUNT)}
+_BOUNDED = {**_MEMBERS, "bounds": optional(sequence(NUMBER))}
 
 _NETWORKS = {
     **_entries(
@@ -234,8 +235,8 @@ _NETWORKS = {
     ),
     **_entries(
         "ltlearn.networks._heads",
-        MSEHead=_MEMBERS,
-        QuantileHead={**_MEMBERS, "n_outputs": COUNT},
+        MSEHead=_BOUNDED,
+        QuantileHead={**_BOUNDED, "n_outputs": COUNT},
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
         CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
@@ -250,6 +251,13 @@ _NETWORKS = {
         SavedBackbone={"build": _BACKBONES, "weights": _WEIGHTS},
         OwnBackbone={"name": TEXT},
     ),
+}
+
+# Attributes that came later than the first files, with what they are where a file lacks them.
+ADDED = {
+    "ELTARegressor": {"_bounds": None},
+    "MSEHead": {"bounds": None},
+    "QuantileHead": {"bounds": None},
 }
 
 OWN = {**_ESTIMATORS, **_AROUND_MODELS, **_SPLITTERS, **_OPTIONS, **_PARTS, **_NETWORKS}
