@@ -435,6 +435,7 @@ class ELTARegressor(
             retrained = self._train(self._rebalanced(data), stage=stage, **settings)
             if retrained.was_interrupted:
                 is_interrupted = True
+                self.pseudo_labels_.pop()
                 break
             net = retrained
             history += self._history_of(net, stage)
