@@ -17,6 +17,7 @@ from ltlearn.saving._kinds import (
     choice,
     instance,
     mapping,
+    one_of,
     optional,
     sequence,
 )
@@ -132,7 +133,10 @@ _OPTIONS = _entries(
 _PARTS = {
     **_entries(
         "ltlearn.data._inputs",
-        TableInputs={"power": NUMBER, "scaler": instance("StandardScaler")},
+        TableInputs={
+            **{"power": NUMBER, "scaler": instance("StandardScaler")},
+            "exponents": one_of(WHOLE, WHOLES1),
+        },
         ColumnInputs={
             **{"reader": instance("ColumnReader"), "n_pieces": COUNT},
             "scaler": instance("ColumnScaler"),
@@ -258,6 +262,7 @@ ADDED = {
     "ELTARegressor": {"_bounds": None},
     "MSEHead": {"bounds": None},
     "QuantileHead": {"bounds": None},
+    "TableInputs": {"exponents": 0},
 }
 
 OWN = {**_ESTIMATORS, **_AROUND_MODELS, **_SPLITTERS, **_OPTIONS, **_PARTS, **_NETWORKS}
