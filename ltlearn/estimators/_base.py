@@ -38,7 +38,7 @@ from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._checkpoint import checkpointed_by, current_checkpoint
 from ltlearn.training._observers import EpochBar, TaskReporter
 from ltlearn.training._optimizers import check_optimizer
-from ltlearn.training._trainer import TrainingPlan, train
+from ltlearn.training._trainer import TrainingPlan, train, train_alone
 from ltlearn.utils._checks import check_widths
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
@@ -407,7 +407,8 @@ class BaseDeepEstimator(
         if draws_globally is None:
             draws_globally = self._draws_globally
         checkpoint = current_checkpoint()
-        return train(
+        start = train if checkpoint is None else train_alone
+        return start(
             TrainingPlan(
                 net,
                 data,

@@ -29,7 +29,7 @@ class TrainingPlan:
         Whether the state of the optimizer is of further use; it takes twice the memory of the
         weights.
     checkpoint : StageCheckpoint or None
-        Where the state is written after epochs. Such a net is trained alone.
+        Where the state is written after epochs, where the net is trained alone.
     on_interrupt : {"raise", "keep"}
         What Ctrl-C does to a net that is trained alone.
     """
@@ -49,7 +49,7 @@ class TrainingPlan:
 def train(plan):
     """Train a net and return it, by the trainer of this context or else alone."""
     trainer = _TRAINER.get()
-    if trainer is None or plan.checkpoint is not None:
+    if trainer is None:
         return train_alone(plan)
     (outcome,) = trainer([plan])
     if isinstance(outcome, BaseException):
