@@ -5,6 +5,7 @@ import torch
 from ltlearn._version import __version__
 from ltlearn.persistence._hashing import content_hash
 from ltlearn.training._checkpoint import FitCheckpoint, current_checkpoint, folder_of
+from ltlearn.training._parallel import current_group
 from ltlearn.utils._random import draw_seeds
 
 # Parameters that a fit which goes on may have otherwise.
@@ -31,6 +32,11 @@ class CheckpointMixin:
         if self.checkpoint is None:
             return None
         self._validate_options()
+        if current_group() is not None:
+            raise ValueError(
+                "checkpoint is for fits in one process, but torch.distributed is initialized; "
+                "leave it None."
+            )
         if self.callbacks:
             raise ValueError(
                 "checkpoint cannot hold the state of callbacks; leave callbacks=None, or fit "
@@ -61,10 +67,17 @@ class CheckpointMixin:
         )
 
     def _draw_seeds(self, n):
-        """Seeds, and the generator they came from; without ``random_state``, those stored."""
+        """Seeds, and the generator they came from.
+
+        Without ``random_state``, they come from what a checkpoint or the first of several
+        processes says.
+        """
         random_state, checkpoint = self.random_state, current_checkpoint()
         if random_state is None and checkpoint is not None:
             random_state = checkpoint.seed
+        group = current_group()
+        if random_state is None and group is not None:
+            random_state = group.share_number(draw_seeds(None, 1)[1][0])
         return draw_seeds(random_state, n)
 
     def __sklearn_clone__(self):

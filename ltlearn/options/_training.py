@@ -75,6 +75,8 @@ class Training(Options):
         float32 elsewhere.
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
+        All batches then have one size, for which an epoch leaves out some rows of its random order,
+        fewer than it has batches.
     checkpoint_seconds : float, default=0.0
         With ``checkpoint``: least time between two writes of the state; 0 writes it after every
         epoch.

@@ -30,6 +30,7 @@ from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._parallel import current_group
 from ltlearn.training._resuming import restore_between_epochs, state_between_epochs
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.utils._interrupts import watched_interrupts
@@ -93,12 +94,17 @@ class ObjectiveNet(NeuralNet):
     # Whether the last training was, and what it had reached was kept.
     was_interrupted = False
 
+    # The processes that train together, while they do.
+    _group = None
+
     @property
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())][: 1 + (self.verbose > 0)]
 
     def initialize_module(self):
         super().initialize_module()
+        if torch.device(self.device).type == "cuda" and _has_convolutions(self.module_):
+            self.module_.to(memory_format=torch.channels_last)
         if self.compile_backbone:
             self.module_.backbone.compile()
         return self
@@ -219,8 +225,10 @@ class ObjectiveNet(NeuralNet):
             self.initialize()
         self.was_interrupted = False
         device = torch.device(self.device)
-        self.seed_generators(seed)
-        generators = DefaultGenerators(seed_for(seed, "default generators"), device)
+        self._group = group = current_group()
+        rank = 0 if group is None else group.rank
+        self.seed_generators(seed, rank)
+        generators = DefaultGenerators(seed_for(seed, "default generators", rank), device)
         self._borrowed = generators.borrowed if draws_globally else nullcontext
         train, valid = (data and data.to(self.device) for data in (train, valid))
         kept, self.callbacks_ = (
@@ -247,15 +255,15 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
-            self._named_parameters = None
+            self._named_parameters = self._group = None
             self.let_go()
         return self
 
-    def seed_generators(self, seed):
+    def seed_generators(self, seed, rank=0):
         """Give the objective and dropout generators of their own, until :meth:`let_go`."""
         device = torch.device(self.device)
-        self.criterion_.seed(seed_for(seed, "objective"), device)
-        generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout"))
+        self.criterion_.seed(seed_for(seed, "objective", rank), device)
+        generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout", rank))
         use_generator(self.module_, generator)
 
     def let_go(self):
@@ -283,8 +291,12 @@ class ObjectiveNet(NeuralNet):
         **fit_params,
     ):
         batches = self.get_iterator(train, training=True)
+        batches.has_equal_sizes = self.compile_backbone
         if self.accumulation_steps == 1:
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
+        if self._group is not None:
+            batches.own_rows = self._group.own_rows
+            self._group.share_state(self.module_)
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
         moving = (self, train, average, generators)
@@ -318,6 +330,8 @@ class ObjectiveNet(NeuralNet):
         if average is not None:
             average.before_epoch(self.module_)
         self._train_epoch(batches, average)
+        if self._group is not None:
+            self._group.share_state(self.module_)
         if average is not None:
             with self._borrowed():
                 average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
@@ -356,6 +370,8 @@ class ObjectiveNet(NeuralNet):
 
         def closure():
             terms.update(self._gradient(batch))
+            if self._group is not None:
+                self._group.average_gradients(self.module_.parameters(), len(batch[0]))
             self.notify(
                 "on_grad_computed",
                 named_parameters=self._named_parameters,
@@ -466,9 +482,14 @@ class ObjectiveNet(NeuralNet):
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
-        for name in steps[0]:
-            values = torch.stack([step[name] for step in steps]).double().cpu()
-            self._record_term("train", name, float(values @ share))
+        means = [
+            float(torch.stack([step[name] for step in steps]).double().cpu() @ share)
+            for name in steps[0]
+        ]
+        if self._group is not None:
+            means = self._group.mean(means, sum(sizes))
+        for name, mean in zip(steps[0], means, strict=True):
+            self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
         terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
@@ -542,6 +563,10 @@ def _move(values, device):
         for name, value in state.items():
             if torch.is_tensor(value) and value.ndim:
                 state[name] = value.to(device)
+
+
+def _has_convolutions(module):
+    return any(isinstance(each, torch.nn.Conv2d) for each in module.modules())
 
 
 def _layout(optimizer):
