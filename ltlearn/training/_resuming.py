@@ -2,7 +2,7 @@
 
 from skorch.callbacks import EarlyStopping
 
-from ltlearn.networks._dropout import Dropout
+from ltlearn.networks._dropout import Dropout, factors_of
 from ltlearn.networks._members import MemberDropout
 
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
@@ -84,7 +84,7 @@ def _set_draws(net, state):
         layers[0].generator.set_state(state["dropout"])
     members = [layer for layer in layers if isinstance(layer, MemberDropout)]
     for layer, dropped in zip(members, state["dropped"], strict=True):
-        layer.drawn = None if dropped is None else layer.factors(~dropped.to(net.device))
+        layer.drawn = None if dropped is None else factors_of(~dropped.to(net.device), layer.p)
 
 
 def _dropouts(net):
