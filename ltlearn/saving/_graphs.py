@@ -149,7 +149,7 @@ class ClassOutputs(nn.Module):
         super().__init__()
         self.n_classes = len(estimator.classes_)
         self.temperature = float(estimator.temperature_)
-        shift = estimator._log_prior - estimator.tau_ * estimator._log_share
+        shift = estimator._log_prior(estimator.prior) - estimator.tau_ * estimator._log_share
         self.register_buffer("shift", _double(shift))
         self.register_buffer("balance", _double(estimator._log_balance))
 
