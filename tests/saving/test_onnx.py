@@ -63,7 +63,7 @@ CLASSIFIERS = {
 def test_classes(name, tmp_path):
     params, data = CLASSIFIERS[name]
     auxiliary = {
-        "X_aux": Whole(X[:20] + [1, 1e-3, 1e9, 0]),
+        "X_aux": Whole(np.add(X[:20], [1, 1e-3, 1e9, 0])),
         "y_aux": Whole(np.repeat(["c", "d"], 10)),
     }
     model = GranularClassifier(**SMALL, **params).fit(data, CLASSES, **auxiliary)
