@@ -123,7 +123,7 @@ def test_what_cannot_be_exported(tmp_path):
 
     class Odd(nn.Module):
         def forward(self, rows):
-            return rows[:, :2] + float(rows.sum().item() > 0)
+            return torch.from_numpy(rows.detach().numpy()[:, :2].copy())
 
     odd = ELTARegressor(backbone=Odd, loss="mse", max_epochs=1).fit(X / X.max(0), LABEL)
     with pytest.raises(ValueError, match="torch cannot export"):
