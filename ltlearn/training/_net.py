@@ -31,7 +31,11 @@ from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
 from ltlearn.training._parallel import current_group
-from ltlearn.training._resuming import restore_between_epochs, state_between_epochs
+from ltlearn.training._resuming import (
+    restore_between_epochs,
+    restore_optimizer,
+    state_between_epochs,
+)
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -163,20 +167,8 @@ class ObjectiveNet(NeuralNet):
         self.history = History()
         self.history.extend({**row, "batches": []} for row in state["history"])
         if state["optimizer"] is not None:
-            self._restore_optimizer(state["optimizer"])
+            restore_optimizer(self.optimizer_, state["optimizer"])
         return self
-
-    def _restore_optimizer(self, state):
-        groups = self.optimizer_.state_dict()
-        parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
-        for number, values in state.items():
-            # Fused optimizers trust these shapes.
-            if number not in range(len(parameters)) or not all(
-                not torch.is_tensor(value) or value.shape in ((), parameters[number].shape)
-                for value in values.values()
-            ):
-                raise ValueError("the state of the optimizer is not that of these weights.")
-        self.optimizer_.load_state_dict({**groups, "state": state})
 
     def move_to(self, device):
         """Put all tensors on another device."""

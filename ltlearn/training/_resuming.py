@@ -1,5 +1,6 @@
 """All that the next epochs of a training depend on, as plain values and tensors, and back."""
 
+import torch
 from skorch.callbacks import EarlyStopping
 
 from ltlearn.networks._dropout import Dropout, factors_of
@@ -49,6 +50,19 @@ def restore_between_epochs(state, net, data, average, generators):
     _set_draws(net, state["draws"])
     data.epoch_index.set_state(state["order"])
     generators.states = state["default generators"]
+
+
+def restore_optimizer(optimizer, state):
+    """Give an optimizer a state, if that is of its weights; ValueError otherwise."""
+    parameters = [values for group in optimizer.param_groups for values in group["params"]]
+    for number, values in state.items():
+        # Fused optimizers trust these shapes.
+        if number not in range(len(parameters)) or not all(
+            not torch.is_tensor(value) or value.shape in ((), parameters[number].shape)
+            for value in values.values()
+        ):
+            raise ValueError("the state of the optimizer is not that of these weights.")
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _stopping_of(net):
