@@ -28,7 +28,9 @@ _WEIGHTS = mapping(TEXT, TENSOR)
 _HISTORY = sequence(mapping(TEXT, PLAIN))
 _INPUTS = instance("ColumnInputs", "TableInputs", "ArrayInputs", "ImageInputs")
 _BACKBONES = instance("MLPBuilder", "TabularBuilder", "NamedBackbone", "GivenBackbone")
-_HEADS = instance("MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead")
+_HEADS = instance(
+    "MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead", "WithProjection"
+)
 _SIZES = sequence(COUNT)
 _SEED = {"random_state": PLAIN, "shuffle": FLAG, "n_splits": COUNT}
 
@@ -176,6 +178,7 @@ _PARTS = {
         Recipe={
             **{"resize_ratio": optional(NUMBER), "auto_augment": optional(TEXT)},
             **{"erasing_probability": NUMBER, "mixup_alpha": NUMBER, "cutmix_alpha": NUMBER},
+            **{"clean_weight": NUMBER, "consistency_weight": NUMBER, "cutout": NUMBER},
             "label_smoothing": NUMBER,
         },
     ),
@@ -245,6 +248,7 @@ _NETWORKS = {
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
         CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
+        WithProjection={"build_head": instance("ClassHead", "CosineClassHead")},
     ),
     **_entries(
         "ltlearn.saving._networks",

@@ -30,6 +30,8 @@ from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._growth import partly_reweighted
+from ltlearn.training._optimizers import move_tensors
 from ltlearn.training._parallel import current_group
 from ltlearn.training._resuming import (
     restore_between_epochs,
@@ -69,6 +71,9 @@ class ObjectiveNet(NeuralNet):
     weight_averaging : {"ema", "swa"} or None, default=None
         Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
+
+    # How much of reweighting counts, see GrowingReweighting.
+    reweighting_share_ = 1.0
 
     def __init__(
         self,
@@ -175,7 +180,7 @@ class ObjectiveNet(NeuralNet):
         self.device = str(device)
         for name in _ON_DEVICE:
             if hasattr(self, name):
-                _move(getattr(self, name), self.device)
+                move_tensors(getattr(self, name), self.device)
         return self
 
     def fit_data(
@@ -432,6 +437,7 @@ class ObjectiveNet(NeuralNet):
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
         X, target = batch
+        target = partly_reweighted(target, self.reweighting_share_)
         with autocast(self.precision, torch.device(self.device)):
             terms = self.criterion_.training_terms(self.module_, X, target)
         (terms["loss"] if share == 1 else share * terms["loss"]).backward()
@@ -521,7 +527,7 @@ class ObjectiveNet(NeuralNet):
             names = [name for name in _ON_DEVICE if name in state]
             moved = copy.deepcopy({name: state[name] for name in names})  # together: they share
             for values in moved.values():
-                _move(values, "cpu")
+                move_tensors(values, "cpu")
             state.update(moved)
         return state
 
@@ -539,22 +545,11 @@ class ObjectiveNet(NeuralNet):
         if torch.device(self.device).type != "cpu":
             for name in _ON_DEVICE:
                 if name in state:
-                    _move(state[name], self.device)
+                    move_tensors(state[name], self.device)
 
 
 # Attributes of a net that hold tensors on its device.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
-
-
-def _move(values, device):
-    """Move the tensors of a module or an optimizer in place."""
-    if isinstance(values, torch.nn.Module):
-        values.to(device)
-        return
-    for state in values.state.values():
-        for name, value in state.items():
-            if torch.is_tensor(value) and value.ndim:
-                state[name] = value.to(device)
 
 
 def _has_convolutions(module):
