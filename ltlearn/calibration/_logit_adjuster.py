@@ -21,7 +21,7 @@ from ltlearn.calibration._tau import (
     raise_to_floor,
 )
 from ltlearn.splitting import RareClassStratifiedKFold
-from ltlearn.utils._checks import check_numbers
+from ltlearn.utils._checks import check_numbers, naming
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
@@ -229,8 +229,9 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             ``y_val`` is given, or no row is held out for ``tau="auto"``.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype=None)
-        check_classification_targets(y)
-        y = column_or_1d(y)
+        with naming("y"):
+            check_classification_targets(y)
+            y = column_or_1d(y)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together; pass both or neither.")
         frozen = isinstance(self.estimator, FrozenEstimator)
