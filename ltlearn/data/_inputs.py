@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
@@ -29,8 +30,7 @@ class TableInputs:
 
     Standardizing before the cast to float32 keeps the digits that matter of columns such as time
     stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
-    overflow; and columns are divided by powers of 2 first, which changes nothing but that their
-    squares are finite.
+    overflow.
 
     Parameters
     ----------
@@ -45,27 +45,54 @@ class TableInputs:
         self.power = power
 
     def check(self, estimator, X, reset):
-        return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
-
-    def _powers(self, X):
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = np.ldexp(X, -self.exponents)
-        largest = np.sqrt(np.finfo(scaled.dtype).max)
-        return signed_power(np.clip(scaled, -largest, largest), self.power)
+        try:
+            return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error}{_way_out(X)}") from error
 
     def usable_rows(self, X):
         return np.arange(len(X))
 
     def fit(self, X):
-        self.exponents = np.frexp(np.abs(X).max(axis=0))[1]
-        self.scaler = StandardScaler().fit(self._powers(X))
+        X = self._powers(X)
+        # Divided by powers of 2, which rounds nothing, squares are finite.
+        exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        with np.errstate(over="ignore", under="ignore"):
+            scaler = self.scaler = StandardScaler().fit(np.ldexp(X, -exponents))
+            is_constant = scaler.scale_ == 1  # what varies between -1 and 1 deviates by less
+            scaler.scale_ = np.where(is_constant, 1.0, np.ldexp(scaler.scale_, exponents))
+            scaler.mean_ = np.ldexp(scaler.mean_, exponents)
+            scaler.var_ = np.ldexp(scaler.var_, 2 * exponents)
         return self
 
     def data(self, X, target=None, training=False):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.clip(self.scaler.transform(self._powers(X)), -self.limit, self.limit)
         scaled = np.ascontiguousarray(scaled, dtype=np.float32)
         return TensorData(torch.from_numpy(scaled), target, training=training)
+
+    def _powers(self, X):
+        with np.errstate(over="ignore", under="ignore"):
+            return np.nan_to_num(signed_power(X, self.power))  # the largest number for infinity
+
+
+def _way_out(X):
+    """What to do about an X that is no table of numbers, as far as it can be told."""
+    if issparse(X):
+        return (
+            " Make it dense where it is made, for instance by OneHotEncoder(sparse_output=False)."
+        )
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return ""
+    columns = columns_of(X)
+    named = [columns.label(j) for j in range(len(columns)) if columns.looks_categorical(j)]
+    if not named:
+        return ""
+    return (
+        f': {named[0]} of X does not hold numbers. Use backbone="tabular", which takes '
+        "categories, or turn them into numbers, for instance by "
+        "OneHotEncoder(sparse_output=False)."
+    )
 
 
 class ColumnInputs:
