@@ -48,7 +48,8 @@ class TableInputs:
         try:
             return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{error}{_way_out(X)}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{error}{_way_out(X)}") from error
 
     def usable_rows(self, X):
         return np.arange(len(X))
