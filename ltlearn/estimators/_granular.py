@@ -622,8 +622,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
         elif self.calibrate_temperature:
             self.temperature_ = fit_temperature(net, valid)
-        self.net_, self.history_ = net, self._history_of(net, "fit")
         self.n_iter_ = self._n_epochs(net)
+        self.net_, self.history_ = net, self._history_of(net, "fit")
 
     def _learn_common(self, train, members):
         if not self._is_continued:
