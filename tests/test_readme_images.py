@@ -16,8 +16,8 @@ from ltlearn.curation import FeatureFilter, FolderSource, ListProposer, curate
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = [
     snippet
-    for snippet in re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    if "paths" in snippet
+    for language, snippet in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    if not language and "paths" in snippet
 ]
 
 # Networks that have to be downloaded, and small ones in their place.
