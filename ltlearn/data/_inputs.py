@@ -23,6 +23,7 @@ from ltlearn.data._columns import ColumnReader, columns_of
 from ltlearn.data._files import FileData
 from ltlearn.data._powers import signed_power
 from ltlearn.data._tensors import TensorData
+from ltlearn.data._views import chunks, prepared_data
 
 
 class TableInputs:
@@ -56,11 +57,13 @@ class TableInputs:
         return np.arange(len(X))
 
     def fit(self, X):
-        X = self._powers(X)
+        largest = [np.abs(self._powers(rows)).max(axis=0) for rows in chunks(X)]
         # Divided by powers of 2, which rounds nothing, squares are finite.
-        exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        exponents = np.frexp(np.max(largest, axis=0))[1]
+        scaler = self.scaler = StandardScaler()
         with np.errstate(over="ignore", under="ignore"):
-            scaler = self.scaler = StandardScaler().fit(np.ldexp(X, -exponents))
+            for rows in chunks(X):
+                scaler.partial_fit(np.ldexp(self._powers(rows), -exponents))
             is_constant = scaler.scale_ == 1  # what varies between -1 and 1 deviates by less
             scaler.scale_ = np.where(is_constant, 1.0, np.ldexp(scaler.scale_, exponents))
             scaler.mean_ = np.ldexp(scaler.mean_, exponents)
@@ -68,10 +71,12 @@ class TableInputs:
         return self
 
     def data(self, X, target=None, training=False):
+        return prepared_data(X, self._prepared, target, training)
+
+    def _prepared(self, X):
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.clip(self.scaler.transform(self._powers(X)), -self.limit, self.limit)
-        scaled = np.ascontiguousarray(scaled, dtype=np.float32)
-        return TensorData(torch.from_numpy(scaled), target, training=training)
+        return np.ascontiguousarray(scaled, dtype=np.float32)
 
     def _powers(self, X):
         with np.errstate(over="ignore", under="ignore"):
@@ -137,7 +142,7 @@ class ColumnInputs:
         return self
 
     def data(self, X, target=None, training=False):
-        return TensorData(torch.from_numpy(self.scaler.transform(X)), target, training=training)
+        return prepared_data(X, self.scaler.transform, target, training)
 
 
 class ArrayInputs:
