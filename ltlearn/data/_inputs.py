@@ -31,7 +31,8 @@ class TableInputs:
 
     Standardizing before the cast to float32 keeps the digits that matter of columns such as time
     stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
-    overflow.
+    overflow; and columns are divided by powers of 2 first, which changes nothing but that their
+    squares are finite.
 
     Parameters
     ----------
@@ -53,34 +54,30 @@ class TableInputs:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{error}{_way_out(X)}") from error
 
+    def _powers(self, X):
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = np.ldexp(X, -self.exponents)
+        largest = np.sqrt(np.finfo(scaled.dtype).max)
+        return signed_power(np.clip(scaled, -largest, largest), self.power)
+
     def usable_rows(self, X):
         return np.arange(len(X))
 
     def fit(self, X):
-        largest = [np.abs(self._powers(rows)).max(axis=0) for rows in chunks(X)]
-        # Divided by powers of 2, which rounds nothing, squares are finite.
-        exponents = np.frexp(np.max(largest, axis=0))[1]
-        scaler = self.scaler = StandardScaler()
-        with np.errstate(over="ignore", under="ignore"):
-            for rows in chunks(X):
-                scaler.partial_fit(np.ldexp(self._powers(rows), -exponents))
-            is_constant = scaler.scale_ == 1  # what varies between -1 and 1 deviates by less
-            scaler.scale_ = np.where(is_constant, 1.0, np.ldexp(scaler.scale_, exponents))
-            scaler.mean_ = np.ldexp(scaler.mean_, exponents)
-            scaler.var_ = np.ldexp(scaler.var_, 2 * exponents)
+        largest = [np.abs(rows).max(axis=0) for rows in chunks(X)]
+        self.exponents = np.frexp(np.max(largest, axis=0))[1]
+        self.scaler = StandardScaler()
+        for rows in chunks(X):
+            self.scaler.partial_fit(self._powers(rows))
         return self
 
     def data(self, X, target=None, training=False):
         return prepared_data(X, self._prepared, target, training)
 
     def _prepared(self, X):
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore"):
             scaled = np.clip(self.scaler.transform(self._powers(X)), -self.limit, self.limit)
         return np.ascontiguousarray(scaled, dtype=np.float32)
-
-    def _powers(self, X):
-        with np.errstate(over="ignore", under="ignore"):
-            return np.nan_to_num(signed_power(X, self.power))  # the largest number for infinity
 
 
 def _way_out(X):
