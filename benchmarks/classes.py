@@ -341,7 +341,7 @@ def summary(folder):
         for (_, name), frame in read_problems(folder / f"classes_{part}.jsonl").items():
             control = best_control(part, frame)
             columns[name] = frame, control, compare_with(frame, control)
-    names = ["best control", "PLDA", "GranularClassifier", FAST, AUTO]
+    names = ["best control", "GranularClassifier", FAST, AUTO]
     rows = []
     for row in names:
         cells = []
