@@ -134,6 +134,7 @@ def run_features(name, images, seeds, settings):
             cv=[split],
             seeds=(seed,),
             controls=[*POST_HOC, "ridge"],
+            tails=None,
             fit_params=fit_params,
             **settings,
         )
