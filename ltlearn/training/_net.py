@@ -28,6 +28,8 @@ from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
+from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
 from ltlearn.utils._random import DefaultGenerators, seed_for
@@ -55,6 +57,10 @@ class ObjectiveNet(NeuralNet):
         optimizer.
     compile_backbone : bool, default=False
         Compile the backbone with :func:`torch.compile`.
+    sam_radius : float, default=0.0
+        Radius of sharpness-aware minimization, see :func:`ascended`; 0 turns it off.
+    weight_averaging : {"ema", "swa"} or None, default=None
+        Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class ObjectiveNet(NeuralNet):
         accumulation_steps=1,
         parameter_groups=None,
         compile_backbone=False,
+        sam_radius=0.0,
+        weight_averaging=None,
         iterator_train=WholeBatches,
         iterator_valid=WholeBatches,
         **kwargs,
@@ -77,6 +85,8 @@ class ObjectiveNet(NeuralNet):
         self.accumulation_steps = accumulation_steps
         self.parameter_groups = parameter_groups
         self.compile_backbone = compile_backbone
+        self.sam_radius = sam_radius
+        self.weight_averaging = weight_averaging
 
     @property
     def _default_callbacks(self):
@@ -182,9 +192,16 @@ class ObjectiveNet(NeuralNet):
         if self.accumulation_steps == 1:
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
         epoch_data = {"dataset_train": train, "dataset_valid": valid}
-        for _ in range(self.max_epochs if epochs is None else epochs):
+        n_epochs = self.max_epochs if epochs is None else epochs
+        average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
+        for epoch in range(n_epochs):
             self.notify("on_epoch_begin", **epoch_data)
-            self._train_epoch(batches)
+            if average is not None:
+                average.before_epoch(self.module_)
+            self._train_epoch(batches, average)
+            if average is not None:
+                with self._borrowed():
+                    average.after_epoch(self.module_, (epoch + 1) / n_epochs, self._inputs(train))
             if valid is not None:
                 with self._borrowed():
                     self._validate_epoch(valid)
@@ -210,11 +227,7 @@ class ObjectiveNet(NeuralNet):
         terms = {}
 
         def closure():
-            self.optimizer_.zero_grad()
-            if self.accumulation_steps == 1:
-                terms.update(self._backward(batch))
-            else:
-                terms.update(self._backward_in_parts(batch))
+            terms.update(self._gradient(batch))
             self.notify(
                 "on_grad_computed",
                 named_parameters=self._named_parameters,
@@ -259,6 +272,27 @@ class ObjectiveNet(NeuralNet):
             precision=self.precision,
         )
 
+    def _gradient(self, batch):
+        """Set the gradient of a batch; returns the loss terms."""
+        backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
+        self.optimizer_.zero_grad()
+        if not self.sam_radius:
+            return backward(batch)
+        device = torch.device(self.device)
+        draws = Draws(self.module_, self.criterion_, device, self._borrowed is not nullcontext)
+        terms = backward(batch)
+        learned = [values for group in self.optimizer_.param_groups for values in group["params"]]
+        with ascended(self.module_, learned, self.sam_radius):
+            draws.rewind()
+            self.optimizer_.zero_grad()
+            backward(batch)
+        return terms
+
+    def _inputs(self, train):
+        """All training inputs, batch by batch, as in evaluation."""
+        data = train.without_augmentation()
+        return (X for X, _ in WholeBatches(data, self.evaluation_batch_size))
+
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
         X, target = batch
@@ -286,7 +320,7 @@ class ObjectiveNet(NeuralNet):
             for i, part in enumerate(X.tensor_split(n))
         ]
 
-    def _train_epoch(self, batches):
+    def _train_epoch(self, batches, average=None):
         self._set_training(True)
         self._named_parameters = list(self.module_.named_parameters())
         steps, sizes, left = [], [], iter(batches)
@@ -300,6 +334,8 @@ class ObjectiveNet(NeuralNet):
                 steps.append(step)
                 sizes.append(len(batch[0]))
                 self.notify("on_batch_end", batch=batch, training=True, **step)
+                if average is not None:
+                    average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
         for name in steps[0]:
