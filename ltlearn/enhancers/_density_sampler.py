@@ -44,7 +44,7 @@ class DensitySampler(nn.Module):
     >>> from ltlearn.enhancers import DensitySampler, TailMixup
     >>> sampler = DensitySampler(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.5, 0.4, 0.1]), 1.0)
     >>> sampler(torch.tensor([0.0, 1.0, 2.0])).exp()
-    tensor([ 2.0000,  2.5000, 10.0000])
+    tensor([1.0000, 1.2500, 5.0000])
     >>> mixup = TailMixup(0.25, sampler=sampler)
     """
 

@@ -136,8 +136,9 @@ class LDAMLoss(nn.Module):
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _label_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        margin = F.one_hot(labels, len(self.margins)) * self.margins
-        values = F.cross_entropy(self.scale * (logits - margin), labels, reduction="none")
+        is_own = torch.arange(len(self.margins), device=labels.device) == labels.unsqueeze(1)
+        narrowed = logits - torch.where(is_own, self.margins, 0)
+        values = F.cross_entropy(self.scale * narrowed, labels, reduction="none")
         return values * self.class_weights(labels) if self.reweighting else values
 
     def extra_repr(self) -> str:

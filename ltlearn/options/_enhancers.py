@@ -36,6 +36,9 @@ class Enhancers(Options):
     confidence_threshold : float or "auto", default="auto"
         Least sharpened probability of the likeliest bin for an unlabeled row to be used.
         ``"auto"`` chooses it on the held-out labeled rows.
+    own : list of callables, default=None
+        Enhancers of one's own, see :class:`ltlearn.enhancers.Batch`; they act after mixup.
+        ``ELTARegressor(enhancers=[...])`` is short for ``Enhancers(own=[...])``.
 
     References
     ----------
@@ -61,6 +64,7 @@ class Enhancers(Options):
         "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
         "sharpening": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "confidence_threshold": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "own": [list, tuple, None],
     }
 
     def __init__(
@@ -75,6 +79,7 @@ class Enhancers(Options):
         self_training_rounds=1,
         sharpening="auto",
         confidence_threshold="auto",
+        own=None,
     ):
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature
@@ -85,3 +90,8 @@ class Enhancers(Options):
         self.self_training_rounds = self_training_rounds
         self.sharpening = sharpening
         self.confidence_threshold = confidence_threshold
+        self.own = own
+
+    @classmethod
+    def of(cls, value):
+        return cls(own=value) if isinstance(value, list | tuple) else super().of(value)

@@ -42,7 +42,8 @@ class ObjectiveNet(NeuralNet):
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
     returns a dict of scalars for the outputs of a whole validation set. It may have a third,
     ``prepare_targets``, to do what it can before an epoch: see
-    :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without.
+    :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without. A
+    fourth, ``set_epoch``, is told the number of each epoch, from 0, at its start.
 
     Parameters
     ----------
@@ -102,7 +103,9 @@ class ObjectiveNet(NeuralNet):
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if self.parameter_groups is not None:
             decay = kwargs.get("weight_decay", 0.0)
-            args = (self.parameter_groups(self.module_, kwargs["lr"], decay),)
+            groups = self.parameter_groups(self.module_, kwargs["lr"], decay)
+            of_criterion = list(self.criterion_.parameters())
+            args = ([*groups, {"params": of_criterion}] if of_criterion else groups,)
         return args, kwargs
 
     def go_on_from(self, net):
@@ -194,8 +197,11 @@ class ObjectiveNet(NeuralNet):
         epoch_data = {"dataset_train": train, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
+        set_epoch = getattr(self.criterion_, "set_epoch", None)
         for epoch in range(n_epochs):
             self.notify("on_epoch_begin", **epoch_data)
+            if set_epoch is not None:
+                set_epoch(len(self.history) - 1)
             if average is not None:
                 average.before_epoch(self.module_)
             self._train_epoch(batches, average)
@@ -307,8 +313,8 @@ class ObjectiveNet(NeuralNet):
         shares = [len(X) / len(batch[0]) for X, _ in parts]
         terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
         return {
-            name: sum(share * part[name] for share, part in zip(shares, terms, strict=True))
-            for name in terms[0]
+            name: sum(share * part.get(name, 0) for share, part in zip(shares, terms, strict=True))
+            for name in _names(terms)
         }
 
     def _parts(self, batch):
@@ -338,8 +344,9 @@ class ObjectiveNet(NeuralNet):
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
-        for name in steps[0]:
-            values = torch.stack([step[name] for step in steps]).double().cpu()
+        missing = torch.zeros_like(steps[0]["loss"])
+        for name in _names(steps):
+            values = torch.stack([step.get(name, missing) for step in steps]).double().cpu()
             self._record_term("train", name, float(values @ share))
 
     def _validate_epoch(self, valid):
@@ -359,14 +366,22 @@ class ObjectiveNet(NeuralNet):
         if not all(values.isfinite().all() for values in self.module_.state_dict().values()):
             raise NonFiniteLossError(
                 f"Weights were no longer finite after epoch {len(self.history)}. Try a smaller lr "
-                f"(now {self.lr:g}) or scaled inputs."
+                f"(now {self.lr:g}) or scaled inputs.{self._suspects()}"
             )
+
+    def _suspects(self):
+        """A sentence that names losses and enhancers of the user's own, if there are any."""
+        names = getattr(self.criterion_, "own_names", [])
+        if not names:
+            return ""
+        return f" See that {' and '.join(names)} and the gradients of it are finite everywhere."
 
     def _record_term(self, prefix, name, value):
         if not math.isfinite(value):
             raise NonFiniteLossError(
                 f"The {prefix} {name} became {value} in epoch {len(self.history)}. Try a smaller "
                 f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
+                f"{self._suspects()}"
             )
         self.history.record(f"{prefix}_{name}", value)
 
@@ -399,6 +414,11 @@ class ObjectiveNet(NeuralNet):
             for name in _ON_DEVICE:
                 if name in state:
                     _move(state[name], self.device)
+
+
+def _names(terms):
+    """Names of terms that occur in any of several dicts, in order."""
+    return dict.fromkeys(name for each in terms for name in each)
 
 
 # Attributes of a net that hold tensors on its device.

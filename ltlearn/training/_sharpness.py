@@ -61,7 +61,8 @@ class Draws:
 
     def __init__(self, network, objective, device, draws_globally):
         layers = [module for module in network.modules() if isinstance(module, Dropout)]
-        own = [objective.generator, *(layer.generator for layer in layers)]
+        of_enhancers = getattr(objective, "own_generator", None)
+        own = [objective.generator, of_enhancers, *(layer.generator for layer in layers)]
         generators = {id(each): each for each in own if each is not None}
         if draws_globally:
             generators[None] = torch.default_generator
