@@ -9,6 +9,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
+from ltlearn.metrics._scores import are_distributions
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.weighting import label_density
@@ -113,7 +114,8 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     validation_fraction : float, default=0.1
         Share of the samples that you would set aside for validation.
     bin_centers : array-like of shape (n_bins,), default=None
-        Scores of the bins of score distributions; None takes 1, 2, ..., n_bins.
+        Scores of the bins of score distributions; None takes 1, 2, ..., n_bins, for rows that hold
+        whole vote counts or shares that sum to 1.
 
     Returns
     -------
@@ -150,6 +152,12 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
                 "label per sample, such as y.argmax(axis=1)."
             )
         scores = expected_score(y, bin_centers=bin_centers)
+        if bin_centers is None and not are_distributions(y):
+            raise ValueError(
+                f"y has {y.shape[1]} columns whose rows are neither whole vote counts nor shares "
+                "that sum to 1. Of several targets diagnose each; if the columns are the bins of a "
+                "rating distribution all the same, say so by bin_centers."
+            )
         return _diagnose_scores(scores, validation_fraction, n_bins=y.shape[1])
     y = column_or_1d(y)
     if (task or _guess_task(y)) == "classification":

@@ -209,3 +209,12 @@ def test_distributions_are_no_classes():
     with pytest.raises(ValueError, match="3 columns, which are score distributions"):
         diagnose(votes, task="classification")
     assert diagnose(votes, task="regression").task == "distribution"
+
+
+def test_two_targets_are_no_votes():
+    targets = np.random.default_rng(0).lognormal(size=(50, 2))
+    with pytest.raises(ValueError, match="2 columns whose rows are neither whole vote counts nor"):
+        diagnose(targets)
+    assert diagnose(targets, bin_centers=[1, 2]).task == "distribution"
+    shares = targets / targets.sum(axis=1, keepdims=True)
+    assert diagnose(shares).task == "distribution"
