@@ -126,7 +126,7 @@ def fitted(loss, form, weighted, reweighting, adjustment, early_stopping):
         mixup_strength=0.0,
         reweighting=reweighting,
         early_stopping=early_stopping,
-        max_epochs=350,
+        max_epochs=300,
         batch_size=len(X),
         lr=0.03,
         random_state=0,
