@@ -435,7 +435,7 @@ def column(outputs, target):
 
 
 def number(outputs, target):
-    return float((outputs - target).square().mean())
+    return float((outputs - target).detach().square().mean())
 
 
 def cut_off(outputs, target):
