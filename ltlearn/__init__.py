@@ -4,7 +4,14 @@ from ltlearn._version import __version__
 from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
-from ltlearn.stacking import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier
+from ltlearn.saving import load, save
+from ltlearn.stacking import (
+    PLDAClassifier,
+    TailLogisticClassifier,
+    TailStackingClassifier,
+    TailStackingRegressor,
+)
+from ltlearn.utils._show_versions import show_versions
 from ltlearn.utils._whole import Whole
 
 __all__ = [
@@ -14,7 +21,11 @@ __all__ = [
     "PLDAClassifier",
     "TailLogisticClassifier",
     "TailStackingClassifier",
+    "TailStackingRegressor",
     "Whole",
     "__version__",
+    "load",
     "register_scorers",
+    "save",
+    "show_versions",
 ]

@@ -13,7 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
@@ -35,13 +35,22 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._optimizers import check_optimizer
 from ltlearn.training._trainer import TrainingPlan, train
-from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
+from ltlearn.utils._checks import check_widths
+from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
+from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
+
+_MOST_ESTIMATORS = 10_000
+
+# Differences between numbers up to this size fit into float32.
+_LARGE = 1e38
 
 
 def all_or_nothing(fit):
@@ -82,7 +91,7 @@ class BaseDeepEstimator(
         "device": [str, torch.device],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, _MOST_ESTIMATORS, closed="both")],
         "verbose": ["verbose"],
         "training": [Training, None],
         "architecture": [Architecture, None],
@@ -165,6 +174,7 @@ class BaseDeepEstimator(
 
     def _check_option_values(self):
         """Check options beyond their types."""
+        check_optimizer(self._option("training").optimizer)
         scoring = self._option("training").scoring
         if scoring not in ("auto", *self._lower_is_better):
             raise ValueError(
@@ -184,11 +194,8 @@ class BaseDeepEstimator(
     def _check_network_params(self):
         """Check parameters of the network beyond their types."""
         resolve_recipe(self.augmentation)
-        widths = () if isinstance(self.hidden_layer_sizes, str) else self.hidden_layer_sizes
-        if not all(isinstance(n, Integral) and n > 0 for n in widths):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
-            )
+        if not isinstance(self.hidden_layer_sizes, str):
+            check_widths(self.hidden_layer_sizes)
         architecture = self._option("architecture")
         if not is_tabular(self):
             wanted = self.categorical_features
@@ -251,7 +258,8 @@ class BaseDeepEstimator(
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
         holders = (self, self._option("training"), self._option("architecture"))
-        value = next(getattr(holder, name) for holder in holders if hasattr(holder, name))
+        holder = next(holder for holder in holders if hasattr(holder, name))
+        value = plain_number(getattr(holder, name), holder._parameter_constraints[name])
         return self._defaults[name] if isinstance(value, str) and value == "auto" else value
 
     def _training_options(self):
@@ -336,8 +344,8 @@ class BaseDeepEstimator(
     def _make_net(self, network, *, batch_size, max_epochs, early_stopping, layer_decay=1.0):
         """An untrained net with this estimator's objective and optimizer.
 
-        ``network`` is a :class:`~ltlearn.networks._network.Network`, or the arguments of one, but
-        for the head.
+        ``network`` is a :class:`~ltlearn.networks._network.Network`, or the arguments of one, which
+        need not say what builds the head.
         """
         options = self._training_options()
         stopping = None
@@ -348,7 +356,7 @@ class BaseDeepEstimator(
                 lower_is_better=self._lower_is_better[options.scoring],
             )
         return make_net(
-            {**network, "build_head": self._head()} if isinstance(network, dict) else network,
+            {"build_head": self._head(), **network} if isinstance(network, dict) else network,
             *self._objective(),
             options=options,
             device=resolve_device(self.device),
@@ -389,6 +397,17 @@ class BaseDeepEstimator(
                 net.initialize()
         return self._run(net, data, valid, seed=seed, task=task, stage=stage)
 
+    def _untrained_net(self, network, *, batch_size, max_epochs):
+        """An initialized net for weights that are there already."""
+        with isolated_generators(0, resolve_device(self.device)):
+            return self._make_net(
+                network,
+                batch_size=batch_size,
+                max_epochs=max_epochs,
+                early_stopping=False,
+                layer_decay=self._option("training").layer_decay,
+            ).initialize()
+
     def _run(self, net, data, valid, *, seed, task, stage, draws_globally=None):
         observers = [TaskReporter(self, task, stage)]
         if self.verbose:
@@ -427,7 +446,7 @@ class BaseDeepEstimator(
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                return net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                outputs = net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:
@@ -436,6 +455,13 @@ class BaseDeepEstimator(
                     f"X has samples of shape {X.shape[1:]}, fit saw {seen}, and the backbone does "
                     f"not take both: {error}"
                 ) from error
+        if not np.isfinite(outputs).all():
+            row = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))[0]
+            raise ValueError(
+                f"The network gives no finite output for row {row} of X, whose values are "
+                "probably far outside what fit saw; scale them as those were."
+            )
+        return outputs
 
     def _still(self, device):
         """Context of prediction: a module that draws even then draws the same every time."""
@@ -458,7 +484,52 @@ class BaseDeepEstimator(
         check_is_fitted(self)
         X = validate_X(self, X)
         features = [member._outputs(X, "embedding") for member in self._members]
-        return np.concatenate(features, axis=1).astype(np.float32)
+        return as_float32(np.concatenate(features, axis=1))
+
+    def to(self, device=None, precision=None):
+        """Move the fitted model to another device, or let it compute in another type.
+
+        The parameters ``device`` and ``training.precision`` follow, so that later fits do the same.
+
+        Parameters
+        ----------
+        device : str or torch.device, default=None
+            ``"auto"`` is CUDA where available, else the CPU; None leaves the model where it is.
+        precision : {"auto", "float32", "bfloat16"}, default=None
+            Arithmetic of forward passes; None leaves it as it is. Built-in backbones for tables
+            predict in float64 all the same.
+
+        Returns
+        -------
+        self : estimator instance
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ltlearn import ELTARegressor
+        >>> X = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = ELTARegressor(max_epochs=2, random_state=0).fit(X, X[:, 0])
+        >>> model.to("cpu", precision="bfloat16").get_params()["training__precision"]
+        'bfloat16'
+        """
+        check_is_fitted(self)
+        resolved = resolve_device(self.device if device is None else device)
+        if precision is not None:
+            options = Training(precision=precision)
+            options._validate_params()
+            self.set_params(training__precision=precision)
+        if device is not None:
+            self.device = device
+        for member in self._members:
+            if member is not self:
+                member.to(device, precision)
+                continue
+            if device is not None:
+                self.net_.move_to(resolved)
+            self.net_.precision = resolve_precision(
+                self._option("training").precision, torch.device(self.net_.device)
+            )
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -467,3 +538,8 @@ class BaseDeepEstimator(
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_") or hasattr(self, "estimators_")
+
+
+def as_float32(values):
+    """Finite numbers in float32, those that are too large for it as large ones."""
+    return np.clip(values, -_LARGE, _LARGE).astype(np.float32)

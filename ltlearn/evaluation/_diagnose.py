@@ -11,7 +11,6 @@ from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.metrics._scores import are_distributions
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
-from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.weighting import label_density
 from ltlearn.weighting._density import is_constant
 
@@ -65,7 +64,8 @@ class Diagnosis:
             ``density`` (samples per unit of the label, or per class) and ``n_validation``
             (samples to expect in the validation part).
         """
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         return pd.DataFrame(self._rows, columns=_COLUMNS)
 
     def _cells(self):

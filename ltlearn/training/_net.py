@@ -23,6 +23,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
+from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import NonFiniteLossError
@@ -123,6 +124,59 @@ class ObjectiveNet(NeuralNet):
         if _layout(self.optimizer_) == _layout(net.optimizer_):
             state = copy.deepcopy(net.optimizer_.state_dict()["state"])
             self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        return self
+
+    def training_state(self):
+        """Weights, history and state of the optimizer, of plain values and tensors.
+
+        Returns
+        -------
+        state : dict
+            ``"weights"`` by name, ``"history"``, a list of dicts, and ``"optimizer"``, None where
+            there is no state of it.
+        """
+        return {
+            "weights": dict(self.module_.state_dict()),
+            "history": [
+                {name: value for name, value in row.items() if name != "batches"}
+                for row in self.history
+            ],
+            "optimizer": self.optimizer_.state_dict()["state"] or None,
+        }
+
+    def restore(self, state):
+        """Take over what :meth:`training_state` gave; the net is initialized and equally made.
+
+        Raises
+        ------
+        ValueError
+            When the state of the optimizer is not that of these weights.
+        """
+        self.module_.load_state_dict(state["weights"])
+        self.history = History()
+        self.history.extend({**row, "batches": []} for row in state["history"])
+        if state["optimizer"] is not None:
+            self._restore_optimizer(state["optimizer"])
+        return self
+
+    def _restore_optimizer(self, state):
+        groups = self.optimizer_.state_dict()
+        parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
+        for number, values in state.items():
+            # Fused optimizers trust these shapes.
+            if number not in range(len(parameters)) or not all(
+                not torch.is_tensor(value) or value.shape in ((), parameters[number].shape)
+                for value in values.values()
+            ):
+                raise ValueError("the state of the optimizer is not that of these weights.")
+        self.optimizer_.load_state_dict({**groups, "state": state})
+
+    def move_to(self, device):
+        """Put all tensors on another device."""
+        self.device = str(device)
+        for name in _ON_DEVICE:
+            if hasattr(self, name):
+                _move(getattr(self, name), self.device)
         return self
 
     def fit_data(self, train, valid=None, observers=(), *, seed=0, draws_globally=True):
