@@ -238,6 +238,7 @@ class ObjectiveNet(NeuralNet):
         self.criterion_.seed(None, None)
         use_generator(self.module_, None)
         self.module_.zero_grad(set_to_none=True)
+        self.criterion_.zero_grad(set_to_none=True)
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
