@@ -63,7 +63,7 @@ class Enhancers(Options):
         "pair_temperature": [Interval(Real, *TEMPERATURES, closed="both")],
         "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
         "sampler": [StrOptions({"distance", "density"})],
-        "density_power": [Interval(Real, 0, None, closed="left")],
+        "density_power": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "head_retraining_epochs": [Interval(Integral, 0, None, closed="left")],
         "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
         "sharpening": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
