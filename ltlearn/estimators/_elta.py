@@ -481,7 +481,7 @@ class ELTARegressor(
         if self._option("architecture").head == "sigmoid":
             ends = self._centers((low, high), 2)
             self._check_distance(ends)
-            self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
+            self._bounds = tuple(((ends - self.score_mean_) / self.score_scale_).tolist())
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)

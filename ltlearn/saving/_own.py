@@ -50,6 +50,7 @@ _ESTIMATORS = _entries(
         **{"score_mean_": NUMBER, "score_scale_": NUMBER, "label_bands_": _BANDS},
         **{"_tail_weights": instance("TailWeights"), "_quantile_unit": sequence(NUMBER)},
         **{"bin_centers_": optional(FLOATS1), "_logit_shift": optional(FLOATS1)},
+        "_bounds": optional(sequence(NUMBER)),
         "pseudo_labels_": sequence(mapping(TEXT, PLAIN)),
     },
     GranularClassifier={
@@ -234,11 +235,14 @@ _NETWORKS = {
     ),
     **_entries(
         "ltlearn.networks._heads",
-        MSEHead=_MEMBERS,
-        QuantileHead={**_MEMBERS, "n_outputs": COUNT},
+        MSEHead={**_MEMBERS, "bounds": optional(sequence(NUMBER))},
+        QuantileHead={**_MEMBERS, "bounds": optional(sequence(NUMBER)), "n_outputs": COUNT},
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
-        CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
+        CosineClassHead={
+            **{"dropout": NUMBER, "batch_norm": FLAG, "directions": optional(TENSOR)},
+            **{"n_outputs": COUNT, "scale": NUMBER},
+        },
     ),
     **_entries(
         "ltlearn.saving._networks",
