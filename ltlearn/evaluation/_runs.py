@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ltlearn.calibration._tau import probability_floor
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict
@@ -18,6 +17,7 @@ from ltlearn.evaluation._preprocessing import Preprocessing
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
+from ltlearn.weighting._floors import probability_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 
