@@ -119,15 +119,15 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
         ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many
-        as 600 updates without auxiliary data take, at least 15; for ``"tabular"`` it falls from 80
-        to 40 with the number of training rows; for other backbones it is 100.
+        as 600 updates without auxiliary data take, at least 15; for ``"tabular"`` it falls from 45
+        to 16 with the number of training rows; for other backbones it is 100.
     lr : float or "auto", default="auto"
-        Learning rate. ``"auto"`` is 5e-3 for tables; for ``"tabular"`` it rises from 2e-3 to 5e-3
+        Learning rate. ``"auto"`` is 5e-3 for tables; for ``"tabular"`` it rises from 6e-3 to 8e-3
         with the number of training rows; for embeddings and other backbones it is 1e-3.
     batch_size : int or "auto", default="auto"
         ``"auto"`` is for tables a 16th of the training rows of the target classes, between 64 and
-        256 (between 8 and 256 for ``"tabular"``), for embeddings 64, and else a 32nd, between 16
-        and 256.
+        256 (between 24 and 128 for ``"tabular"``, from 5,120 rows on a 40th), for embeddings 64,
+        and else a 32nd, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
@@ -145,12 +145,11 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         ``in_chans``, ``drop_path_rate``, ...
     hidden_layer_sizes : sequence of int or "auto", default="auto"
         Widths of the layers of ``"mlp"`` or ``"tabular"``; the last one is D. ``"auto"`` is
-        (256, 256) for tables and (128,) for embeddings; for ``"tabular"``, (256, 256) below 1,000
-        training rows and (128, 128) above.
+        (256, 256) for tables, (128,) for embeddings and (128, 128) for ``"tabular"``.
     dropout : float or "auto", default="auto"
         Share of activations dropped between the layers of ``"mlp"`` or ``"tabular"`` and before
         the head. ``"auto"`` is 0.2 for tables and 0.5 for embeddings; for ``"tabular"`` it falls
-        from 0.3 to 0.1 with the number of training rows; for other backbones it is 0.
+        from 0.2 to 0.1 with the number of training rows; for other backbones it is 0.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
