@@ -11,6 +11,7 @@ from ltlearn.enhancers._batch import Batch
 from ltlearn.enhancers._density_sampler import DensitySampler
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
+from ltlearn.enhancers._image_views import MixedView, two_views, view_disagreement
 from ltlearn.enhancers._mixup import (
     MixupDraw,
     TailMixup,
@@ -25,6 +26,7 @@ __all__ = [
     "DensitySampler",
     "FeatureMix",
     "FeatureMixup",
+    "MixedView",
     "MixupDraw",
     "SimilarityAlignment",
     "TailMixup",
@@ -34,4 +36,6 @@ __all__ = [
     "partner_probabilities",
     "select_sharpening",
     "sharpen",
+    "two_views",
+    "view_disagreement",
 ]

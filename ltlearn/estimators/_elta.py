@@ -130,8 +130,9 @@ class ELTARegressor(
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
         it so. ``"auto"`` is on with ``X_val``; without, it is off for the body for tables, which
         learns more from all rows, and else on from 100 rows.
-    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
-        Random changes to training images: crops and flips, or those of the published methods, see
+    augmentation : str, ltlearn.images.Recipe or None, default=None
+        Random changes to training images: ``"standard"`` crops and flips, or ``"elta"``,
+        ``"granularity"`` or ``"glmc"``, those of published methods; see
         :data:`ltlearn.images.RECIPES`. Mixing images is for classes and is left out.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
@@ -209,6 +210,7 @@ class ELTARegressor(
     True
     """
 
+    _bounds = None
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],
@@ -226,6 +228,7 @@ class ELTARegressor(
         "enhancers": [Enhancers, list, tuple, None],
     }
     _lower_is_better = {"loss": True, "mae": True, "srcc": False}
+    _bounds = None  # range of the outputs, as in files of models from before there were any
 
     def __init__(
         self,
@@ -523,9 +526,12 @@ class ELTARegressor(
             return data
         scores = data.target["score"].double().numpy()
         weight = label_density_weights(scores, scheme=self.reweighting)
+        plain = data.target.get("weight", torch.ones(len(scores)))
         if "weight" in data.target:
-            weight = weighted_mean_one(weight * data.target["weight"].double().numpy())
+            weight = weighted_mean_one(weight * plain.double().numpy())
         target = {**data.target, "weight": torch.from_numpy(weight).float()}
+        if self._option("training").reweighting_growth:
+            target["plain_weight"] = plain
         return data.with_target(target)
 
     # Head and objective

@@ -31,8 +31,9 @@ from ltlearn.estimators._validation import (
 )
 from ltlearn.images import Recipe
 from ltlearn.networks import class_mean_directions
-from ltlearn.networks._heads import ClassHead, CosineClassHead
+from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
+from ltlearn.objectives._image_views import image_views
 from ltlearn.objectives._own import OwnEnhancers
 from ltlearn.options import Auxiliary
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
@@ -156,10 +157,11 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         it so. ``"auto"`` is on with ``X_val``, for tables and embeddings from 10,000 rows, and for
         other backbones from 100 rows: a tenth of a few hundred rows says too little about the tail
         to stop by.
-    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
-        Random changes to training images: crops and flips, or those of the published methods, see
-        :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
-        0.1 unless ``training.label_smoothing`` is set.
+    augmentation : str, ltlearn.images.Recipe or None, default=None
+        Random changes to training images: ``"standard"`` crops and flips, or ``"elta"``,
+        ``"granularity"`` or ``"glmc"``, those of published methods; see
+        :data:`ltlearn.images.RECIPES`. The latter two also mix images, ``"granularity"`` smooths
+        labels by 0.1 unless ``training.label_smoothing`` is set.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
         predictions, such as ``EpochScoring``.
@@ -696,6 +698,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             if train.weight is not None:
                 weight[: len(train.y)] *= train.weight
         data = self._data(Rows(X, label, weight), training=True)
+        if self.class_weight is not None and self._option("training").reweighting_growth:
+            plain = np.ones(len(label)) if train.weight is None else train.weight
+            plain = np.concatenate([plain, np.ones(len(label) - len(plain))])
+            data.target["plain_weight"] = torch.from_numpy(plain).float()
         data.epoch_index = AuxiliaryEpochs(
             len(train.y), auxiliary.y, self._option("auxiliary").max_samples, seed
         )
@@ -714,8 +720,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         is_ldam = isinstance(self.loss, str) and self.loss == "ldam"
         if self._directions is not None or is_ldam:
             scale = LDAM_SCALE if is_ldam else 16.0
-            return CosineClassHead(dropout, batch_norm, self._n_outputs, self._directions, scale)
-        return ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+            head = CosineClassHead(dropout, batch_norm, self._n_outputs, self._directions, scale)
+        else:
+            head = ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+        return WithProjection(head) if self._mixing.consistency_weight else head
 
     @property
     def _n_outputs(self):
@@ -744,10 +752,15 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             "log_balance": self._log_balance,
             "log_prior": self._log_prior(self.prior),
         }
+        views = image_views(self._mixing)
+        if views is not None and self._own_enhancers:
+            raise ValueError(
+                "enhancers of one's own are not for an augmentation that mixes images; leave one "
+                "of the two None."
+            )
         return GranularObjective, {
             "loss": self._loss(),
-            "mixup_alpha": self._mixing.mixup_alpha,
-            "cutmix_alpha": self._mixing.cutmix_alpha,
+            "views": views,
             "feature_mixup": self._setting("feature_mixup"),
             "own_enhancers": OwnEnhancers(self._own_enhancers) if self._own_enhancers else None,
             "n_outputs": self._n_outputs,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ltlearn.enhancers import FeatureMix, FeatureMixup, mix_images
+from ltlearn.enhancers import FeatureMix, FeatureMixup
 from ltlearn.objectives._members import members_as_rows
 from ltlearn.objectives._own import OwnEnhancers, OwnLoss, names_of_own
 from ltlearn.utils._random import seed_for
@@ -28,8 +28,8 @@ class GranularObjective(nn.Module):
         Added to the logits of the target classes, it makes them refer to balanced classes.
     log_prior : torch.Tensor of shape (C_target,)
         Log shares of the target classes that predictions refer to.
-    mixup_alpha, cutmix_alpha : float, default=0
-        Of mixing the images of a batch, see :func:`~ltlearn.enhancers.mix_images`.
+    views : ImageViews, default=None
+        How the images of a batch are mixed.
     feature_mixup : float, default=0
         Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
     own_enhancers : OwnEnhancers, default=None
@@ -47,16 +47,14 @@ class GranularObjective(nn.Module):
         log_share,
         log_balance,
         log_prior,
-        mixup_alpha=0.0,
-        cutmix_alpha=0.0,
+        views=None,
         feature_mixup=0.0,
         own_enhancers=None,
         n_outputs=None,
     ):
         super().__init__()
         self.loss = loss
-        self.mixup_alpha = mixup_alpha
-        self.cutmix_alpha = cutmix_alpha
+        self.views = views
         self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
         self.own_enhancers = own_enhancers
         self.n_outputs = n_outputs
@@ -68,7 +66,7 @@ class GranularObjective(nn.Module):
     @property
     def is_stackable(self):
         has_own_parts = isinstance(self.loss, OwnLoss) or self.own_enhancers is not None
-        return not (self.mixup_alpha or self.cutmix_alpha or has_own_parts)
+        return self.views is None and not has_own_parts
 
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
@@ -91,44 +89,24 @@ class GranularObjective(nn.Module):
                 part.set_epoch(epoch)
 
     def training_terms(self, network, X, target):
-        if self.mixup_alpha or self.cutmix_alpha:
-            prepared, draw = self._mixed_images(network, X)
-            target = {**target, **draw._asdict()}
-            return self._terms_of(network, prepared, target)
         if self.feature_mixup is not None:
             draw = self.feature_mixup.draw(len(X), self.shares, X.device)
             target = {**target, **draw._asdict()}
+        if self.views is not None:
+            return self.views.terms(network, X, target, self._loss_of, self.generator)
         if self.own_enhancers is None:
             return self.terms(*self.pass_through(network, X, target), target)
-        return self._terms_of(network, self._mixed(network, X, target), target)
-
-    def _mixed_images(self, network, X):
-        """Prepared images, mixed, and how."""
-        rows = torch.arange(len(X), device=X.device)
-        mixed, _, partners, share = mix_images(
-            network.prepare(X),
-            rows,
-            mixup_alpha=self.mixup_alpha,
-            cutmix_alpha=self.cutmix_alpha,
-            generator=self.generator,
-        )
-        return mixed, FeatureMix(share, partners)
-
-    def _mixed(self, network, X, target):
-        """Prepared rows, mixed as the target says."""
-        prepared = network.prepare(X)
-        return _draw_in(target).mix(prepared) if "partners" in target else prepared
-
-    def _terms_of(self, network, prepared, target):
-        """Loss terms of rows that are mixed already, if they are."""
-        features = network.features_of(prepared)
-        if self.own_enhancers is None:
-            return self.terms(features, network.apply_head(features), target)
+        features = network.features_of(self._mixed(network, X, target))
         if "partners" in target:
             target = _shared_labels(target, self.n_outputs)
         features, target, more = self.own_enhancers(features, target, self.own_generator)
         task = self._loss_of(network.apply_head(features), target)
         return {"loss": sum(more.values(), task), "task": task, **more}
+
+    def _mixed(self, network, X, target):
+        """Prepared rows, mixed as the target says."""
+        prepared = network.prepare(X)
+        return _draw_in(target).mix(prepared) if "partners" in target else prepared
 
     def draw_shares(self, n_batches):
         """What the rows of the next batches keep of themselves in feature mixup: a list."""

@@ -27,7 +27,9 @@ _WEIGHTS = mapping(TEXT, TENSOR)
 _HISTORY = sequence(mapping(TEXT, PLAIN))
 _INPUTS = instance("ColumnInputs", "TableInputs", "ArrayInputs", "ImageInputs")
 _BACKBONES = instance("MLPBuilder", "TabularBuilder", "NamedBackbone", "GivenBackbone")
-_HEADS = instance("MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead")
+_HEADS = instance(
+    "MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead", "WithProjection"
+)
 _SIZES = sequence(COUNT)
 _SEED = {"random_state": PLAIN, "shuffle": FLAG, "n_splits": COUNT}
 
@@ -134,7 +136,10 @@ _OPTIONS = _entries(
 _PARTS = {
     **_entries(
         "ltlearn.data._inputs",
-        TableInputs={"power": NUMBER, "scaler": instance("StandardScaler")},
+        TableInputs={
+            **{"power": NUMBER, "scaler": instance("StandardScaler")},
+            "exponents": array("i", 1),
+        },
         ColumnInputs={
             **{"reader": instance("ColumnReader"), "n_pieces": COUNT},
             "scaler": instance("ColumnScaler"),
@@ -173,6 +178,7 @@ _PARTS = {
         Recipe={
             **{"resize_ratio": optional(NUMBER), "auto_augment": optional(TEXT)},
             **{"erasing_probability": NUMBER, "mixup_alpha": NUMBER, "cutmix_alpha": NUMBER},
+            **{"clean_weight": NUMBER, "consistency_weight": NUMBER, "cutout": NUMBER},
             "label_smoothing": NUMBER,
         },
     ),
@@ -244,6 +250,7 @@ _NETWORKS = {
             **{"dropout": NUMBER, "batch_norm": FLAG, "directions": optional(TENSOR)},
             **{"n_outputs": COUNT, "scale": NUMBER},
         },
+        WithProjection={"build_head": instance("ClassHead", "CosineClassHead")},
     ),
     **_entries(
         "ltlearn.saving._networks",

@@ -30,6 +30,7 @@ from ltlearn.exceptions import NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._growth import partly_reweighted
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -64,6 +65,9 @@ class ObjectiveNet(NeuralNet):
     weight_averaging : {"ema", "swa"} or None, default=None
         Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
+
+    # How much of reweighting counts, see GrowingReweighting.
+    reweighting_share_ = 1.0
 
     def __init__(
         self,
@@ -357,6 +361,7 @@ class ObjectiveNet(NeuralNet):
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
         X, target = batch
+        target = partly_reweighted(target, self.reweighting_share_)
         with autocast(self.precision, torch.device(self.device)):
             terms = self.criterion_.training_terms(self.module_, X, target)
         (terms["loss"] if share == 1 else share * terms["loss"]).backward()
