@@ -113,6 +113,7 @@ class ELTAObjective(nn.Module):
         self.generator = self.own_generator = None
         if seed is not None:
             self.generator = torch.Generator(device).manual_seed(seed)
+        if seed is not None and self.own_enhancers is not None:
             own_seed = seed_for(seed, "own enhancers")
             self.own_generator = torch.Generator(device).manual_seed(own_seed)
 

@@ -73,7 +73,7 @@ class GranularObjective(nn.Module):
         self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
         self.shares = None if seed is None else random.Random(seed)
         self.own_generator = None
-        if seed is not None:
+        if seed is not None and self.own_enhancers is not None:
             own_seed = seed_for(seed, "own enhancers")
             self.own_generator = torch.Generator(device).manual_seed(own_seed)
 
