@@ -39,6 +39,7 @@ from ltlearn.training._resuming import (
     state_between_epochs,
 )
 from ltlearn.training._sharpness import Draws, ascended
+from ltlearn.training._terms import mean_terms, summed_terms, suspects
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
 from ltlearn.utils._random import DefaultGenerators, seed_for
@@ -454,10 +455,7 @@ class ObjectiveNet(NeuralNet):
         parts = self._parts(batch)
         shares = [len(X) / len(batch[0]) for X, _ in parts]
         terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
-        return {
-            name: sum(share * part.get(name, 0) for share, part in zip(shares, terms, strict=True))
-            for name in _names(terms)
-        }
+        return summed_terms(terms, shares)
 
     def _parts(self, batch):
         X, target = batch
@@ -485,15 +483,10 @@ class ObjectiveNet(NeuralNet):
                 if average is not None:
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
-        share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
-        missing, names = torch.zeros_like(steps[0]["loss"]), _names(steps)
-        means = [
-            float(torch.stack([step.get(name, missing) for step in steps]).double().cpu() @ share)
-            for name in names
-        ]
+        means = mean_terms(steps, sizes)
         if self._group is not None:
-            means = self._group.mean(means, sum(sizes))
-        for name, mean in zip(names, means, strict=True):
+            means = dict(zip(means, self._group.mean([*means.values()], sum(sizes)), strict=True))
+        for name, mean in means.items():
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
@@ -513,22 +506,15 @@ class ObjectiveNet(NeuralNet):
         if not all(values.isfinite().all() for values in self.module_.state_dict().values()):
             raise NonFiniteLossError(
                 f"Weights were no longer finite after epoch {len(self.history)}. Try a smaller lr "
-                f"(now {self.lr:g}) or scaled inputs.{self._suspects()}"
+                f"(now {self.lr:g}) or scaled inputs.{suspects(self.criterion_)}"
             )
-
-    def _suspects(self):
-        """A sentence that names losses and enhancers of the user's own, if there are any."""
-        names = getattr(self.criterion_, "own_names", [])
-        if not names:
-            return ""
-        return f" See that {' and '.join(names)} and the gradients of it are finite everywhere."
 
     def _record_term(self, prefix, name, value):
         if not math.isfinite(value):
             raise NonFiniteLossError(
                 f"The {prefix} {name} became {value} in epoch {len(self.history)}. Try a smaller "
                 f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
-                f"{self._suspects()}"
+                f"{suspects(self.criterion_)}"
             )
         self.history.record(f"{prefix}_{name}", value)
 
@@ -561,11 +547,6 @@ class ObjectiveNet(NeuralNet):
             for name in _ON_DEVICE:
                 if name in state:
                     move_tensors(state[name], self.device)
-
-
-def _names(terms):
-    """Names of terms that occur in any of several dicts, in order."""
-    return dict.fromkeys(name for each in terms for name in each)
 
 
 # Attributes of a net that hold tensors on its device.
