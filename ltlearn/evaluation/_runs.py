@@ -17,6 +17,7 @@ from ltlearn.evaluation._preprocessing import Preprocessing
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.utils._compat import _safe_indexing
+from ltlearn.utils._text import without_addresses
 from ltlearn.weighting._floors import probability_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
@@ -192,7 +193,7 @@ def _inputs(job, X, target):
 
 def _failed(name, kind, measures, error):
     """A row for each metric, with value NaN."""
-    message = f"{type(error).__name__}: {error}"
+    message = without_addresses(f"{type(error).__name__}: {error}")
     return [_row(name, kind, metric, OVERALL, np.nan, np.nan, message) for metric in measures]
 
 
