@@ -54,10 +54,12 @@ class TableInputs:
         return self
 
     def data(self, X, target=None, training=False):
+        X = signed_power(X, self.power)
         with np.errstate(over="ignore"):
-            scaled = np.clip(
-                self.scaler.transform(signed_power(X, self.power)), -self.limit, self.limit
-            )
+            # As the scaler does it; X is checked already.
+            scaled = X - self.scaler.mean_.astype(X.dtype)
+            scaled /= self.scaler.scale_.astype(X.dtype)
+            np.clip(scaled, -self.limit, self.limit, out=scaled)
         scaled = np.ascontiguousarray(scaled, dtype=np.float32)
         return TensorData(torch.from_numpy(scaled), target, training=training)
 

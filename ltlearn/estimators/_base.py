@@ -414,7 +414,10 @@ class BaseDeepEstimator(
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                return net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                data = self._inputs.data(X)
+                if exact:
+                    return net.apply_exactly(data.X, method).cpu().numpy()
+                return net.apply_network(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:

@@ -21,13 +21,15 @@ from contextlib import nullcontext
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
 
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
+from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
+from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
 from ltlearn.utils._random import DefaultGenerators, seed_for
@@ -56,6 +58,9 @@ class ObjectiveNet(NeuralNet):
     compile_backbone : bool, default=False
         Compile the backbone with :func:`torch.compile`.
     """
+
+    # What predicts in float64, kept from one call to the next.
+    _exact = None
 
     def __init__(
         self,
@@ -154,7 +159,7 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
-            self._named_parameters = None
+            self._named_parameters = self._update = None
             self.let_go()
         return self
 
@@ -207,26 +212,25 @@ class ObjectiveNet(NeuralNet):
         return is_last
 
     def train_step(self, batch, **fit_params):
-        terms = {}
+        if self._update is not None:
+            self._update.clear_gradients()
+            terms = self._find_gradients(batch)
+            if self._update.step():
+                return terms
+            self.optimizer_.step()
+        else:
+            terms = {}
 
-        def closure():
-            self.optimizer_.zero_grad()
-            if self.accumulation_steps == 1:
-                terms.update(self._backward(batch))
-            else:
-                terms.update(self._backward_in_parts(batch))
-            self.notify(
-                "on_grad_computed",
-                named_parameters=self._named_parameters,
-                batch=batch,
-                training=True,
-            )
-            return terms["loss"]
+            def closure():
+                self.optimizer_.zero_grad()
+                terms.update(self._find_gradients(batch))
+                return terms["loss"]
 
-        self.optimizer_.step(closure)
+            self.optimizer_.step(closure)
+        self._update = DirectUpdate.after_step_of(self.optimizer_)
         return terms
 
-    def apply_network(self, data, method="forward", exact=False):
+    def apply_network(self, data, method="forward"):
         """Pass data through the network in evaluation mode.
 
         Parameters
@@ -234,9 +238,6 @@ class ObjectiveNet(NeuralNet):
         data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
-        exact : bool, default=False
-            Compute in float64, so that the rounding of a row does not depend on the rows that
-            share its batch.
 
         Returns
         -------
@@ -244,20 +245,49 @@ class ObjectiveNet(NeuralNet):
             On the net's device.
         """
         self._set_training(False)
-        apply = getattr(self.module_, method)
-        if exact:
-            exact_apply = getattr(copy.deepcopy(self.module_).double(), method)
-
-            def apply(X):
-                return exact_apply(X.double())
-
         return apply_in_batches(
-            apply,
+            getattr(self.module_, method),
             data,
             batch_size=self.evaluation_batch_size,
             device=self.device,
             precision=self.precision,
         )
+
+    def apply_exactly(self, X, method="forward"):
+        """Pass rows through the network in evaluation mode and in float64.
+
+        Parameters
+        ----------
+        X : torch.Tensor of shape (n, ...)
+        method : str, default="forward"
+            Of the network.
+
+        Returns
+        -------
+        outputs : torch.Tensor of shape (n, ...), dtype float64
+            On the net's device.
+        """
+        exact = self._exact
+        if exact is None or not exact.is_of(self.module_):
+            exact = self._exact = ExactNetwork(self.module_)
+        return exact.apply(method, X, self.evaluation_batch_size)
+
+    def _find_gradients(self, batch):
+        """Add the gradients of a batch, and tell callbacks; returns the loss terms."""
+        backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
+        terms = backward(batch)
+        self._tell(
+            "on_grad_computed",
+            named_parameters=self._named_parameters,
+            batch=batch,
+            training=True,
+        )
+        return terms
+
+    def _tell(self, event, **about):
+        """Notify the callbacks of an event of a batch, if any of them wants to know."""
+        if event in self._events:
+            self.notify(event, **about)
 
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
@@ -289,17 +319,19 @@ class ObjectiveNet(NeuralNet):
     def _train_epoch(self, batches):
         self._set_training(True)
         self._named_parameters = list(self.module_.named_parameters())
+        self._events = _events_of([callback for _, callback in self.callbacks_])
+        self._update = None
         steps, sizes, left = [], [], iter(batches)
         while True:
             with self._borrowed():  # batches may be augmented at random
                 batch = next(left, None)
                 if batch is None:
                     break
-                self.notify("on_batch_begin", batch=batch, training=True)
+                self._tell("on_batch_begin", batch=batch, training=True)
                 step = self.train_step(batch)
                 steps.append(step)
                 sizes.append(len(batch[0]))
-                self.notify("on_batch_end", batch=batch, training=True, **step)
+                self._tell("on_batch_end", batch=batch, training=True, **step)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
         for name in steps[0]:
@@ -340,6 +372,7 @@ class ObjectiveNet(NeuralNet):
         Skorch would pickle the modules by themselves, out of reach of cloudpickle.
         """
         state = self.__dict__.copy()
+        state.pop("_exact", None)
         if torch.device(self.device).type != "cpu":
             names = [name for name in _ON_DEVICE if name in state]
             moved = copy.deepcopy({name: state[name] for name in names})  # together: they share
@@ -367,6 +400,18 @@ class ObjectiveNet(NeuralNet):
 
 # Attributes of a net that hold tensors on its device.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
+
+
+def _events_of(callbacks):
+    """Events of a batch that some callback has a method for; with any of a batch's ends, both."""
+    names = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    events = {
+        name
+        for name in names
+        for callback in callbacks
+        if getattr(type(callback), name) is not getattr(Callback, name) or name in vars(callback)
+    }
+    return events | set(names[:2]) if events & set(names[:2]) else events
 
 
 def _move(values, device):
