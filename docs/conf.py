@@ -26,6 +26,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # Of our own, in _extensions.
     "api_reference",
+    "benchmark_pages",
     "external_names",
     "llms",
     "mathml",

@@ -4,7 +4,13 @@ from ltlearn._version import __version__
 from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
-from ltlearn.stacking import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier
+from ltlearn.saving import load, save
+from ltlearn.stacking import (
+    PLDAClassifier,
+    TailLogisticClassifier,
+    TailStackingClassifier,
+    TailStackingRegressor,
+)
 from ltlearn.utils._whole import Whole
 
 __all__ = [
@@ -14,7 +20,10 @@ __all__ = [
     "PLDAClassifier",
     "TailLogisticClassifier",
     "TailStackingClassifier",
+    "TailStackingRegressor",
     "Whole",
     "__version__",
+    "load",
     "register_scorers",
+    "save",
 ]

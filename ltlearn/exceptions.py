@@ -44,6 +44,14 @@ class MissingWeightsError(LTLearnError, OSError):
         self.problem = problem
 
 
+class SavedFileError(LTLearnError, ValueError):
+    """A saved file is of another kind or version, damaged, or made to do harm."""
+
+
+class SavedFileWarning(LTLearnWarning):
+    """A saved model comes from other versions, or was on a device that is not here."""
+
+
 class FeatureCacheWarning(LTLearnWarning):
     """Features could not be written to the cache, so the next run computes them again."""
 

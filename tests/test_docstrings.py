@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
+from sklearn.linear_model import Ridge
 
 import ltlearn
 
@@ -121,6 +122,7 @@ def fitted_estimators():
     yield ltlearn.TailLogisticClassifier().fit(X, classes)
     heads = [("plda", ltlearn.PLDAClassifier())]
     yield ltlearn.TailStackingClassifier(heads).fit(X, classes)
+    yield ltlearn.TailStackingRegressor([("ridge", Ridge())]).fit(X, y)
 
 
 @pytest.mark.parametrize("estimator", list(fitted_estimators()), ids=lambda e: type(e).__name__)

@@ -1,7 +1,9 @@
-"""The documentation names what there is: every public name has a page, every page a name."""
+"""The documentation names what there is: public names have pages, code on pages has real names."""
 
+import ast
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -58,3 +60,42 @@ def test_every_page_is_that_of_a_name():
 def test_pages_differ_by_more_than_capitals():
     # Some file systems do not tell capitals apart.
     assert len({page.lower() for page in PAGES}) == len(PAGES)
+
+
+def python_blocks():
+    """Code of the pages that are written by hand, with where it stands."""
+    for path in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("[cg]*/*.md")]):
+        text = path.read_text(encoding="utf-8")
+        pattern = r"^```(?:python|\{code-block\} python)\n(.*?)^```"
+        for number, code in enumerate(re.findall(pattern, text, re.DOTALL | re.MULTILINE)):
+            yield pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
+
+
+@pytest.mark.parametrize("code", list(python_blocks()))
+def test_code_on_pages_uses_names_and_arguments_that_exist(code):
+    imported = {}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "ltlearn":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+                imported[alias.asname or alias.name] = getattr(module, alias.name)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            function = imported.get(node.func.id)
+            if function is not None:
+                parameters = inspect.signature(function).parameters
+                keywords = {keyword.arg for keyword in node.keywords}
+                assert keywords <= set(parameters), node.func.id
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+def test_nested_names_on_pages_exist(path):
+    text = path.read_text(encoding="utf-8")
+    known = {
+        name
+        for estimator in (ltlearn.ELTARegressor(), ltlearn.GranularClassifier())
+        for name in estimator.get_params()
+    }
+    topics = "training|architecture|images|bins|enhancers|auxiliary"
+    assert set(re.findall(rf"\b(?:{topics})__\w+", text)) <= known

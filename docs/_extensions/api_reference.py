@@ -48,7 +48,11 @@ def pages():
     index = [_heading("API reference", "="), "Every public name, by module.\n"]
     for module_name, title in TITLES.items():
         module = importlib.import_module(module_name)
-        index += [_heading(f"{title}: ``{module_name}``", "-"), _first_sentence(module)]
+        index += [
+            _heading(f"{title}: ``{module_name}``", "-"),
+            f".. module:: {module_name}\n",
+            _first_sentence(module),
+        ]
         names = public_names(module_name)
         for name in names:
             value = getattr(module, name)
@@ -56,9 +60,7 @@ def pages():
                 raise ValueError(f"{module_name}.{name} needs the page of another {name}.")
         own = [name for name in names if homes[name][0] == module_name]
         entries = "".join(f"   {name}\n" for name in own)
-        index.append(
-            f".. currentmodule:: {module_name}\n\n.. autosummary::\n   :nosignatures:\n\n{entries}"
-        )
+        index.append(f".. autosummary::\n   :nosignatures:\n\n{entries}")
         elsewhere = [name for name in names if homes[name][0] != module_name]
         if elsewhere:
             links = ", ".join(f":doc:`{name}`" for name in elsewhere)

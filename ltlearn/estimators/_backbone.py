@@ -1,14 +1,9 @@
 """Which inputs and which backbone the parameters of an estimator ask for."""
 
-from functools import partial
-
-import torch
-
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs, ImageInputs, TableInputs
 from ltlearn.images import RECIPES, Recipe
-from ltlearn.networks import MLP, timm_input_spec
-from ltlearn.networks._builders import GivenBackbone, NamedBackbone
-from ltlearn.networks._tabular import TabularBody
+from ltlearn.networks import timm_input_spec
+from ltlearn.networks._builders import GivenBackbone, MLPBuilder, NamedBackbone, TabularBuilder
 from ltlearn.networks._timm import input_spec_of, timm_params
 
 # Names of the backbones that are built in; other names are models of timm.
@@ -46,11 +41,9 @@ def backbone_builder(estimator):
             "dropout": estimator._setting("dropout"),
         }
         if backbone == "mlp":
-            return partial(_build_mlp, **layers)
-        layout = estimator._inputs.scaler.layout_
-        return partial(
-            _build_tabular, layout=layout, n_members=estimator._setting("n_members"), **layers
-        )
+            return MLPBuilder(**layers)
+        layout, n_members = estimator._inputs.scaler.layout_, estimator._setting("n_members")
+        return TabularBuilder(*layout, n_members=n_members, **layers)
     if isinstance(backbone, str):
         return NamedBackbone(backbone, _timm_params(estimator))
     return GivenBackbone(backbone)
@@ -71,12 +64,3 @@ def resolve_recipe(augmentation):
 def _timm_params(estimator):
     feature_pooling = estimator._option("architecture").feature_pooling
     return timm_params(estimator.backbone_params, feature_pooling)
-
-
-def _build_tabular(input_shape, layout, **layers):
-    edges = [torch.from_numpy(each) for each in layout.edges]
-    return TabularBody(edges, layout.n_plain, layout.n_codes, **layers)
-
-
-def _build_mlp(input_shape, hidden_layer_sizes, dropout):
-    return MLP(input_shape[0], hidden_layer_sizes, dropout)

@@ -37,6 +37,7 @@ from ltlearn.training._observers import EpochBar, TaskReporter
 from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
 from ltlearn.utils._device import resolve_device
+from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 
 # Rows that the built-in backbones for tables predict at once.
@@ -324,8 +325,8 @@ class BaseDeepEstimator(
     def _make_net(self, network, *, batch_size, max_epochs, early_stopping, layer_decay=1.0):
         """An untrained net with this estimator's objective and optimizer.
 
-        ``network`` is a :class:`~ltlearn.networks._network.Network`, or the arguments of one, but
-        for the head.
+        ``network`` is a :class:`~ltlearn.networks._network.Network`, or the arguments of one, which
+        need not say what builds the head.
         """
         options = self._training_options()
         stopping = None
@@ -336,7 +337,7 @@ class BaseDeepEstimator(
                 lower_is_better=self._lower_is_better[options.scoring],
             )
         return make_net(
-            {**network, "build_head": self._head()} if isinstance(network, dict) else network,
+            {"build_head": self._head(), **network} if isinstance(network, dict) else network,
             *self._objective(),
             options=options,
             device=resolve_device(self.device),
@@ -376,6 +377,17 @@ class BaseDeepEstimator(
             else:
                 net.initialize()
         return self._run(net, data, valid, seed=seed, task=task, stage=stage)
+
+    def _untrained_net(self, network, *, batch_size, max_epochs):
+        """An initialized net for weights that are there already."""
+        with isolated_generators(0, resolve_device(self.device)):
+            return self._make_net(
+                network,
+                batch_size=batch_size,
+                max_epochs=max_epochs,
+                early_stopping=False,
+                layer_decay=self._option("training").layer_decay,
+            ).initialize()
 
     def _run(self, net, data, valid, *, seed, task, stage, draws_globally=None):
         observers = [TaskReporter(self, task, stage)]
@@ -449,6 +461,51 @@ class BaseDeepEstimator(
         X = validate_X(self, X)
         features = [member._outputs(X, "embedding") for member in self._members]
         return np.concatenate(features, axis=1).astype(np.float32)
+
+    def to(self, device=None, precision=None):
+        """Move the fitted model to another device, or let it compute in another type.
+
+        The parameters ``device`` and ``training.precision`` follow, so that later fits do the same.
+
+        Parameters
+        ----------
+        device : str or torch.device, default=None
+            ``"auto"`` is CUDA where available, else the CPU; None leaves the model where it is.
+        precision : {"auto", "float32", "bfloat16"}, default=None
+            Arithmetic of forward passes; None leaves it as it is. Built-in backbones for tables
+            predict in float64 all the same.
+
+        Returns
+        -------
+        self : estimator instance
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ltlearn import ELTARegressor
+        >>> X = np.random.default_rng(0).normal(size=(60, 2))
+        >>> model = ELTARegressor(max_epochs=2, random_state=0).fit(X, X[:, 0])
+        >>> model.to("cpu", precision="bfloat16").get_params()["training__precision"]
+        'bfloat16'
+        """
+        check_is_fitted(self)
+        resolved = resolve_device(self.device if device is None else device)
+        if precision is not None:
+            options = Training(precision=precision)
+            options._validate_params()
+            self.set_params(training__precision=precision)
+        if device is not None:
+            self.device = device
+        for member in self._members:
+            if member is not self:
+                member.to(device, precision)
+                continue
+            if device is not None:
+                self.net_.move_to(resolved)
+            self.net_.precision = resolve_precision(
+                self._option("training").precision, torch.device(self.net_.device)
+            )
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -258,15 +258,19 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return freeze_copy(self.backbone, spec)
 
     def _named_backbone(self):
+        params, seed = self._timm_params(), None
+        if not params.get("pretrained", True):
+            seed = draw_seed(check_random_state(self.random_state))
+        return frozen_timm_backbone(self.backbone, params, seed)
+
+    def _timm_params(self):
+        """Arguments of :func:`ltlearn.networks.timm_backbone` for a backbone by name."""
         params = timm_params(self.backbone_params, self.feature_pooling)
         if self.image_size is not None:
             if "img_size" in params:
                 raise ValueError("image_size and img_size in backbone_params are one and the same.")
             params["img_size"] = _height_and_width(self.image_size)
-        seed = None
-        if not params.get("pretrained", True):
-            seed = draw_seed(check_random_state(self.random_state))
-        return frozen_timm_backbone(self.backbone, params, seed)
+        return params
 
     def _resolve_spec(self, backbone):
         spec = input_spec_of(backbone)

@@ -3,7 +3,61 @@
 import copy
 import inspect
 
+import torch
 from torch import nn
+
+from ltlearn.networks._mlp import MLP
+from ltlearn.networks._tabular import TabularBody
+
+
+class MLPBuilder:
+    """Build the backbone for tables of numbers and embeddings.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int
+    dropout : float
+    """
+
+    def __init__(self, hidden_layer_sizes, dropout):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+
+    def __call__(self, input_shape):
+        return MLP(input_shape[0], self.hidden_layer_sizes, self.dropout)
+
+
+class TabularBuilder:
+    """Build the body for tables.
+
+    Parameters
+    ----------
+    edges : list of ndarrays of shape (T_j + 1,)
+    n_plain : int
+    n_codes : list of int
+    hidden_layer_sizes : tuple of int
+    n_members : int
+    dropout : float
+        As of :class:`~ltlearn.networks._tabular.TabularBody`.
+    """
+
+    def __init__(self, edges, n_plain, n_codes, *, hidden_layer_sizes, n_members, dropout):
+        self.edges = edges
+        self.n_plain = n_plain
+        self.n_codes = n_codes
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_members = n_members
+        self.dropout = dropout
+
+    def __call__(self, input_shape):
+        return TabularBody(
+            [torch.from_numpy(each) for each in self.edges],
+            self.n_plain,
+            self.n_codes,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            n_members=self.n_members,
+            dropout=self.dropout,
+        )
 
 
 class GivenBackbone:

@@ -27,9 +27,9 @@ class ExactNetwork:
         modules, values = list(network.modules()), list(_values_of(network))
         return (
             len(modules) == len(self.modules)
-            and all(map(_is, modules, self.modules))
+            and all(now is then for now, then in zip(modules, self.modules, strict=True))
             and len(values) == len(self.values)
-            and all(map(torch.equal, values, self.values))
+            and all(map(_are_equal, values, self.values))
         )
 
     def apply(self, method, X, batch_size):
@@ -47,5 +47,6 @@ def _values_of(network):
     yield from network.buffers()
 
 
-def _is(one, other):
-    return one is other
+def _are_equal(one, other):
+    alike = one.device == other.device and one.dtype == other.dtype
+    return alike and torch.equal(one, other)

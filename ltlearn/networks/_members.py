@@ -87,12 +87,17 @@ class MemberDropout(Dropout):
     ----------
     p : float
         Share of activations dropped, in [0, 1).
+
+    Attributes
+    ----------
+    drawn : Tensor of shape (n, D) or None
+        Factors of the next rows, as far as they are drawn.
     """
 
     rows_at_once = 4096
 
     def __init__(self, p: float):
-        self._left = None
+        self.drawn = None
         super().__init__(p)
 
     @property
@@ -101,7 +106,7 @@ class MemberDropout(Dropout):
 
     @generator.setter
     def generator(self, generator):
-        self._generator, self._left = generator, None
+        self._generator, self.drawn = generator, None
 
     def forward(self, X: Tensor) -> Tensor:
         """Activations (M, B, D) with the dropped ones at 0 and the others scaled up."""
@@ -115,9 +120,9 @@ class MemberDropout(Dropout):
             return F.dropout(torch.ones(n_rows, size, device=device), self.p)
         parts = []
         while n_rows:
-            if self._left is None or not len(self._left) or self._left.shape[1] != size:
-                self._left = self._draw(size, device)
-            part, self._left = self._left[:n_rows], self._left[n_rows:]
+            if self.drawn is None or not len(self.drawn) or self.drawn.shape[1] != size:
+                self.drawn = self._draw(size, device)
+            part, self.drawn = self.drawn[:n_rows], self.drawn[n_rows:]
             parts.append(part)
             n_rows -= len(part)
         if len(parts) == 1:

@@ -57,11 +57,31 @@ class Training(Options):
         For classes: mix the rows of a batch, and their losses, with a share drawn from Beta(α, α)
         of this α, see :class:`ltlearn.enhancers.FeatureMixup`; 0 turns it off. Inputs must be such
         that mixing them makes sense. ``"auto"`` is 0.5 for ``backbone="mlp"``, else 0.
+    sam_radius : float, default=0.0
+        ρ of sharpness-aware minimization [1]_: an update takes the gradient not at the weights but
+        this far uphill from them. It doubles the time of an update; 0 turns it off. Published
+        values for images: 0.05 to 0.1.
+    weight_averaging : {None, "ema", "swa"}, default=None
+        Validate and keep an average of the weights: ``"ema"``, exponential over updates with a
+        decay of 0.999, less in the first ones; ``"swa"`` [2]_, over the ends of the last quarter of
+        ``max_epochs``, with the statistics of batch normalization taken anew, which passes all
+        rows through the network once more in these epochs.
+    head_max_norm : float or None, default=None
+        Largest length of the weights of one output in the last layer of the head, to which every
+        update scales them back [3]_, so that frequent classes do not win by long weights.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Arithmetic of forward passes. ``"auto"`` is bfloat16 on CUDA devices that support it and
         float32 elsewhere.
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
+
+    References
+    ----------
+    .. [1] Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+       ICLR 2021, equation 2.
+    .. [2] Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
+       UAI 2018.
+    .. [3] Alshammari et al., "Long-Tailed Recognition via Weight Balancing", CVPR 2022.
 
     Examples
     --------
@@ -87,6 +107,9 @@ class Training(Options):
         "scoring": [StrOptions({"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "sam_radius": [Interval(Real, 0, None, closed="left")],
+        "weight_averaging": [StrOptions({"ema", "swa"}), None],
+        "head_max_norm": [Interval(Real, 0, None, closed="neither"), None],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
     }
@@ -108,6 +131,9 @@ class Training(Options):
         scoring="auto",
         label_smoothing=0.0,
         feature_mixup="auto",
+        sam_radius=0.0,
+        weight_averaging=None,
+        head_max_norm=None,
         precision="auto",
         compile=False,
     ):
@@ -125,5 +151,8 @@ class Training(Options):
         self.scoring = scoring
         self.label_smoothing = label_smoothing
         self.feature_mixup = feature_mixup
+        self.sam_radius = sam_radius
+        self.weight_averaging = weight_averaging
+        self.head_max_norm = head_max_norm
         self.precision = precision
         self.compile = compile

@@ -1,1 +1,1 @@
-"""Hashes by content."""
+"""Values in files that run no code, and hashes by content."""

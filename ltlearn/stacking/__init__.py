@@ -6,5 +6,11 @@
 from ltlearn.stacking._classifier import TailStackingClassifier
 from ltlearn.stacking._logistic import TailLogisticClassifier
 from ltlearn.stacking._plda import PLDAClassifier
+from ltlearn.stacking._regressor import TailStackingRegressor
 
-__all__ = ["PLDAClassifier", "TailLogisticClassifier", "TailStackingClassifier"]
+__all__ = [
+    "PLDAClassifier",
+    "TailLogisticClassifier",
+    "TailStackingClassifier",
+    "TailStackingRegressor",
+]

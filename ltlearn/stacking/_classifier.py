@@ -6,36 +6,31 @@ from numbers import Integral
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.base import ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import Bunch, check_random_state, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.stacking._built_in import built_in_heads
-from ltlearn.stacking._columns import TableEncoder, check_table
+from ltlearn.stacking._columns import TableEncoder
 from ltlearn.stacking._folds import fit_all, predict_held_out
 from ltlearn.stacking._head import Head
 from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
 from ltlearn.stacking._scores import balanced_scores
+from ltlearn.stacking._stack import STACK, BaseStack
 from ltlearn.stacking._tuned import choose_setting
 from ltlearn.utils._compat import (
     StrOptions,
-    _BaseComposition,
     _fit_context,
     _num_samples,
-    _routing_enabled,
-    _VisualBlock,
 )
 from ltlearn.utils._random import draw_seed
 from ltlearn.weighting._factors import Factors, fit_factors, leave_one_out_losses
 from ltlearn.weighting._prior import log_prior
 
-_STACK = "stack"  # what held_out_loss_ calls it
 
-
-class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseComposition):
+class TailStackingClassifier(ClassifierMixin, BaseStack):
     """Unlike classifiers, each at balanced classes, weighed by held-out rows of all classes alike.
 
     Classifiers that err differently are worth more together than the best of them alone, on a long
@@ -135,8 +130,10 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
     (2, 10)
     """
 
+    _kinds_of_heads = ("auto", "fast", "full")
+    _kind_of_estimator = "classifier"
     _parameter_constraints: dict = {
-        "heads": [StrOptions({"auto", "fast", "full"}), list],
+        "heads": [StrOptions(set(_kinds_of_heads)), list],
         "cv": ["cv_object"],
         "prior": [StrOptions({"balanced", "train"}), "array-like"],
         "n_jobs": [Integral, None],
@@ -271,7 +268,7 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
         used = list(heads)
         if len(heads) > 1:
             stacked = leave_one_out_losses(np.stack(list(scores.values())), balanced, log_counts)
-            self.held_out_loss_[_STACK] = float(balanced.weights @ stacked)
+            self.held_out_loss_[STACK] = float(balanced.weights @ stacked)
             if is_clearly_worse(stacked, losses[best], balanced.weights):
                 used = [best]
         values = np.stack([scores[name] for name in used])
@@ -329,132 +326,20 @@ class TailStackingClassifier(ClassifierMixin, MetaEstimatorMixin, _BaseCompositi
     def _log_prior(self):
         return log_prior(self.prior, log_softmax(np.log(self._counts)))
 
-    # Parameters, inputs and routing
-
-    def get_params(self, deep=True):
-        """Parameters of the stack and, with ``deep``, of the heads of a list.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-
-        Returns
-        -------
-        params : dict
-        """
-        return self._get_params("heads", deep=deep)
-
-    def set_params(self, **params):
-        """Set parameters of the stack, heads by name, and parameters of heads.
-
-        Parameters
-        ----------
-        **params : dict
-
-        Returns
-        -------
-        self : TailStackingClassifier
-        """
-        return self._set_params("heads", **params)
-
-    def _listed_heads(self):
-        """Heads of a list by name; none where the stack chooses them."""
-        if isinstance(self.heads, str):
-            return {}
-        pairs = all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in self.heads)
-        if not self.heads or not pairs:
-            raise ValueError(
-                'heads must be "auto", "fast", "full" or a list of pairs of a name and a '
-                f"classifier; got {self.heads!r}."
-            )
-        self._validate_names([name for name, _ in self.heads])
-        for name, head in self.heads:
-            if not (hasattr(head, "fit") and hasattr(head, "predict_proba")):
-                raise TypeError(
-                    f"The head {name!r} has no predict_proba: take a classifier that has, or wrap "
-                    "it in sklearn.calibration.CalibratedClassifierCV."
-                )
-        if _STACK in dict(self.heads):
-            raise ValueError(f"No head can be named {_STACK!r}: choose another name.")
-        return dict(self.heads)
-
     def _unfitted_heads(self, rows):
         if isinstance(self.heads, str):
             return built_in_heads(self.heads, *rows.X.shape, self._encoder.has_categories)
         return self._listed_heads()
 
-    def _validate_X(self, X, *, reset):
-        takes = get_tags(self).input_tags
-        is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
-        if is_frame or not takes.two_d_array or _holds_texts(X):
-            (X,) = indexable(X)
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            if isinstance(self.heads, str):
-                check_table(X)
-            return X
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype="numeric",
-            accept_sparse=["csr"] if takes.sparse else False,
-            ensure_all_finite="allow-nan" if takes.allow_nan else True,
-        )
+    def _check_head(self, name, head):
+        if not (hasattr(head, "fit") and hasattr(head, "predict_proba")):
+            raise TypeError(
+                f"The head {name!r} has no predict_proba: take a classifier that has, or wrap "
+                "it in sklearn.calibration.CalibratedClassifierCV."
+            )
 
-    def _route(self, sample_weight, fit_params):
-        """What each head's ``fit`` gets besides X, y and auxiliary rows, by its name."""
-        listed = self._listed_heads()
-        if _routing_enabled():
-            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
-            if isinstance(self.heads, str):
-                routed = Bunch(splitter=routed.get("splitter", Bunch(split={})))
-        else:
-            if fit_params:
-                raise TypeError(
-                    f"fit got {sorted(fit_params)}, which reach heads only with metadata routing: "
-                    "sklearn.set_config(enable_metadata_routing=True)."
-                )
-            routed = Bunch(splitter=Bunch(split={}))
-            for name, head in listed.items():
-                if sample_weight is not None and not has_fit_parameter(head, "sample_weight"):
-                    raise TypeError(
-                        f"The head {name!r} does not take sample_weight in fit. Inside a pipeline "
-                        "it can be routed: sklearn.set_config(enable_metadata_routing=True)."
-                    )
-                routed[name] = Bunch(fit={} if sample_weight is None else _weights(sample_weight))
-        return _Routed(routed, {} if sample_weight is None else _weights(sample_weight))
-
-    def get_metadata_routing(self):
-        """Routing of metadata to the heads of a list and to ``cv``.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        router = MetadataRouter(owner=self).add_self_request(self)
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        for name, head in self._listed_heads().items():
-            router.add(**{name: head}, method_mapping=to_fit)
-        splitter = RareClassStratifiedKFold(2) if isinstance(self.cv, Integral) else self.cv
-        if hasattr(splitter, "split"):
-            to_split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=splitter, method_mapping=to_split)
-        return router
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        if isinstance(self.heads, str):
-            tags.input_tags.allow_nan = True
-            tags.input_tags.categorical = True
-        else:
-            heads = [get_tags(head).input_tags for head in self._listed_heads().values()]
-            for kind in ("two_d_array", "sparse", "allow_nan", "categorical"):
-                setattr(tags.input_tags, kind, all(getattr(head, kind) for head in heads))
-        return tags
-
-    def _sk_visual_block_(self):
-        heads = getattr(self, "heads_", None) or self._listed_heads()
-        return _VisualBlock("parallel", list(heads.values()), names=list(heads), dash_wrapped=False)
+    def _default_splitter(self):
+        return RareClassStratifiedKFold(2)
 
 
 def is_clearly_worse(losses, others, weights):
@@ -462,26 +347,3 @@ def is_clearly_worse(losses, others, weights):
     differences = losses - others
     excess = weights @ differences
     return bool(excess > 0 and excess > np.sqrt(weights**2 @ (differences - excess) ** 2))
-
-
-class _Routed:
-    """Fit parameters by head; heads that the stack chose get the weights."""
-
-    def __init__(self, routed, default):
-        self.routed, self.default = routed, default
-        self.splitter = routed.get("splitter", Bunch(split={}))
-
-    def __getitem__(self, name):
-        return self.routed.get(name, Bunch(fit=self.default))
-
-
-def _holds_texts(X):
-    """Whether rows, or their first values, are strings: texts, paths, categories."""
-    values = X if hasattr(X, "dtype") else np.asarray(X, dtype=object)
-    return values.dtype.kind in "US" or (
-        values.dtype.kind == "O" and values.size > 0 and isinstance(values.flat[0], str)
-    )
-
-
-def _weights(sample_weight):
-    return {"sample_weight": sample_weight}

@@ -75,5 +75,7 @@ def make_net(
         accumulation_steps=options.accumulation_steps,
         parameter_groups=None if layer_decay == 1.0 else LayerDecay(layer_decay),
         compile_backbone=options.compile,
+        sam_radius=options.sam_radius,
+        weight_averaging=options.weight_averaging,
         verbose=max(0, int(verbose) - 1),
     )

@@ -23,12 +23,15 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
+from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
+from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -57,6 +60,10 @@ class ObjectiveNet(NeuralNet):
         optimizer.
     compile_backbone : bool, default=False
         Compile the backbone with :func:`torch.compile`.
+    sam_radius : float, default=0.0
+        Radius of sharpness-aware minimization, see :func:`ascended`; 0 turns it off.
+    weight_averaging : {"ema", "swa"} or None, default=None
+        Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
 
     # What predicts in float64, kept from one call to the next.
@@ -70,6 +77,8 @@ class ObjectiveNet(NeuralNet):
         accumulation_steps=1,
         parameter_groups=None,
         compile_backbone=False,
+        sam_radius=0.0,
+        weight_averaging=None,
         iterator_train=WholeBatches,
         iterator_valid=WholeBatches,
         **kwargs,
@@ -82,6 +91,8 @@ class ObjectiveNet(NeuralNet):
         self.accumulation_steps = accumulation_steps
         self.parameter_groups = parameter_groups
         self.compile_backbone = compile_backbone
+        self.sam_radius = sam_radius
+        self.weight_averaging = weight_averaging
 
     @property
     def _default_callbacks(self):
@@ -115,6 +126,59 @@ class ObjectiveNet(NeuralNet):
         if _layout(self.optimizer_) == _layout(net.optimizer_):
             state = copy.deepcopy(net.optimizer_.state_dict()["state"])
             self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        return self
+
+    def training_state(self):
+        """Weights, history and state of the optimizer, of plain values and tensors.
+
+        Returns
+        -------
+        state : dict
+            ``"weights"`` by name, ``"history"``, a list of dicts, and ``"optimizer"``, None where
+            there is no state of it.
+        """
+        return {
+            "weights": dict(self.module_.state_dict()),
+            "history": [
+                {name: value for name, value in row.items() if name != "batches"}
+                for row in self.history
+            ],
+            "optimizer": self.optimizer_.state_dict()["state"] or None,
+        }
+
+    def restore(self, state):
+        """Take over what :meth:`training_state` gave; the net is initialized and equally made.
+
+        Raises
+        ------
+        ValueError
+            When the state of the optimizer is not that of these weights.
+        """
+        self.module_.load_state_dict(state["weights"])
+        self.history = History()
+        self.history.extend({**row, "batches": []} for row in state["history"])
+        if state["optimizer"] is not None:
+            self._restore_optimizer(state["optimizer"])
+        return self
+
+    def _restore_optimizer(self, state):
+        groups = self.optimizer_.state_dict()
+        parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
+        for number, values in state.items():
+            # Fused optimizers trust these shapes.
+            if number not in range(len(parameters)) or not all(
+                not torch.is_tensor(value) or value.shape in ((), parameters[number].shape)
+                for value in values.values()
+            ):
+                raise ValueError("the state of the optimizer is not that of these weights.")
+        self.optimizer_.load_state_dict({**groups, "state": state})
+
+    def move_to(self, device):
+        """Put all tensors on another device."""
+        self.device = str(device)
+        for name in _ON_DEVICE:
+            if hasattr(self, name):
+                _move(getattr(self, name), self.device)
         return self
 
     def fit_data(self, train, valid=None, observers=(), *, seed=0, draws_globally=True):
@@ -187,9 +251,16 @@ class ObjectiveNet(NeuralNet):
         if self.accumulation_steps == 1:
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
         epoch_data = {"dataset_train": train, "dataset_valid": valid}
-        for _ in range(self.max_epochs if epochs is None else epochs):
+        n_epochs = self.max_epochs if epochs is None else epochs
+        average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
+        for epoch in range(n_epochs):
             self.notify("on_epoch_begin", **epoch_data)
-            self._train_epoch(batches)
+            if average is not None:
+                average.before_epoch(self.module_)
+            self._train_epoch(batches, average)
+            if average is not None:
+                with self._borrowed():
+                    average.after_epoch(self.module_, (epoch + 1) / n_epochs, self._inputs(train))
             if valid is not None:
                 with self._borrowed():
                     self._validate_epoch(valid)
@@ -213,8 +284,7 @@ class ObjectiveNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         if self._update is not None:
-            self._update.clear_gradients()
-            terms = self._find_gradients(batch)
+            terms = self._gradient(batch)
             if self._update.step():
                 return terms
             self.optimizer_.step()
@@ -222,8 +292,7 @@ class ObjectiveNet(NeuralNet):
             terms = {}
 
             def closure():
-                self.optimizer_.zero_grad()
-                terms.update(self._find_gradients(batch))
+                terms.update(self._gradient(batch))
                 return terms["loss"]
 
             self.optimizer_.step(closure)
@@ -272,10 +341,11 @@ class ObjectiveNet(NeuralNet):
             exact = self._exact = ExactNetwork(self.module_)
         return exact.apply(method, X, self.evaluation_batch_size)
 
-    def _find_gradients(self, batch):
-        """Add the gradients of a batch, and tell callbacks; returns the loss terms."""
+    def _gradient(self, batch):
+        """Set the gradient of a batch, and tell callbacks; returns the loss terms."""
         backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
-        terms = backward(batch)
+        self._clear_gradients()
+        terms = self._backward_uphill(backward, batch) if self.sam_radius else backward(batch)
         self._tell(
             "on_grad_computed",
             named_parameters=self._named_parameters,
@@ -284,10 +354,32 @@ class ObjectiveNet(NeuralNet):
         )
         return terms
 
+    def _backward_uphill(self, backward, batch):
+        device = torch.device(self.device)
+        draws = Draws(self.module_, self.criterion_, device, self._borrowed is not nullcontext)
+        terms = backward(batch)
+        learned = [values for group in self.optimizer_.param_groups for values in group["params"]]
+        with ascended(self.module_, learned, self.sam_radius):
+            draws.rewind()
+            self._clear_gradients()
+            backward(batch)
+        return terms
+
+    def _clear_gradients(self):
+        if self._update is None:
+            self.optimizer_.zero_grad()
+        else:
+            self._update.clear_gradients()
+
     def _tell(self, event, **about):
         """Notify the callbacks of an event of a batch, if any of them wants to know."""
         if event in self._events:
             self.notify(event, **about)
+
+    def _inputs(self, train):
+        """All training inputs, batch by batch, as in evaluation."""
+        data = train.without_augmentation()
+        return (X for X, _ in WholeBatches(data, self.evaluation_batch_size))
 
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
@@ -316,7 +408,7 @@ class ObjectiveNet(NeuralNet):
             for i, part in enumerate(X.tensor_split(n))
         ]
 
-    def _train_epoch(self, batches):
+    def _train_epoch(self, batches, average=None):
         self._set_training(True)
         self._named_parameters = list(self.module_.named_parameters())
         self._events = _events_of([callback for _, callback in self.callbacks_])
@@ -332,6 +424,8 @@ class ObjectiveNet(NeuralNet):
                 steps.append(step)
                 sizes.append(len(batch[0]))
                 self._tell("on_batch_end", batch=batch, training=True, **step)
+                if average is not None:
+                    average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
         for name in steps[0]:

@@ -42,6 +42,13 @@ class QuantileDistributions:
         cdf = expit((1 - share) * logits[below] + share * logits[above])
         self.cdf = np.broadcast_to(cdf, self.values.shape)
 
+    @classmethod
+    def of_nodes(cls, values, cdf):
+        """From scores (n, A), in order along a row, and the probabilities of at most these."""
+        distributions = object.__new__(cls)
+        distributions.values, distributions.cdf = values, np.clip(cdf, _LEAST, 1 - _LEAST)
+        return distributions
+
     def reweighted(self, weigh):
         """The distributions with densities multiplied by a weight of the score.
 
@@ -60,9 +67,7 @@ class QuantileDistributions:
         below, above = self.cdf[:, :1] * weight[:, :1], (1 - self.cdf[:, -1:]) * weight[:, -1:]
         cdf = np.cumsum(np.concatenate([below, inner], axis=1), axis=1)
         cdf = cdf / (cdf[:, -1:] + above)
-        reweighted = object.__new__(type(self))
-        reweighted.values, reweighted.cdf = self.values, np.clip(cdf, _LEAST, 1 - _LEAST)
-        return reweighted
+        return self.of_nodes(self.values, cdf)
 
     def mean(self):
         """Expectations (n,)."""

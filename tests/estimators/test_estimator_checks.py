@@ -5,6 +5,7 @@ mini-batches, because repeating rows changes which rows meet in a batch.
 """
 
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ltlearn import (
@@ -13,8 +14,10 @@ from ltlearn import (
     PLDAClassifier,
     TailLogisticClassifier,
     TailStackingClassifier,
+    TailStackingRegressor,
 )
 from ltlearn.options import Architecture
+from ltlearn.stacking._quantile_forest import QuantileForest
 
 SMALL = Architecture(n_members=2)
 EXPECTED_FAILURES = {
@@ -39,6 +42,8 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+REGRESSORS = [("forest", QuantileForest(5)), ("ridge", Ridge())]
+FOREST = {"check_sample_weight_equivalence_on_dense_data": "bootstrap: repeating rows draws others"}
 HEADS = [("plda", PLDAClassifier(shrinkage=0.5)), ("logistic", TailLogisticClassifier(C=1.0))]
 
 
@@ -50,7 +55,10 @@ HEADS = [("plda", PLDAClassifier(shrinkage=0.5)), ("logistic", TailLogisticClass
         TailLogisticClassifier(random_state=0),
         TailStackingClassifier(HEADS, random_state=0),
         TailStackingClassifier("fast", random_state=0),
-    ]
+        TailStackingRegressor([("ridge", Ridge())], cv=3, random_state=0),
+        TailStackingRegressor(REGRESSORS, prediction="median", tail=0.25, random_state=0),
+    ],
+    expected_failed_checks=lambda estimator: FOREST if "forest" in str(estimator) else {},
 )
 def test_scikit_learn_checks_of_heads_and_stacks(estimator, check, monkeypatch):
     monkeypatch.setattr("ltlearn.stacking._built_in.N_TREES", 10)

@@ -40,6 +40,7 @@ CHANGES = {
     ),
     "a new layer": lambda module: module.backbone.__setitem__(1, nn.Tanh()),
     "a buffer": lambda module: module.register_buffer("own", torch.ones(1)),
+    "another type": lambda module: module.half(),
     "training mode": lambda module: module.train(),
 }
 

@@ -129,6 +129,8 @@ SETTINGS = {
     "warm-up of the head": {"training__head_warmup_epochs": 2},
     "schedule": {"training__lr_schedule": "cosine", "training__lr_warmup_epochs": 1},
     "scheduler of torch": {"callbacks": [LRScheduler("StepLR", step_size=1, gamma=0.5)]},
+    "uphill": {"training__sam_radius": 0.1, "dropout": 0.2},
+    "averages": {"training__weight_averaging": "swa"},
     "parts": {"training__accumulation_steps": 2},
     "body for tables": {"backbone": "tabular", "architecture__n_members": 2, "dropout": 0.2},
 }

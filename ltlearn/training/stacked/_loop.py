@@ -60,6 +60,8 @@ class Member:
                 raise NotStackableError("the inputs are images or files")
         if type(net) is not ObjectiveNet or net.compile_backbone or net.accumulation_steps > 1:
             raise NotStackableError("steps are compiled or accumulate gradients")
+        if net.sam_radius or net.weight_averaging:
+            raise NotStackableError("steps look around themselves, or weights are averaged")
         for _, callback in net.callbacks_:
             if type(callback) not in _KNOWN_CALLBACKS:
                 raise NotStackableError(f"there is a callback {type(callback).__name__}")
