@@ -6,6 +6,7 @@ self-training.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
+from ltlearn.enhancers._density_sampler import DensitySampler
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
 from ltlearn.enhancers._mixup import (
@@ -18,6 +19,7 @@ from ltlearn.enhancers._sharpening import AdaptiveSharpening, select_sharpening,
 
 __all__ = [
     "AdaptiveSharpening",
+    "DensitySampler",
     "FeatureMix",
     "FeatureMixup",
     "MixupDraw",

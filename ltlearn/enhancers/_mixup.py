@@ -1,6 +1,7 @@
 """Mixup between samples of the tail and their neighbors in label."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -162,6 +163,10 @@ class TailMixup(nn.Module):
         :math:`\tau_2`, in units of the scores; the higher, the closer in label the partners are.
     eps : float, default=0.01
         :math:`\varepsilon`, in units of the scores.
+    sampler : callable, optional
+        From scores (..., B) to log-weights (..., B): another choice of anchors,
+        :math:`P(i) \propto \exp(` ``sampler(scores)`` :math:`)`, which :math:`\lambda` follows;
+        :math:`\tau_1` is of no use then. See `DensitySampler`.
 
     Raises
     ------
@@ -200,6 +205,7 @@ class TailMixup(nn.Module):
         tail_temperature: float = 0.5,
         pair_temperature: float = 2.0,
         eps: float = 0.01,
+        sampler: Callable[[Tensor], Tensor] | None = None,
     ):
         super().__init__()
         if not 0 <= strength <= 1:
@@ -210,6 +216,7 @@ class TailMixup(nn.Module):
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature
         self.eps = eps
+        self.sampler = sampler
 
     def forward(
         self,
@@ -282,11 +289,18 @@ class TailMixup(nn.Module):
         if n_anchors == 0:
             share = scores[..., :0]
             return MixupDraw(share.long(), share.long(), share)
-        distance = _distance_from_mean(scores)
-        anchors = draw_anchors(distance, n_anchors, self.tail_temperature, generator)
+        importance, unit = self._importance(scores)
+        anchors = draw_anchors(importance, n_anchors, unit, generator)
         partners = draw_partners(scores, anchors, self.pair_temperature, self.eps, generator)
-        difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
-        return MixupDraw(anchors, partners, difference.div_(self.tail_temperature).sigmoid_())
+        difference = importance.gather(-1, anchors) - importance.gather(-1, partners)
+        return MixupDraw(anchors, partners, difference.div_(unit).sigmoid_())
+
+    def _importance(self, scores: Tensor) -> tuple[Tensor, float]:
+        """What the log-weights of anchors are in proportion to, and the unit of it."""
+        distance = _distance_from_mean(scores)
+        if self.sampler is None:
+            return distance, self.tail_temperature
+        return self.sampler(scores), 1.0
 
     def _n_anchors(self, n_samples: int) -> int:
         """Number M of samples that a batch of B gets."""
@@ -326,23 +340,22 @@ def draw_for_each(
             for mixup, own, generator in zip(mixups, scores, generators, strict=True)
         ]
         return MixupDraw(*map(torch.stack, zip(*draws, strict=True)))
-    distance = _distance_from_mean(scores)
+    found = [mixup._importance(own) for mixup, own in zip(mixups, scores, strict=True)]
+    importance = torch.stack([values for values, _ in found])
     keys = [
-        anchor_keys(own, mixup.tail_temperature, generator)
-        for mixup, own, generator in zip(mixups, distance, generators, strict=True)
+        anchor_keys(values, unit, generator)
+        for (values, unit), generator in zip(found, generators, strict=True)
     ]
     anchors = torch.stack(keys).topk(n_anchors, sorted=False).indices
-    tail, pair = (
-        scores.new_tensor([getattr(mixup, name) for mixup in mixups])
-        for name in ("tail_temperature", "pair_temperature")
-    )
+    units = scores.new_tensor([unit for _, unit in found])
+    pair = scores.new_tensor([mixup.pair_temperature for mixup in mixups])
     log_weight = candidate_log_weights(
         scores, anchors, pair.view(-1, *[1] * scores.ndim), mixups[0].eps
     )
     columns = map(draw_columns, log_weight.softmax(dim=-1), generators)
     partners = torch.stack(list(columns))
-    difference = distance.gather(-1, anchors) - distance.gather(-1, partners)
-    difference /= tail.view(-1, *[1] * (scores.ndim - 1))
+    difference = importance.gather(-1, anchors) - importance.gather(-1, partners)
+    difference /= units.view(-1, *[1] * (scores.ndim - 1))
     return MixupDraw(anchors, partners, difference.sigmoid_())
 
 

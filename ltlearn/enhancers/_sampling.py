@@ -36,22 +36,20 @@ def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def draw_anchors(
-    distance: Tensor, n_anchors: int, tail_temperature: float, generator: torch.Generator | None
+    importance: Tensor, n_anchors: int, unit: float, generator: torch.Generator | None
 ) -> Tensor:
-    """Indices (..., M) into distances (..., B), drawn without replacement, proportional to
-    ``exp(distance / tail_temperature)``.
+    """Indices (..., M) into importances (..., B), drawn without replacement, proportional to
+    ``exp(importance / unit)``.
 
     Adding Gumbel noise to log-weights and taking the M largest is the same as drawing them one
     after the other.
     """
-    return anchor_keys(distance, tail_temperature, generator).topk(n_anchors, sorted=False).indices
+    return anchor_keys(importance, unit, generator).topk(n_anchors, sorted=False).indices
 
 
-def anchor_keys(
-    distance: Tensor, tail_temperature: float, generator: torch.Generator | None
-) -> Tensor:
-    """Log-weights of the anchors with Gumbel noise, times the temperature."""
-    return torch.add(distance, _gumbel(distance, generator), alpha=tail_temperature)
+def anchor_keys(importance: Tensor, unit: float, generator: torch.Generator | None) -> Tensor:
+    """Log-weights of the anchors with Gumbel noise, times the unit."""
+    return torch.add(importance, _gumbel(importance, generator), alpha=unit)
 
 
 def draw_partners(

@@ -10,6 +10,7 @@ from torch import nn
 
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
+from ltlearn.enhancers import DensitySampler
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ScoresMixin, is_one_score
@@ -201,7 +202,7 @@ class ELTARegressor(
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],
-        "architecture": ["batch_norm_head", "head", "feature_power"],
+        "architecture": ["batch_norm_head", "feature_power"],
     }
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
@@ -452,6 +453,10 @@ class ELTARegressor(
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
                 self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
+        self._bounds = None
+        if self._option("architecture").head == "sigmoid":
+            ends = self._centers((low, high), 2)
+            self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)
@@ -490,7 +495,7 @@ class ELTARegressor(
             return EMDHead(dropout, len(self.bin_centers_), n_members)
         if self.loss_ == "quantile":
             return QuantileHead(dropout, len(LEVELS), n_members)
-        return MSEHead(dropout, n_members)
+        return MSEHead(dropout, n_members, self._bounds)
 
     def _objective(self):
         options, by_loss = self._option("enhancers"), {}
@@ -507,7 +512,7 @@ class ELTARegressor(
                 "quantile_center": (origin - self.score_mean_) / self.score_scale_,
                 "quantile_scale": unit / self.score_scale_,
             }
-        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0
+        is_linear = self.loss_ == "mse" and self._setting("dropout") == 0 and self._bounds is None
         return ELTAObjective, {
             **by_loss,
             "logit_shift": None
@@ -516,12 +521,24 @@ class ELTARegressor(
             "mixup_strength": self._setting("mixup_strength"),
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
+            "sampler": self._sampler(options),
             "alignment_weight": self.alignment_weight,
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
             "ranks": self._option("training").scoring == "srcc",
         }
+
+    def _sampler(self, options):
+        """What chooses the anchors of mixup, in the units that mixup sees; None is the distance."""
+        if options.sampler == "distance" or self._setting("mixup_strength") == 0:
+            return None
+        points = (self._tail_weights.grid - self.score_mean_) / self.score_scale_
+        return DensitySampler(
+            torch.from_numpy(self._temperature_scale * points),
+            torch.from_numpy(self._tail_weights.density),
+            options.density_power,
+        )
 
     @property
     def _temperature_scale(self):

@@ -508,6 +508,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     def _check_network_params(self):
         super()._check_network_params()
+        if self._option("architecture").head == "sigmoid":
+            raise ValueError(
+                'architecture.head="sigmoid" is for scores; use "linear" or "cosine" for classes.'
+            )
         if not is_tabular(self):
             return
         if self._option("architecture").batch_norm_head:

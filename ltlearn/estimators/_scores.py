@@ -69,6 +69,13 @@ class ScoresMixin:
                     "them makes predictions worse."
                 )
             )
+        head = self._option("architecture").head
+        if head == "cosine":
+            raise ValueError('architecture.head="cosine" is for classes; leave it "linear".')
+        if head == "sigmoid" and self.loss_ != "mse":
+            raise ValueError(
+                f'architecture.head="sigmoid" is for loss="mse"; the loss is {self.loss_!r}.'
+            )
         if bins.emd_form != "sample" and self.loss_ != "emd":
             raise ValueError(
                 f'bins.emd_form={bins.emd_form!r} is for loss="emd"; the loss is {self.loss_!r}.'

@@ -6,24 +6,34 @@ With ``n_members`` the body has members, whose features (B, M · D) become outpu
 from torch import nn
 from torch.nn import functional as F
 
+from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._cosine import CosineHead
 from ltlearn.networks._dropout import Dropout
 from ltlearn.networks._members import MemberHead
 
 
 class MSEHead:
-    """Builds D features -> one standardized score."""
+    """Builds D features -> one standardized score, between ``bounds`` where these are given."""
 
     n_outputs = 1
 
-    def __init__(self, dropout, n_members=None):
+    def __init__(self, dropout, n_members=None, bounds=None):
         self.dropout = dropout
         self.n_members = n_members
+        self.bounds = bounds
 
     def __call__(self, n_features):
         if self.n_members is not None:
-            return MemberHead(self.n_members, n_features, self.n_outputs, dropout=self.dropout)
-        return nn.Sequential(*_dropout(self.dropout), nn.Linear(n_features, self.n_outputs))
+            return MemberHead(
+                self.n_members,
+                n_features,
+                self.n_outputs,
+                dropout=self.dropout,
+                bounds=self.bounds,
+            )
+        bounded = [] if self.bounds is None else [Bounded(*self.bounds)]
+        linear = nn.Linear(n_features, self.n_outputs)
+        return nn.Sequential(*_dropout(self.dropout), linear, *bounded)
 
 
 class QuantileHead(MSEHead):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._dropout import Dropout
 
 
@@ -156,6 +157,8 @@ class MemberHead(nn.Module):
         Share of the features dropped in training.
     gives_logits : bool, default=False
         Whether the outputs are logits, so that members are averaged in probability.
+    bounds : (float, float), default=None
+        Range of the outputs, by a sigmoid.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ class MemberHead(nn.Module):
         hidden_size: int | None = None,
         dropout: float = 0.0,
         gives_logits: bool = False,
+        bounds: tuple[float, float] | None = None,
     ):
         super().__init__()
         self.n_members = n_members
@@ -177,7 +181,8 @@ class MemberHead(nn.Module):
         if hidden_size is not None:
             layers += [MemberLinear(n_members, n_inputs, hidden_size), nn.ReLU()]
             n_inputs = hidden_size
-        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs))
+        bounded = [] if bounds is None else [Bounded(*bounds)]
+        self.layers = nn.Sequential(*layers, MemberLinear(n_members, n_inputs, n_outputs), *bounded)
 
     def forward(self, features: Tensor) -> Tensor:
         """Outputs (B, M, K) of features (B, M · D), those of the first member first."""

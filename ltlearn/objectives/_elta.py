@@ -34,6 +34,8 @@ class ELTAObjective(nn.Module):
         Added to the logits of the loss, not to those of a prediction.
     mixup_strength, tail_temperature, pair_temperature : float
         Of :class:`~ltlearn.enhancers.TailMixup`; strength 0 turns it off.
+    sampler : callable, default=None
+        Of the same.
     alignment_weight : float
         Weight of :class:`~ltlearn.enhancers.SimilarityAlignment`; 0 turns it off.
     score_scale : float
@@ -66,6 +68,7 @@ class ELTAObjective(nn.Module):
         mixup_strength=0.0,
         tail_temperature=0.5,
         pair_temperature=2.0,
+        sampler=None,
         alignment_weight=0.0,
         score_scale=1.0,
         temperature_scale=1.0,
@@ -76,7 +79,7 @@ class ELTAObjective(nn.Module):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
         self.register_buffer("logit_shift", None if logit_shift is None else logit_shift.clone())
-        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature)
+        self.mixup = TailMixup(mixup_strength, tail_temperature, pair_temperature, sampler=sampler)
         self.alignment = SimilarityAlignment() if alignment_weight else None
         self.alignment_weight = alignment_weight
         self.score_scale = score_scale

@@ -22,9 +22,12 @@ class Architecture(Options):
     n_pieces : int or "auto", default="auto"
         For the body for tables: pieces of the piecewise-linear embedding of a numeric column.
         ``"auto"`` rises with the number of training rows from 8 to 48.
-    head : {"linear", "cosine"}, default="linear"
+    head : {"linear", "cosine", "sigmoid"}, default="linear"
         For classes: ``"cosine"`` compares directions and starts from those of the class means of
-        the features, see :class:`ltlearn.networks.CosineHead`.
+        the features, see :class:`ltlearn.networks.CosineHead`. For scores by squared error:
+        ``"sigmoid"`` keeps predictions within ``bins.score_range``, by default the range of the
+        training scores. The head that ELTA published for squared error is this one with the range
+        (0, 10) and ``dropout=0.75``.
     feature_power : float or "auto", default=1.0
         For classes and tables: exponent p of ``sign(x) |x|^p``, taken of the columns before they
         are standardized. 0.5 gains on features that are averages of ReLUs, which have long right
@@ -45,7 +48,7 @@ class Architecture(Options):
         "batch_norm_head": ["boolean"],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "head": [StrOptions({"linear", "cosine"})],
+        "head": [StrOptions({"linear", "cosine", "sigmoid"})],
         "feature_power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }
 

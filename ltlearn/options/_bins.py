@@ -15,7 +15,8 @@ class Bins(Options):
         Bins of scalar scores; ``"auto"`` is 20. Distributions bring their own.
     score_range : (float, float), default=None
         Scores of the first and last bin. Default: 1 and K for distributions over K bins, the range
-        of the training scores for scalars. Predictions stay within it.
+        of the training scores for scalars. Predictions stay within it. Also the range of
+        ``architecture.head="sigmoid"``.
     logit_adjustment : float, default=0.0
         Multiple of the smoothed log prior of the bins that is added to the logits in training and
         dropped at prediction; for scalar scores only.

@@ -20,6 +20,12 @@ class Enhancers(Options):
         Unit of the differences between scores that the two temperatures and ``sharpening`` apply
         to: the deviation of the training scores, or a number in units of the score. 1.0 gives the
         published setting on scores from 1 to 10.
+    sampler : {"distance", "density"}, default="distance"
+        What makes a row an anchor of mixup: the distance of its score from the mean of the batch,
+        by ``tail_temperature``; or, as in ELTA 2.0, how rare its score is among the training rows,
+        by ``density_power``. See :class:`ltlearn.enhancers.DensitySampler`.
+    density_power : float, default=10.0
+        α of ``sampler="density"``: anchors are drawn in proportion to the density to the power -α.
     head_retraining_epochs : int, default=0
         After training, freeze the backbone and train a fresh head for this many epochs.
     self_training_rounds : int, default=1
@@ -49,6 +55,8 @@ class Enhancers(Options):
         "tail_temperature": [Interval(Real, 0, None, closed="neither")],
         "pair_temperature": [Interval(Real, 0, None, closed="neither")],
         "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
+        "sampler": [StrOptions({"distance", "density"})],
+        "density_power": [Interval(Real, 0, None, closed="left")],
         "head_retraining_epochs": [Interval(Integral, 0, None, closed="left")],
         "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
         "sharpening": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -61,6 +69,8 @@ class Enhancers(Options):
         tail_temperature=0.5,
         pair_temperature=2.0,
         temperature_unit="std",
+        sampler="distance",
+        density_power=10.0,
         head_retraining_epochs=0,
         self_training_rounds=1,
         sharpening="auto",
@@ -69,6 +79,8 @@ class Enhancers(Options):
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature
         self.temperature_unit = temperature_unit
+        self.sampler = sampler
+        self.density_power = density_power
         self.head_retraining_epochs = head_retraining_epochs
         self.self_training_rounds = self_training_rounds
         self.sharpening = sharpening

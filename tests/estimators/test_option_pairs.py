@@ -31,7 +31,7 @@ CHOICES = {
     "n_estimators": [1, 2],
     "callbacks": [None, [LRScheduler("StepLR", step_size=1)]],
     "architecture__n_members": ["auto", 1, 2],
-    "training__scoring": ["loss", "mae"],
+    "training__scoring": ["loss", "mae", "srcc"],
     "training__accumulation_steps": [1, 2],
     "training__freeze_backbone": [False, True],
     "training__head_warmup_epochs": [0, 1],
@@ -39,7 +39,10 @@ CHOICES = {
     "training__precision": ["float32", "bfloat16"],
     "training__lr_schedule": ["constant", "cosine"],
     "enhancers__head_retraining_epochs": [0, 1],
+    "enhancers__sampler": ["distance", "density"],
+    "architecture__head": ["linear", "sigmoid"],
     "bins__n_bins": ["auto", 5],
+    "bins__emd_form": ["sample", "batch"],
     "bins__logit_adjustment": [0.0, 1.0],
 }
 CALL = ("votes", "gaps", "sample_weight", "X_val", "X_unlabeled")
@@ -52,11 +55,26 @@ REFUSED = [
     ({"loss": "mse", "bins__logit_adjustment": 1.0}, "logit_adjustment needs"),
     ({"loss": "quantile", "bins__logit_adjustment": 1.0}, "logit_adjustment needs"),
     ({"votes": True, "bins__logit_adjustment": 1.0}, "logit_adjustment needs scalar scores"),
+    ({"loss": "mse", "bins__emd_form": "batch"}, "bins.emd_form='batch' is for loss=\"emd\""),
+    ({"loss": "quantile", "bins__emd_form": "batch"}, "bins.emd_form='batch' is for loss=\"emd\""),
+    ({"loss": "emd", "architecture__head": "sigmoid"}, 'head="sigmoid" is for loss="mse"'),
+    ({"loss": "quantile", "architecture__head": "sigmoid"}, 'head="sigmoid" is for loss="mse"'),
     ({"loss": "mse", "X_unlabeled": True}, "X_unlabeled .* needs"),
     ({"loss": "quantile", "X_unlabeled": True}, "X_unlabeled .* needs"),
     ({"backbone": "mlp", "gaps": True}, "contains NaN"),
     ({"backbone": "mlp", "architecture__n_members": 1}, "n_members=1 is for the body for tables"),
     ({"backbone": "mlp", "architecture__n_members": 2}, "n_members=2 is for the body for tables"),
+]
+# Pairs that ask for different losses.
+CONTRADICTIONS = [
+    {"architecture__head": "sigmoid", name: value}
+    for name, value in (
+        ("X_unlabeled", True),
+        ("tail", 0.5),
+        ("prediction", "median"),
+        ("bins__emd_form", "batch"),
+        ("bins__logit_adjustment", 1.0),
+    )
 ]
 # The same for a second fit.
 REFUSED_AGAIN = [({"warm_start": True, "X_unlabeled": True}, "contradicts warm_start=True")]
@@ -69,7 +87,11 @@ def meets(settings, pair):
 
 
 def is_refused(settings):
-    return any(meets(settings, pair) for pair, _ in REFUSED)
+    return any(meets(settings, pair) for pair in impossible_pairs())
+
+
+def impossible_pairs():
+    return [pair for pair, _ in REFUSED] + CONTRADICTIONS
 
 
 def pairs_of(settings):
@@ -85,18 +107,20 @@ def pairwise_settings():
     for one, other in itertools.combinations(CHOICES, 2):
         for i, j in itertools.product(range(len(CHOICES[one])), range(len(CHOICES[other]))):
             pair = {one: CHOICES[one][i], other: CHOICES[other][j]}
-            if not any(refused == pair for refused, _ in REFUSED):
+            if pair not in impossible_pairs():
                 wanted.add(((one, i), (other, j)))
     found = []
     while wanted:
         seed_pair = min(wanted)  # is in every candidate
         best, gained = None, set()
-        for _ in range(300):
+        for attempt in itertools.count():
+            if attempt >= 300 and best is not None:
+                break
             settings = {name: values[rng.integers(len(values))] for name, values in CHOICES.items()}
             settings.update({name: CHOICES[name][i] for name, i in seed_pair})
             if not is_refused(settings) and len(gain := pairs_of(settings) & wanted) > len(gained):
                 best, gained = settings, gain
-        assert best is not None, seed_pair
+            assert attempt < 30_000, seed_pair
         found.append(best)
         wanted -= gained
     return found

@@ -226,3 +226,35 @@ def test_estimators_that_are_not_ours():
         for cls in (BatchedGridSearchCV, GridSearchCV)
     ]
     assert_same_search(*searches)
+
+
+@pytest.mark.usefixtures("in_float64")
+class TestPublishedParts:
+    """Fits of one search, stacked, give what they give alone."""
+
+    def test_anchors_by_density(self):
+        grid = {"enhancers__sampler": ["distance", "density"], "mixup_strength": [0.1, 0.3]}
+        fit_both(regressor(enhancers__density_power=2.0), grid)
+
+    @pytest.mark.parametrize("backbone", ["mlp", "tabular"])
+    def test_bounded_heads(self, backbone):
+        model = regressor(backbone=backbone, architecture__head="sigmoid", mixup_strength=0.2)
+        if backbone == "tabular":
+            model.set_params(architecture__n_members=2, dropout=0.0)
+        fit_both(model, {"lr": [1e-3, 1e-2]}, tolerance=1e-6)
+
+    def test_one_root_a_batch_and_rank_correlation(self):
+        model = regressor(
+            loss="emd", bins__emd_form="batch", training__scoring="srcc", early_stopping=True
+        )
+        searches = fit_both(model, {"lr": [1e-3, 1e-2], "mixup_strength": [0.0, 0.2]})
+        for one, other in zip(*(s.best_estimator_.history_ for s in searches), strict=True):
+            assert one["valid_srcc"] == pytest.approx(other["valid_srcc"])
+
+    def test_weights_of_validation_rows(self):
+        given = {
+            "X_val": Whole(X[:40]),
+            "y_val": Whole(Y[:40]),
+            "sample_weight_val": Whole(RNG.uniform(size=40)),
+        }
+        fit_both(regressor(), {"lr": [1e-3, 1e-2]}, fit_params=given)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._cosine import CosineHead
 from ltlearn.networks._dropout import Dropout
 from ltlearn.networks._members import MemberDropout, MemberHead
@@ -17,7 +18,7 @@ from ltlearn.networks._tabular import TabularBody
 _STATELESS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.Identity, ToFloat)
 
 # Modules of which every row passes through on its own, by operations that torch can batch.
-_ROW_BY_ROW = (TabularBody, MemberHead, CosineHead)
+_ROW_BY_ROW = (TabularBody, MemberHead, CosineHead, Bounded)
 
 
 class NotStackableError(Exception):
@@ -268,6 +269,8 @@ def _sizes_of(template, dropouts, shape):
 
         return mask
 
+    if not dropouts:
+        return sizes
     parameter = next(template.parameters())
     for path, dropout in dropouts.items():
         dropout.mask = record(path)
