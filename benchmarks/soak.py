@@ -15,10 +15,12 @@ from collections import Counter
 
 import numpy as np
 import torch
-from _strategies import GROUPS, violation
+from _estimator_strategies import ESTIMATORS
+from _strategies import FUNCTIONS, violation
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tqdm import tqdm
 
+GROUPS = {**FUNCTIONS, "estimators": ESTIMATORS}
 SHARES = {
     "metrics": 0.4,
     "weighting": 0.15,

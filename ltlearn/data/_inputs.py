@@ -29,7 +29,8 @@ class TableInputs:
 
     Standardizing before the cast to float32 keeps the digits that matter of columns such as time
     stamps. Values further than ``limit`` deviations away are clipped, so that no outlier can
-    overflow.
+    overflow; and columns are divided by powers of 2 first, which changes nothing but that their
+    squares are finite.
 
     Parameters
     ----------
@@ -46,15 +47,22 @@ class TableInputs:
     def check(self, estimator, X, reset):
         return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
 
+    def _powers(self, X):
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = np.ldexp(X, -self.exponents)
+        largest = np.sqrt(np.finfo(scaled.dtype).max)
+        return signed_power(np.clip(scaled, -largest, largest), self.power)
+
     def usable_rows(self, X):
         return np.arange(len(X))
 
     def fit(self, X):
-        self.scaler = StandardScaler().fit(signed_power(X, self.power))
+        self.exponents = np.frexp(np.abs(X).max(axis=0))[1]
+        self.scaler = StandardScaler().fit(self._powers(X))
         return self
 
     def data(self, X, target=None, training=False):
-        X = signed_power(X, self.power)
+        X = self._powers(X)
         with np.errstate(over="ignore"):
             # As the scaler does it; X is checked already.
             scaled = X - self.scaler.mean_.astype(X.dtype)

@@ -20,6 +20,8 @@ from ltlearn.utils._random import isolated_generators, seed_for
 
 # Rows synthesized of each auxiliary class, as a multiple of those that an epoch draws from them.
 _SYNTHETIC_POOL = 4
+# Most of them of all classes together.
+_MOST_SYNTHETIC = 10_000_000
 
 
 class AuxiliaryClassesMixin:
@@ -113,7 +115,13 @@ class AuxiliaryClassesMixin:
                     "warm_start goes on synthesizing auxiliary classes from all target classes, "
                     f"but y has no rows of {self.classes_[absent].tolist()}."
                 )
-            n_samples = _SYNTHETIC_POOL * self._option("auxiliary").max_samples
+            max_samples = self._option("auxiliary").max_samples
+            n_samples = _SYNTHETIC_POOL * max_samples
+            if n_samples * len(pairs) > _MOST_SYNTHETIC:
+                raise ValueError(
+                    f"auxiliary.max_samples={max_samples} would take "
+                    f"{n_samples * len(pairs)} synthesized rows; lower it."
+                )
             return Rows(*synthesize(train.X, train.y, pairs, n_samples, random_state), None)
         classes, codes = np.unique(y_aux, return_inverse=True)
         if not np.array_equal(classes, self.auxiliary_classes_):

@@ -23,7 +23,7 @@ def make_inputs(estimator):
     if backbone == "mlp":
         return TableInputs()
     if isinstance(backbone, str):
-        spec = timm_input_spec(backbone, _timm_params(estimator))
+        spec = _spec_of_name(backbone, _timm_params(estimator))
     else:
         spec = input_spec_of(backbone)
     if spec is None:
@@ -37,7 +37,7 @@ def backbone_builder(estimator):
     backbone = estimator.backbone
     if is_tabular(estimator) or backbone == "mlp":
         layers = {
-            "hidden_layer_sizes": tuple(estimator._setting("hidden_layer_sizes")),
+            "hidden_layer_sizes": tuple(map(int, estimator._setting("hidden_layer_sizes"))),
             "dropout": estimator._setting("dropout"),
         }
         if backbone == "mlp":
@@ -59,6 +59,17 @@ def resolve_recipe(augmentation):
             "ltlearn.images.Recipe or None."
         )
     return RECIPES[augmentation]
+
+
+def _spec_of_name(name, params):
+    try:
+        return timm_input_spec(name, params)
+    except (TypeError, ValueError) as error:
+        names = ", ".join(map(repr, BUILT_IN))
+        raise ValueError(
+            f"backbone={name!r} with backbone_params={params} cannot be had: {error} Built in are "
+            f"{names}; other names are those of timm's models."
+        ) from error
 
 
 def _timm_params(estimator):

@@ -34,14 +34,21 @@ from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
 from ltlearn.training._observers import EpochBar, TaskReporter
+from ltlearn.training._optimizers import check_optimizer
 from ltlearn.training._trainer import TrainingPlan, train
-from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions
+from ltlearn.utils._checks import check_widths
+from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
+
+_MOST_ESTIMATORS = 10_000
+
+# Differences between numbers up to this size fit into float32.
+_LARGE = 1e38
 
 
 def all_or_nothing(fit):
@@ -82,7 +89,7 @@ class BaseDeepEstimator(
         "device": [str, torch.device],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, _MOST_ESTIMATORS, closed="both")],
         "verbose": ["verbose"],
         "training": [Training, None],
         "architecture": [Architecture, None],
@@ -165,6 +172,7 @@ class BaseDeepEstimator(
 
     def _check_option_values(self):
         """Check options beyond their types."""
+        check_optimizer(self._option("training").optimizer)
         scoring = self._option("training").scoring
         if scoring not in ("auto", *self._lower_is_better):
             raise ValueError(
@@ -183,11 +191,8 @@ class BaseDeepEstimator(
     def _check_network_params(self):
         """Check parameters of the network beyond their types."""
         resolve_recipe(self.augmentation)
-        widths = () if isinstance(self.hidden_layer_sizes, str) else self.hidden_layer_sizes
-        if not all(isinstance(n, Integral) and n > 0 for n in widths):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must be positive integers."
-            )
+        if not isinstance(self.hidden_layer_sizes, str):
+            check_widths(self.hidden_layer_sizes)
         architecture = self._option("architecture")
         if not is_tabular(self):
             wanted = self.categorical_features
@@ -250,7 +255,8 @@ class BaseDeepEstimator(
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
         holders = (self, self._option("training"), self._option("architecture"))
-        value = next(getattr(holder, name) for holder in holders if hasattr(holder, name))
+        holder = next(holder for holder in holders if hasattr(holder, name))
+        value = plain_number(getattr(holder, name), holder._parameter_constraints[name])
         return self._defaults[name] if isinstance(value, str) and value == "auto" else value
 
     def _training_options(self):
@@ -427,9 +433,8 @@ class BaseDeepEstimator(
         with self._few_threads(device), self._still(device):
             try:
                 data = self._inputs.data(X)
-                if exact:
-                    return net.apply_exactly(data.X, method).cpu().numpy()
-                return net.apply_network(data, method).cpu().numpy()
+                apply = net.apply_exactly if exact else net.apply_network
+                outputs = apply(data.X if exact else data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:
@@ -438,6 +443,13 @@ class BaseDeepEstimator(
                     f"X has samples of shape {X.shape[1:]}, fit saw {seen}, and the backbone does "
                     f"not take both: {error}"
                 ) from error
+        if not np.isfinite(outputs).all():
+            row = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))[0]
+            raise ValueError(
+                f"The network gives no finite output for row {row} of X, whose values are "
+                "probably far outside what fit saw; scale them as those were."
+            )
+        return outputs
 
     def _still(self, device):
         """Context of prediction: a module that draws even then draws the same every time."""
@@ -460,7 +472,7 @@ class BaseDeepEstimator(
         check_is_fitted(self)
         X = validate_X(self, X)
         features = [member._outputs(X, "embedding") for member in self._members]
-        return np.concatenate(features, axis=1).astype(np.float32)
+        return as_float32(np.concatenate(features, axis=1))
 
     def to(self, device=None, precision=None):
         """Move the fitted model to another device, or let it compute in another type.
@@ -514,3 +526,8 @@ class BaseDeepEstimator(
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_") or hasattr(self, "estimators_")
+
+
+def as_float32(values):
+    """Finite numbers in float32, those that are too large for it as large ones."""
+    return np.clip(values, -_LARGE, _LARGE).astype(np.float32)

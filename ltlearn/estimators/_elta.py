@@ -13,18 +13,24 @@ from ltlearn.data._tensors import TensorData
 from ltlearn.enhancers import DensitySampler
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
-from ltlearn.estimators._scores import ScoresMixin, is_one_score
+from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
 from ltlearn.estimators._self_training import SelfTrainingMixin
 from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
 from ltlearn.metrics import LabelBands
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.options import Bins, Enhancers
+from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import own_modes
 from ltlearn.utils._random import draw_seeds, isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
+
+# Farthest bin from the mean score, in deviations, and largest ratio of the deviation to
+# temperature_unit, or of that to it: beyond them sums in float32 mean nothing.
+_FARTHEST_BIN = _LARGEST_UNIT = 1e12
 
 
 class ELTARegressor(
@@ -211,7 +217,7 @@ class ELTARegressor(
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
         "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
         "prediction": [StrOptions({"mean", "median"})],
-        "tail": [Interval(Real, 0, None, closed="left")],
+        "tail": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "bins": [Bins, None],
         "enhancers": [Enhancers, None],
     }
@@ -277,6 +283,7 @@ class ELTARegressor(
         self.enhancers = enhancers
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -344,8 +351,17 @@ class ELTARegressor(
         score : float
         """
         predicted = self.predict(X)
-        y = self._scores(self._encode_y(np.asarray(y), reset=False))
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        y = self._scores(self._encode_y(y, reset=False))
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
+        with np.errstate(over="ignore"):
+            score = r2_score(y, predicted, sample_weight=sample_weight)
+        if np.isinf(score):
+            raise ValueError(
+                "R² is beyond all numbers: y varies so much less than the predictions are off."
+            )
+        return score
 
     def without_enhancers(self):
         """An unfitted copy with all enhancers off: the baseline to compare with.
@@ -435,27 +451,32 @@ class ELTARegressor(
         scores = self._scores(y)
         low, high = float(scores.min()), float(scores.max())
         is_constant = is_one_score(low, high)
-        if not (is_constant or 1e-100 < high - low < 1e100):
+        if not (is_constant or SMALLEST_RANGE < high - low < 1 / SMALLEST_RANGE):
             raise ValueError(
                 f"y ranges from {low:g} to {high:g}, which is beyond what its squares can be "
                 "computed for; scale it, for instance in a TransformedTargetRegressor."
             )
         self.score_mean_ = float(scores.mean())
-        self.score_scale_ = 1.0 if is_constant else float(scores.std())
+        # Scores that are equal up to rounding have no deviation but that of their last digits.
+        rounding = max(1.0, ROUNDING * abs(high))
+        self.score_scale_ = rounding if is_constant else float(scores.std())
         self.label_bands_ = LabelBands.from_density(scores)
         counts = None if weight is None else weighted_mean_one(weight)
         self._tail_weights = TailWeights(scores, counts)
         middle = float(np.median(scores))
-        self._quantile_unit = middle, float(np.abs(scores - middle).mean()) or 1.0
+        unit = rounding if is_constant else float(np.abs(scores - middle).mean())
+        self._quantile_unit = middle, unit
         self.bin_centers_, bins = None, self._option("bins")
         if self.loss_ != "mse":
             self.bin_centers_ = self._distribution_centers
             if self.bin_centers_ is None:
                 n_bins = 20 if bins.n_bins == "auto" else bins.n_bins
                 self.bin_centers_ = self._centers((scores.min(), scores.max()), n_bins)
+            self._check_distance(self.bin_centers_)
         self._bounds = None
         if self._option("architecture").head == "sigmoid":
             ends = self._centers((low, high), 2)
+            self._check_distance(ends)
             self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
         self._logit_shift = None
         if bins.logit_adjustment:
@@ -463,6 +484,16 @@ class ELTARegressor(
             share = density / density.sum() if density.any() else np.ones_like(density)
             prior = np.maximum(share, 1 / len(scores))
             self._logit_shift = bins.logit_adjustment * np.log(prior / prior.sum())
+
+    def _check_distance(self, centers):
+        """Raise where bins lie so far away that float32 cannot tell the scores apart."""
+        farthest = np.abs(centers - self.score_mean_).max()
+        if farthest > _FARTHEST_BIN * self.score_scale_:
+            raise ValueError(
+                f"score_range={self._option('bins').score_range!r} leads to bins {farthest:g} away "
+                f"from the mean of y, whose deviation is {self.score_scale_:g}; take a range that "
+                "y fills better."
+            )
 
     def _targets(self, rows):
         standardized = (self._scores(rows.y) - self.score_mean_) / self.score_scale_
@@ -522,7 +553,7 @@ class ELTARegressor(
             "tail_temperature": options.tail_temperature,
             "pair_temperature": options.pair_temperature,
             "sampler": self._sampler(options),
-            "alignment_weight": self.alignment_weight,
+            "alignment_weight": self._setting("alignment_weight"),
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
@@ -544,7 +575,15 @@ class ELTARegressor(
     def _temperature_scale(self):
         """Factor from standardized scores to scores in ``temperature_unit``."""
         unit = self._option("enhancers").temperature_unit
-        return 1.0 if unit == "std" else self.score_scale_ / unit
+        if unit == "std":
+            return 1.0
+        scale = self.score_scale_ / unit
+        if not 1 / _LARGEST_UNIT <= scale <= _LARGEST_UNIT:
+            raise ValueError(
+                f"temperature_unit={unit!r} is beyond all proportion to the deviation of y, "
+                f'{self.score_scale_:g}; take one closer to it, or "std".'
+            )
+        return scale
 
     # Head retraining
 

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, clone
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.data._inputs import ColumnInputs
 from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
+from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, as_float32
 from ltlearn.estimators._defaults import classifier_defaults
 from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
@@ -27,7 +28,9 @@ from ltlearn.networks import class_mean_directions
 from ltlearn.networks._heads import ClassHead, CosineClassHead
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.options import Auxiliary
+from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
+from ltlearn.utils._device import own_modes
 from ltlearn.utils._random import draw_seeds
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
@@ -238,7 +241,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     _options: dict = {**BaseDeepEstimator._options, "auxiliary": Auxiliary}
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
-        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -306,6 +309,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.images = images
 
     @all_or_nothing
+    @own_modes()
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -410,6 +414,29 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         logits = self._adjusted_logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Inputs of the same kind as in ``fit``.
+        y : array-like of shape (n_samples,)
+            True classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+        """
+        predicted, y = self.predict(X), check_labels(y, "y")
+        check_same_length(X=predicted, y=y)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, predicted)
+        with naming("y"):
+            return accuracy_score(y, predicted, sample_weight=sample_weight)
+
     def without_enhancers(self):
         """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.
 
@@ -444,8 +471,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         X = validate_X(self, X)
         logits = [member._logits_at(self.prior, X) for member in self._members]
         if len(logits) == 1:
-            return logits[0].astype(np.float32)
-        return logsumexp(log_softmax(logits, axis=2), axis=0, b=1 / len(logits)).astype(np.float32)
+            return as_float32(logits[0])
+        return as_float32(logsumexp(log_softmax(logits, axis=2), axis=0, b=1 / len(logits)))
 
     def _logits_at(self, prior, X):
         logits = self._outputs(X)[:, : len(self.classes_)]

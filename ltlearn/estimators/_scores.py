@@ -1,17 +1,24 @@
 """Scores and votes of a regressor: what ``fit`` may be given, and the bins they belong to."""
 
 import numpy as np
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import column_or_1d
 
 from ltlearn.estimators._backbone import is_tabular
 from ltlearn.metrics._scores import are_distributions
+from ltlearn.utils._checks import check_numbers, check_range
+
+# Scores whose difference is no more than this share of them are equal up to rounding.
+ROUNDING = 1e-13
+
+# Least range of scores; the largest is its inverse.
+SMALLEST_RANGE = 1e-100
 
 
 class ScoresMixin:
     """Targets of a deep estimator that learns scalar scores or distributions over score bins."""
 
     def _encode_y(self, y, *, reset, name="y"):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+        y = check_numbers(y, name)
         is_distribution = y.ndim == 2 and y.shape[1] > 1
         if not is_distribution:
             y = column_or_1d(y, warn=True)
@@ -80,10 +87,13 @@ class ScoresMixin:
             raise ValueError(
                 f'bins.emd_form={bins.emd_form!r} is for loss="emd"; the loss is {self.loss_!r}.'
             )
-        if bins.score_range is not None and not _is_range(bins.score_range):
-            raise ValueError(
-                f"score_range={bins.score_range!r} must be (low, high), finite, low < high."
-            )
+        if bins.score_range is not None:
+            low, high = check_range(bins.score_range, "score_range")
+            if high - low < SMALLEST_RANGE or is_one_score(low, high):
+                raise ValueError(
+                    f"score_range={bins.score_range!r} is too short for bins between its ends; "
+                    "use a smaller unit of the scores."
+                )
 
     def _scores(self, y):
         """Scores (n,) of encoded targets."""
@@ -100,13 +110,6 @@ class ScoresMixin:
         return self._scores(y)
 
 
-def _is_range(values):
-    values = np.asarray(values)
-    if values.shape != (2,) or values.dtype.kind not in "iuf":
-        return False
-    return np.isfinite(values).all() and values[0] < values[1] and not is_one_score(*values)
-
-
 def is_one_score(low, high):
     """Whether two scores are equal up to rounding, so that no bins fit between them."""
-    return high - low <= 1e-13 * max(abs(low), abs(high))
+    return high - low <= ROUNDING * max(abs(low), abs(high))

@@ -8,11 +8,10 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs
 from ltlearn.exceptions import OutOfRangeWarning
-from ltlearn.utils._compat import _check_sample_weight
+from ltlearn.utils._checks import check_same_length, check_weights, holds_dates, naming
 from ltlearn.utils._whole import unwrap
 
 
@@ -65,12 +64,13 @@ def validate_fit_rows(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
             "is None."
         )
-    X = estimator._inputs.check(estimator, X, reset=reset)
+    with naming("X"):
+        X = estimator._inputs.check(estimator, X, reset=reset)
     y = estimator._encode_y(y, reset=reset)
-    check_consistent_length(X, y)
+    check_same_length(X=X, y=y)
     train = Rows(X, y, None)
     if sample_weight is not None:
-        weight = _check_weights(sample_weight, X, "sample_weight")
+        weight = check_weights(sample_weight, X)
         train = Rows(X, y, weight).take(weight > 0)
     usable = estimator._inputs.usable_rows(train.X)
     if len(usable) < len(train.X):
@@ -86,31 +86,21 @@ def validate_fit_rows(
         warn_of_other_scale("y_val", estimator._stratification(y_val), estimator._stratification(y))
     if sample_weight_val is None:
         return train, Rows(X_val, y_val, None)
-    weight = _check_weights(sample_weight_val, X_val, "sample_weight_val")
+    weight = check_weights(sample_weight_val, X_val, "sample_weight_val")
     valid = Rows(X_val, y_val, weight).take(weight > 0)
     return train, valid._replace(weight=weighted_mean_one(valid.weight))
-
-
-def _check_weights(weight, X, name):
-    """Weights of the rows of X as float64, or an error that calls them by ``name``."""
-    try:
-        weight = _check_sample_weight(weight, X, dtype=np.float64)
-    except ValueError as error:
-        message = str(error).replace("sample_weight", name)
-        raise ValueError(message if name in message else f"{name}: {message}") from error
-    if (weight < 0).any() or not weight.any():
-        raise ValueError(f"{name} must be non-negative, and non-zero somewhere.")
-    return weight
 
 
 def validate_X(estimator, X, name="X"):
     """Check rows of the kind that fit saw; errors call them by ``name``."""
     try:
-        return estimator._inputs.check(estimator, X, reset=False)
-    except ValueError as error:
+        with naming("X"):
+            return estimator._inputs.check(estimator, X, reset=False)
+    except (TypeError, ValueError) as error:
         if name == "X":
             raise
-        raise ValueError(f"{name} is not as X: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} is not as X: {error}") from error
 
 
 # Rows count as of another scale when, of so many at least, most lie further beyond the range of the
@@ -139,12 +129,13 @@ def warn_of_other_scale(name, values, like):
     known = ~(np.isnan(like).all(axis=0) | np.isnan(values).all(axis=0))
     values, like = values[:, known], like[:, known]
     low, high = np.nanmin(like, axis=0), np.nanmax(like, axis=0)
-    margin = high - low
-    beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+    with np.errstate(over="ignore", invalid="ignore"):
+        margin = high - low
+        beyond = ((values < low - margin) | (values > high + margin)).mean(axis=0) > 0.5
+        spread, own_spread = (
+            np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
+        )
     beyond &= high > low
-    spread, own_spread = (
-        np.subtract(*np.nanquantile(a, [0.75, 0.25], axis=0)) for a in (like, values)
-    )
     varies = spread > 0
     narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
     is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
@@ -187,7 +178,13 @@ def _warn_of_other_inputs(estimator, name, X, like):
 
 def check_labels(y, name):
     """Class labels (n,) without missing ones, or an error that calls them by ``name``."""
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
+    with naming(name):
+        if holds_dates(y):
+            raise ValueError(
+                f"{name} holds dates or durations, which are no class labels; make classes of "
+                "them first, such as months."
+            )
+        y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
     kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
         raise ValueError(
@@ -195,9 +192,11 @@ def check_labels(y, name):
             "or drop missing ones, and give all labels one type."
         )
     try:
-        check_classification_targets(y)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be used as class labels: {error}") from error
+        with np.errstate(invalid="ignore"):
+            check_classification_targets(y)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be used as class labels: {error}") from error
     return y
 
 

@@ -77,15 +77,30 @@ class GivenBackbone:
         takes_shape = any(
             parameter.default is parameter.empty
             and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            for parameter in inspect.signature(self.backbone).parameters.values()
+            for parameter in _parameters(self.backbone)
         )
-        module = self.backbone(input_shape) if takes_shape else self.backbone()
+        try:
+            module = self.backbone(input_shape) if takes_shape else self.backbone()
+        except TypeError as error:
+            given = f"the shape of a sample, {tuple(input_shape)}" if takes_shape else "nothing"
+            raise TypeError(
+                f"The backbone factory {self.backbone!r} was called with {given}, and failed: "
+                f"{error}. Pass a module, or a function of that shape that makes one."
+            ) from error
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"The backbone factory {self.backbone!r} returned {type(module).__name__}; "
                 "it must return a torch.nn.Module that maps a batch to features (B, D)."
             )
         return module
+
+
+def _parameters(factory):
+    """Those of a callable, as far as they are known: some built-in ones do not tell."""
+    try:
+        return inspect.signature(factory).parameters.values()
+    except ValueError:
+        return ()
 
 
 class NamedBackbone:

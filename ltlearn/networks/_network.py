@@ -104,12 +104,17 @@ def count_features(backbone, input_shape):
     Raises
     ------
     ValueError
-        When the output is not a floating tensor of shape (2, D).
+        When the backbone fails, or its output is not a floating tensor of shape (2, D).
     """
     was_training = backbone.training
     backbone.eval()
-    with torch.no_grad():
-        features = backbone(torch.zeros(2, *input_shape))
+    try:
+        with torch.no_grad():
+            features = backbone(torch.zeros(2, *input_shape))
+    except Exception as error:
+        raise ValueError(
+            f"The backbone fails on two samples of shape {tuple(input_shape)}: {error}"
+        ) from error
     backbone.train(was_training)
     if not (torch.is_tensor(features) and features.ndim == 2 and len(features) == 2):
         shape = tuple(features.shape) if torch.is_tensor(features) else type(features).__name__

@@ -5,6 +5,9 @@ from numbers import Integral, Real
 from ltlearn.options._nesting import Options
 from ltlearn.utils._compat import Interval, StrOptions
 
+# More take all memory and gain nothing.
+MAX_MEMBERS, MAX_PIECES = 1_000, 10_000
+
 
 class Architecture(Options):
     """Options of the network between the backbone's layers and the head.
@@ -46,8 +49,8 @@ class Architecture(Options):
     _parameter_constraints: dict = {
         "feature_pooling": [StrOptions({"avg", "max", "token"}), None],
         "batch_norm_head": ["boolean"],
-        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, MAX_MEMBERS, closed="both")],
+        "n_pieces": [StrOptions({"auto"}), Interval(Integral, 1, MAX_PIECES, closed="both")],
         "head": [StrOptions({"linear", "cosine", "sigmoid"})],
         "feature_power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_COUNT
 from ltlearn.utils._compat import Interval, StrOptions
 
 
@@ -41,7 +42,7 @@ class Auxiliary(Options):
 
     _parameter_constraints: dict = {
         "synthesize": ["boolean"],
-        "max_samples": [Interval(Integral, 0, None, closed="left")],
+        "max_samples": [Interval(Integral, 0, MAX_COUNT, closed="both")],
         "neighbor_similarity": [Interval(Real, 0, 1, closed="left"), tuple, list],
         "silencing_direction": [StrOptions({"both", "auxiliary", "target"})],
     }

@@ -3,7 +3,11 @@
 from numbers import Integral, Real
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions
+
+# A distribution over more bins takes much memory a row and says nothing more.
+MAX_SCORE_BINS = 10_000
 
 
 class Bins(Options):
@@ -35,9 +39,9 @@ class Bins(Options):
     """
 
     _parameter_constraints: dict = {
-        "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+        "n_bins": [StrOptions({"auto"}), Interval(Integral, 2, MAX_SCORE_BINS, closed="both")],
         "score_range": ["array-like", None],
-        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "emd_form": [StrOptions({"sample", "batch"})],
     }
 

@@ -3,7 +3,11 @@
 from numbers import Integral, Real
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions
+
+# Lowest and highest temperature, so that ratios of scores to them fit into float32.
+TEMPERATURES = (1e-9, 1e9)
 
 
 class Enhancers(Options):
@@ -52,14 +56,14 @@ class Enhancers(Options):
     """
 
     _parameter_constraints: dict = {
-        "tail_temperature": [Interval(Real, 0, None, closed="neither")],
-        "pair_temperature": [Interval(Real, 0, None, closed="neither")],
+        "tail_temperature": [Interval(Real, *TEMPERATURES, closed="both")],
+        "pair_temperature": [Interval(Real, *TEMPERATURES, closed="both")],
         "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
         "sampler": [StrOptions({"distance", "density"})],
         "density_power": [Interval(Real, 0, None, closed="left")],
         "head_retraining_epochs": [Interval(Integral, 0, None, closed="left")],
         "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
-        "sharpening": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "sharpening": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "confidence_threshold": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
     }
 

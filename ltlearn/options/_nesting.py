@@ -7,6 +7,8 @@ were made with one object do not change together.
 
 from sklearn.base import BaseEstimator, clone
 
+from ltlearn.utils._compat import plain_number
+
 
 class Options(BaseEstimator):
     """Base class of option objects: parameters and their constraints, nothing else."""
@@ -17,6 +19,12 @@ class Options(BaseEstimator):
     def of(cls, value):
         """The options that a parameter stands for: ``value`` itself, or the defaults for None."""
         return cls() if value is None else value
+
+    def plain(self):
+        """A copy whose numbers are Python's, see :func:`plain_number`."""
+        params = self.get_params(deep=False).items()
+        constraints = self._parameter_constraints
+        return type(self)(**{name: plain_number(v, constraints[name]) for name, v in params})
 
 
 class NestedOptionsMixin:
@@ -29,12 +37,12 @@ class NestedOptionsMixin:
     _options: dict = {}
 
     def _option(self, name):
-        """The option object of the parameter ``name``, or its defaults."""
-        return self._options[name].of(getattr(self, name))
+        """The option object of the parameter ``name``, or its defaults, with plain numbers."""
+        return self._options[name].of(getattr(self, name)).plain()
 
     def _validate_options(self):
-        for name in self._options:
-            self._option(name)._validate_params()
+        for name, kind in self._options.items():
+            kind.of(getattr(self, name))._validate_params()
 
     def get_params(self, deep=True):
         """Parameters of this estimator and, with ``deep``, of its option objects.

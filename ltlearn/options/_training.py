@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import torch
 
 from ltlearn.options._nesting import Options
+from ltlearn.utils._checks import MAX_EXPONENT
 from ltlearn.utils._compat import Interval, StrOptions
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -106,7 +107,7 @@ class Training(Options):
         "n_iter_no_change": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "scoring": [StrOptions({"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "sam_radius": [Interval(Real, 0, None, closed="left")],
         "weight_averaging": [StrOptions({"ema", "swa"}), None],
         "head_max_norm": [Interval(Real, 0, None, closed="neither"), None],

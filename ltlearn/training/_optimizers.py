@@ -34,6 +34,19 @@ def optimizer_of(name_or_class, weight_decay, device):
     return optimizer, params
 
 
+def check_optimizer(optimizer):
+    """Raise where a parameter ``optimizer`` is no optimizer that the networks here can use."""
+    if isinstance(optimizer, str):
+        return
+    made = getattr(optimizer, "func", optimizer)  # of a functools.partial
+    is_class = isinstance(made, type) and issubclass(made, torch.optim.Optimizer)
+    if not is_class or made in (torch.optim.Optimizer, torch.optim.SparseAdam):
+        raise ValueError(
+            f"training.optimizer={optimizer!r} must be one of {sorted(OPTIMIZERS)} or the class "
+            "of a torch optimizer for dense gradients."
+        )
+
+
 class LayerDecay:
     """Parameter groups whose learning rate falls from the head down to the first layer.
 

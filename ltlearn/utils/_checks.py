@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from numbers import Integral
 
 import numpy as np
@@ -16,8 +18,20 @@ LARGEST = 1e150
 # Up to here every whole number is a float.
 _LARGEST_WHOLE = 2**53
 
+_DATES = (date, timedelta, np.datetime64, np.timedelta64)
+
 # Most bins that a range may be cut into: more would tell nothing and take all memory.
 MAX_BINS = 1_000_000
+
+# Largest whole number that arrays of them hold.
+MAX_COUNT = 2**63 - 1
+
+# Largest exponent or factor of logarithms of shares: beyond it float32 keeps no digit of anything
+# that is added to the product.
+MAX_EXPONENT = 1e6
+
+# Most units of a layer.
+MAX_WIDTH = 1_000_000
 
 
 @contextmanager
@@ -46,8 +60,7 @@ def check_numbers(values, name, *, limit=LARGEST, **options):
         Of :func:`sklearn.utils.check_array`.
     """
     with naming(name):
-        kind = getattr(getattr(values, "dtype", None), "kind", None)
-        if kind in ("M", "m"):
+        if holds_dates(values):
             raise ValueError(f"{name} holds dates or durations; turn them into numbers first.")
         options = {"ensure_2d": False, "dtype": np.float64, **options}
         numbers = check_array(values, input_name=name, **options)
@@ -57,6 +70,19 @@ def check_numbers(values, name, *, limit=LARGEST, **options):
             f"±{limit:g} cannot be calculated with; use a larger unit."
         )
     return numbers
+
+
+def holds_dates(values):
+    """Whether an array, a column or columns of a frame, or a sequence holds dates or durations."""
+    if isinstance(values, list | tuple):
+        return len(values) > 0 and isinstance(values[0], _DATES)
+    dtypes = getattr(values, "dtypes", getattr(values, "dtype", None))
+    dtypes = dtypes if np.iterable(dtypes) and not hasattr(dtypes, "kind") else [dtypes]
+    kinds = [getattr(dtype, "kind", None) for dtype in dtypes]
+    if kinds == ["O"]:
+        first = next(iter(np.ravel(values)), None)
+        return isinstance(first, _DATES)
+    return any(kind in ("M", "m") for kind in kinds)
 
 
 def check_number_per_sample(values, name, *, limit=LARGEST):
@@ -119,16 +145,16 @@ def _of_one_kind(labels, name):
     return labels
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight, X, name="sample_weight"):
     """One weight (n_samples,) per row of X, the largest at least 1/2 and below 1; ones for None.
 
     Only ratios of weights count wherever these are used. A power of 2 takes them to where no sum
     of them overflows, without rounding.
     """
-    with naming("sample_weight"):
+    with naming(name):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not np.any(weights):
-        raise ValueError("All sample weights are zero (sample_weight): there is nothing to use.")
+        raise ValueError(f"All sample weights are zero ({name}): there is nothing to use.")
     return weights if sample_weight is None else scaled_by_power(weights)[0]
 
 
@@ -183,6 +209,19 @@ def check_count(value, name, least=1, most=None):
     if not is_count or (most is not None and value > most):
         limits = f"at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be an integer {limits}, got {value!r}.")
+
+
+def check_widths(values, name="hidden_layer_sizes"):
+    """Raise where values are no sequence of whole numbers of units, or one of them is too large."""
+    is_sequence = isinstance(values, Sequence | np.ndarray) and np.ndim(values) == 1
+    if not is_sequence or not all(
+        is_number(width) and isinstance(width, Integral) and 1 <= width <= MAX_WIDTH
+        for width in values
+    ):
+        raise ValueError(
+            f"{name}={values!r} must be positive integers, none above {MAX_WIDTH}, in a list or "
+            "tuple; it may be empty."
+        )
 
 
 def check_size(value, name):

@@ -56,6 +56,18 @@ def is_number(value):
     return True
 
 
+def plain_number(value, constraints):
+    """A number that a parameter may have as Python's int or float; any other value as it is.
+
+    NumPy's numbers overflow where Python's do not (``np.int8(100) * 2``), and torch takes no int
+    beyond 64 bits for a float.
+    """
+    for constraint in constraints:
+        if isinstance(constraint, _Interval) and is_number(value):
+            return int(value) if constraint.type is Integral else float(value)
+    return value
+
+
 def validate_params(constraints, *, prefer_skip_nested_validation):
     """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
 
@@ -129,6 +141,7 @@ __all__ = [
     "_validate_shuffle_split",
     "add_scorers",
     "is_number",
+    "plain_number",
     "validate_params",
     "with_callbacks",
 ]

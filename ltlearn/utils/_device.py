@@ -1,6 +1,6 @@
 """Which device to compute on."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
@@ -20,7 +20,7 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        When the name is not a device, or CUDA is asked for and not available.
+        When the name is not a device, or the device is not there or cannot compute.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -38,7 +38,39 @@ def resolve_device(device):
             )
         if resolved.index is None:
             resolved = torch.device("cuda", torch.cuda.current_device())
+        elif resolved.index >= torch.cuda.device_count():
+            raise ValueError(
+                f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
+                "devices, counted from 0."
+            )
+    elif resolved.type != "cpu":
+        _check_that_it_computes(resolved)
     return resolved
+
+
+def _check_that_it_computes(device):
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        raise ValueError(
+            f'device="{device}" cannot be computed on here: {error}. Use device="auto" or "cpu".'
+        ) from error
+
+
+@contextmanager
+def own_modes():
+    """A context, or decorator, in which torch's modes are those of training.
+
+    A ``fit`` inside of somebody's ``torch.inference_mode()``, ``torch.no_grad()`` or
+    ``torch.autocast()`` has gradients, and the precision that it was asked for.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 
-from ltlearn.utils._checks import check_class_labels
+from ltlearn.utils._checks import check_class_labels, scaled_by_power
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 
 
@@ -116,4 +116,5 @@ def weights_by_class(class_weight, classes, counts):
                 "class_weight must map classes to finite numbers that are not negative and not all "
                 f"0, got {class_weight!r}."
             )
+    weights, _ = scaled_by_power(weights)  # a sum of extreme ones would overflow
     return weights / np.average(weights, weights=counts)

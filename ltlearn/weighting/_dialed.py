@@ -4,11 +4,12 @@ The dial, ``tail``, multiplies the density of every predicted distribution by th
 labels to the power -``tail`` before anything is read off it.
 """
 
-from numbers import Real
-
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+
+from ltlearn.utils._checks import MAX_EXPONENT, check_numbers
+from ltlearn.utils._compat import is_number
 
 # Share of the probability within an interval, unless another one is asked for.
 _CONFIDENCE_LEVEL = 0.9
@@ -74,7 +75,7 @@ class DialedPredictions:
             In the units of the training scores; they rise with the level.
         """
         check_is_fitted(self)
-        levels = np.asarray(levels, dtype=np.float64)
+        levels = check_numbers(levels, "levels")
         if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise ValueError("levels must be numbers between 0 and 1.")
         return self._read_off(
@@ -103,7 +104,7 @@ class DialedPredictions:
             Lower and upper ends.
         """
         level = _CONFIDENCE_LEVEL if confidence_level is None else confidence_level
-        if not (isinstance(level, Real) and 0 < level < 1):
+        if not (is_number(level) and 0 < level < 1):
             raise ValueError(f"confidence_level={level!r} must be a number between 0 and 1.")
         return self.predict_quantiles(X, [(1 - level) / 2, (1 + level) / 2], tail=tail)
 
@@ -140,12 +141,12 @@ class DialedPredictions:
 
     def _check_setting(self, tail, prediction):
         prediction = self.prediction if prediction is None else prediction
-        if prediction not in _READ:
+        if not isinstance(prediction, str) or prediction not in _READ:
             raise ValueError(f'prediction={prediction!r} must be "mean" or "median".')
         return self._check_tail(tail), prediction
 
     def _check_tail(self, tail):
         tail = self.tail if tail is None else tail
-        if not (isinstance(tail, Real) and not isinstance(tail, bool) and 0 <= tail < np.inf):
-            raise ValueError(f"tail={tail!r} must be a non-negative number.")
-        return tail
+        if not (is_number(tail) and 0 <= tail <= MAX_EXPONENT):
+            raise ValueError(f"tail={tail!r} must be a number from 0 to {MAX_EXPONENT:g}.")
+        return float(tail)

@@ -149,7 +149,7 @@ class TestData:
     @pytest.mark.parametrize("scale", [1e-200, 1e200])
     def test_scores_beyond_float64_arithmetic_are_refused(self, skewed_regression, scale):
         X, y = skewed_regression
-        with pytest.raises(ValueError, match=r"y ranges from .*scale it"):
+        with pytest.raises(ValueError, match=r"\by (ranges from .*scale it|holds .*unit)"):
             quick().fit(X, scale * y)
 
     @pytest.mark.parametrize("scale", [1e-310, 1e308])
@@ -384,7 +384,7 @@ class TestValidation:
     def test_bad_weights_are_refused(self, skewed_regression):
         X, y = skewed_regression
         for weight in (np.zeros(200), np.full(200, -1.0)):
-            with pytest.raises(ValueError, match=r"non-negative|non-zero"):
+            with pytest.raises(ValueError, match=r"sample_weight|sample weights"):
                 quick().fit(X, y, sample_weight=weight)
 
     def test_too_few_rows_to_hold_any_out(self):

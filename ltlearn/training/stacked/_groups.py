@@ -3,12 +3,14 @@
 from ltlearn.training._trainer import train_alone
 from ltlearn.training.stacked._loop import Member, train_stack
 from ltlearn.training.stacked._network import NotStackableError
+from ltlearn.utils._device import own_modes
 
 # Most members of a stack, and most of their parameters together: what fits a cache is faster.
 _MAX_MEMBERS = 64
 _MAX_PARAMETERS = 2**23
 
 
+@own_modes()
 def train_stacked(plans, report=None):
     """Train all, stacked where they can be.
 
