@@ -1,6 +1,6 @@
-"""Folds in which every one sees the tail, stress splits, and searches whose fits train as one."""
+"""Folds in which every one sees the tail, stress splits, and searches: joint fits, the dial."""
 
-from ltlearn.search import BatchedGridSearchCV, BatchedRandomizedSearchCV
+from ltlearn.search import BatchedGridSearchCV, BatchedRandomizedSearchCV, TunedTailCV
 from ltlearn.splitting import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
@@ -19,4 +19,5 @@ __all__ = [
     "ExtrapolationSplit",
     "InterpolationSplit",
     "RareClassStratifiedKFold",
+    "TunedTailCV",
 ]

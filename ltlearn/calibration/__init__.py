@@ -4,7 +4,7 @@
 class probabilities of a classifier. Both cost next to nothing, so they are what any method for
 long-tailed data should be compared with. :class:`ConformalRegressor` puts intervals of known
 coverage around predictions, :class:`DistributionCalibrator` makes predicted quantiles and
-distributions mean what they say.
+distributions mean what they say, and :class:`TailDial` turns them to rare scores.
 """
 
 from ltlearn.calibration._conformal import ConformalRegressor
@@ -12,6 +12,7 @@ from ltlearn.calibration._distribution import DistributionCalibrator
 from ltlearn.calibration._logit_adjuster import LogitAdjuster, adjust_proba
 from ltlearn.calibration._map import RecalibrationMap
 from ltlearn.calibration._recalibrator import Recalibrator
+from ltlearn.calibration._tail_dial import TailDial
 
 __all__ = [
     "ConformalRegressor",
@@ -19,5 +20,6 @@ __all__ = [
     "LogitAdjuster",
     "RecalibrationMap",
     "Recalibrator",
+    "TailDial",
     "adjust_proba",
 ]

@@ -274,6 +274,10 @@ class ConformalRegressor(HeldOutCalibrator):
         check_is_fitted(self)
         level = self.confidence_level if confidence_level is None else confidence_level
         self._check_level(level)
+        return self._intervals(X, [level])[..., 0]
+
+    def _intervals(self, X, levels):
+        """Intervals (n_samples, 2, n_levels) at several confidence levels."""
         _, predicted, ladder = _describe(self.estimator_, X, self._has_quantiles)
         ladders = [
             ladder
@@ -282,17 +286,18 @@ class ConformalRegressor(HeldOutCalibrator):
             for estimator in self.fold_estimators_
         ]
         center = ladder.lower[:, 0]
-        intervals = np.column_stack([center, center])
+        intervals = np.empty((len(center), 2, len(levels)))
         for band, rows in _rows_by_band(band_of(predicted, self.band_edges_)):
-            rank = _rank(self.n_held_out_[band], level)
             scores = [
                 scores[bands == band]
                 for scores, bands in zip(self.conformity_scores_, self._bands, strict=True)
             ]
-            low, high = _combine([ladder.take(rows) for ladder in ladders], scores, rank)
-            # At a low level the folds may disagree so much that no point is in the interval.
-            intervals[rows, 0] = np.minimum(low, center[rows])
-            intervals[rows, 1] = np.maximum(high, center[rows])
+            part = [ladder.take(rows) for ladder in ladders]
+            for number, level in enumerate(levels):
+                low, high = _combine(part, scores, _rank(self.n_held_out_[band], level))
+                # At a low level the folds may disagree so much that no point is in the interval.
+                intervals[rows, 0, number] = np.minimum(low, center[rows])
+                intervals[rows, 1, number] = np.maximum(high, center[rows])
         return intervals
 
     def _check_level(self, level):

@@ -326,10 +326,13 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             In the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        proba = np.asarray(self.estimator_.predict_proba(X))
-        if self.tau_ > 0:
+        return self._adjust(np.asarray(self.estimator_.predict_proba(X)), self.tau_)
+
+    def _adjust(self, proba, tau):
+        """Probabilities of the classifier, adjusted with this strength."""
+        if tau > 0:
             proba = raise_to_floor(proba, self.class_prior_, self.floor_)
-        return adjust_proba(proba, self.class_prior_, tau=self.tau_)
+        return adjust_proba(proba, self.class_prior_, tau=tau)
 
     def predict(self, X):
         """Most probable class after the adjustment.

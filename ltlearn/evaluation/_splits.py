@@ -83,7 +83,7 @@ def make_splits(X, y, cv, seeds, validation_fraction, classification, groups=Non
             if validation:
                 splits.append(Split(index, seed, train, validation[0], test, train_groups))
                 continue
-            inner, held_out = _cut_validation(
+            inner, held_out = cut_validation(
                 y[train], validation_fraction, seed, classification, train_groups
             )
             inner_groups = None if groups is None else train_groups[inner]
@@ -139,7 +139,7 @@ def _check_partition(index, parts, groups):
             )
 
 
-def _cut_validation(y, fraction, seed, classification, groups=None):
+def cut_validation(y, fraction, seed, classification, groups=None):
     """Positions in ``y`` of the rows to train on and of the rows to validate on."""
     if fraction == 0:
         return np.arange(len(y)), np.arange(0)
