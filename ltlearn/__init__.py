@@ -11,6 +11,7 @@ from ltlearn.stacking import (
     TailStackingClassifier,
     TailStackingRegressor,
 )
+from ltlearn.utils._show_versions import show_versions
 from ltlearn.utils._whole import Whole
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "load",
     "register_scorers",
     "save",
+    "show_versions",
 ]

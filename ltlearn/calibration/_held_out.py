@@ -4,7 +4,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, get_tags
@@ -18,6 +18,7 @@ from ltlearn.metrics._scores import as_scores
 from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import _check_method_params, _safe_split
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._whole import unwrap
 
 _DEFAULT_FOLDS = 5

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import column_or_1d, get_tags
@@ -23,6 +23,7 @@ from ltlearn.calibration._tau import (
 from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._checks import check_numbers
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from scipy.linalg import lstsq
-from sklearn.base import BaseEstimator
 from sklearn.isotonic import isotonic_regression
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +15,7 @@ from ltlearn.utils._checks import (
     scaled_by_power,
 )
 from ltlearn.utils._compat import StrOptions, _fit_context
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.weighting._density import is_constant
 
 METHODS = {"stretch", "linear", "isotonic", "cubic"}

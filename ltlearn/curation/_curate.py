@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
-from tqdm import tqdm
 
 from ltlearn._version import __version__
 from ltlearn.curation._contact_sheet import write_contact_sheet
@@ -30,6 +29,7 @@ from ltlearn.curation._reasons import nothing_kept
 from ltlearn.curation._types import Proposal
 from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._progress import progress_bar
 
 DINOV2 = "vit_small_patch14_dinov2.lvd142m"
 
@@ -82,7 +82,8 @@ class CuratedData:
 
     def to_frame(self):
         """The manifest as a pandas DataFrame, a row per candidate."""
-        pandas = import_optional_dependency("pandas", "evaluation")
+        import pandas
+
         return pandas.DataFrame([asdict(row) for row in self.rows])
 
 
@@ -197,7 +198,7 @@ def curate(
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
         fetched = source.fetch(list(anchors), folder)
-        fetched = tqdm(fetched, desc="Fetch", unit=" candidates", disable=not progress)
+        fetched = progress_bar(fetched, desc="Fetch", unit=" candidates", disable=not progress)
         candidates = {}
         for candidate in fetched:
             candidates.setdefault((candidate.name, candidate.source), candidate)
@@ -282,7 +283,7 @@ def _propose(proposer, source, targets, folder, progress):
         proposed = [Proposal(target.name, name, "source") for name in names for target in targets]
     else:
         proposed = proposer.propose(targets, folder)
-    proposed = tqdm(proposed, desc="Propose", unit=" names", disable=not progress)
+    proposed = progress_bar(proposed, desc="Propose", unit=" names", disable=not progress)
     proposals, dropped = screen(proposed, targets)
     if not proposals:
         reasons = Counter(reason for _, reason in dropped).most_common(3)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ltlearn.curation._types import Verdict
 from ltlearn.images import FileSource, as_image_source
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
+from ltlearn.utils._estimator import BaseEstimator
 
 # No duplicate threshold that is read off the data is above this: identical images embed identically
 # only up to rounding, which may differ from batch to batch.

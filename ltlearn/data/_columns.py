@@ -6,6 +6,8 @@ Numbers keep the digits of float64; NaN marks what is missing, of either kind of
 import numpy as np
 from sklearn.utils import check_array
 
+from ltlearn.utils._frames import as_pandas
+
 # What a category is called that fit has not seen.
 UNSEEN = -1.0
 
@@ -245,6 +247,7 @@ _DATES_ADVICE = (
 
 def columns_of(X):
     """Columns of a data frame, an array or nested lists; an error where there are none."""
+    X = as_pandas(X)
     is_frame = hasattr(X, "iloc") and hasattr(X, "columns")
     return _FrameColumns(X) if is_frame else _ArrayColumns(X)
 

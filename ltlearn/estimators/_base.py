@@ -13,7 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
@@ -39,6 +39,7 @@ from ltlearn.training._trainer import TrainingPlan, train
 from ltlearn.utils._checks import check_widths
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 

@@ -10,7 +10,6 @@ from numbers import Integral, Real
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
-from tqdm import tqdm
 
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint, versions
 from ltlearn.evaluation._controls import choose_controls
@@ -21,7 +20,7 @@ from ltlearn.evaluation._runs import Candidate, Job, run
 from ltlearn.evaluation._splits import make_splits
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.utils._compat import Interval, validate_params
-from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._progress import progress_bar
 
 _ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
@@ -224,7 +223,8 @@ def compare(
     0     ridge  estimator   srcc  overall  3
     1      mean    control   srcc  overall  3
     """
-    pd = import_optional_dependency("pandas", "evaluation")
+    import pandas as pd
+
     if not isinstance(estimators, dict):
         raise TypeError(
             "estimators must be a dict of name to estimator, such as {'ridge': Ridge()}, got "
@@ -274,7 +274,7 @@ def compare(
         for number in todo
     )
     bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "unit": "fit"}
-    for number, measured in tqdm(outputs, disable=not verbose, **bar):
+    for number, measured in progress_bar(outputs, disable=not verbose, **bar):
         rows[number] = measured
         if not any(row["error"] for row in measured):
             finished.add(keys[number], measured)

@@ -10,7 +10,6 @@ from sklearn.utils import check_array, column_or_1d
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
-from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.weighting import label_density
 from ltlearn.weighting._density import is_constant
 
@@ -64,7 +63,8 @@ class Diagnosis:
             ``density`` (samples per unit of the label, or per class) and ``n_validation``
             (samples to expect in the validation part).
         """
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         return pd.DataFrame(self._rows, columns=_COLUMNS)
 
     def _cells(self):

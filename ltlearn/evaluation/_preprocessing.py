@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.evaluation._fitting import seeded_clone
 from ltlearn.utils._compat import _routing_enabled, _safe_indexing
-from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._frames import as_pandas
 
 _MOST_DENSE_CELLS = 5e7  # of a sparse matrix that is made dense
 _MOST_LEVELS = 50  # of a categorical column; rarer ones are one level together
@@ -59,7 +59,7 @@ class TableReader(TransformerMixin, BaseEstimator):
             kind = getattr(column.dtype, "kind", "O")
             if kind in "biuf" and column.notna().any():
                 self.numeric_.append(number)
-            elif kind == "O":
+            elif kind in "OU":  # Arrow's strings are the latter
                 labels = _as_labels(column)
                 counts = labels.value_counts()
                 if 1 <= len(counts) <= max(labels.notna().sum() / 2, 2):
@@ -74,7 +74,8 @@ class TableReader(TransformerMixin, BaseEstimator):
         X = _as_two_dimensional(X)
         if self.categories_ is None:
             return X
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         columns = {}
         for number in range(X.shape[1]):
             column = X.iloc[:, number]
@@ -95,9 +96,11 @@ def _as_two_dimensional(X):
         X = X.toarray()
     if len(getattr(X, "shape", ())) != 2:
         raise NoTableError("it is not two-dimensional")
+    X = as_pandas(X)
     if is_numeric_table(X):
         return X
-    pd = import_optional_dependency("pandas", "evaluation")
+    import pandas as pd
+
     if isinstance(X, pd.DataFrame):
         return X
     return pd.DataFrame(np.asarray(X, dtype=object)).infer_objects()

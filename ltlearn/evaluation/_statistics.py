@@ -10,7 +10,6 @@ from scipy import stats
 
 from ltlearn.evaluation._measures import GREATER_IS_BETTER
 from ltlearn.exceptions import SmallSampleWarning
-from ltlearn.utils._optional import import_optional_dependency
 
 _PAIRED_COLUMNS = [
     "estimator",
@@ -146,7 +145,8 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
       estimator  difference  n  wins  p_value
     0     mixup        -1.0  3   1.0    0.006
     """
-    pd = import_optional_dependency("pandas", "evaluation")
+    import pandas as pd
+
     baseline = _resolve_baseline(results, baseline)
     directions = _directions(results["metric"], greater_is_better)
     several_splits = results["split"].nunique() > 1

@@ -12,7 +12,6 @@ from ltlearn.evaluation._drift_counts import NAMES, OUTSIDE, PARTS, Labels, Side
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.metrics import ClassBands, LabelBands
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
-from ltlearn.utils._optional import import_optional_dependency
 
 _MAX_SHOWN = 5  # columns of X in the printed table, beside those that changed
 _COLUMNS = [
@@ -68,7 +67,8 @@ class TailDrift:
             interval from ``change_low`` to ``change_high``, ``n_new`` (new rows there) and
             ``changed`` (whether the interval leaves out 0).
         """
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         return pd.DataFrame([row.values() for row in self._rows], columns=_COLUMNS)
 
     def _table(self):

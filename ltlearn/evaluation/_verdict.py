@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ltlearn.evaluation._rendering import html_report, text_table
-from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.evaluation._report_figure import plot_report
 
 _RESOLUTION = 1e-9  # of changes: less is rounding
 
@@ -106,7 +106,8 @@ class TailReport:
             ``change_from_<model>``: relative changes of the MAE, differences of accuracy; each
             with another, its sign as in ``signs``, of the suffix ``_sign``.
         """
-        pd = import_optional_dependency("pandas", "evaluation")
+        import pandas as pd
+
         rows = []
         for result in self.results:
             row = {"band": result.band, "n_samples": result.n_samples}
@@ -117,6 +118,20 @@ class TailReport:
                 row |= {**_columns(name, change), f"{name}_sign": change.sign}
             rows.append(row)
         return pd.DataFrame(rows)
+
+    def plot(self, ax=None):
+        """Draw the changes by band with their intervals; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return plot_report(self, ax)
 
     def __repr__(self):
         sentences = "\n".join(f"- {note}" for note in self.notes)

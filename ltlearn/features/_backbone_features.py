@@ -9,12 +9,11 @@ from numbers import Integral, Real
 import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ltlearn.exceptions import BadImageError
 from ltlearn.features._cache import FeatureCache
@@ -24,7 +23,9 @@ from ltlearn.images._sources import FileSource, as_image_source
 from ltlearn.networks._timm import input_spec_of, timm_params
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context
 from ltlearn.utils._device import resolve_device, torch_defaults
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import autocast, resolve_precision
+from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._random import draw_seed
 
 # Raised whenever the same image, model and settings would give other features.
@@ -337,7 +338,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         batches = self._file_batches if from_files else self._array_batches
         is_quiet = not self.verbose or not len(rows)
-        with tqdm(total=len(rows), unit="image", disable=is_quiet) as progress:
+        with progress_bar(total=len(rows), unit="image", disable=is_quiet) as progress:
             for batch_rows, digests, images in batches(source, rows):
                 features = embed(images)
                 finite = np.isfinite(features).all(axis=1)

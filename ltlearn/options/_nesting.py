@@ -5,9 +5,10 @@ all the same, and ``set_params`` gives the estimator an object of its own, so th
 were made with one object do not change together.
 """
 
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 
 from ltlearn.utils._compat import plain_number
+from ltlearn.utils._estimator import BaseEstimator
 
 
 class Options(BaseEstimator):

@@ -6,9 +6,10 @@ from joblib import parallel_config
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ltlearn.search._backend import StackingBackend
+from ltlearn.utils._estimator import BaseEstimator
 
 
-class _TogetherMixin:
+class _TogetherMixin(BaseEstimator):
     """Run the fits of a search together."""
 
     def fit(self, X, y=None, **params):

@@ -11,11 +11,13 @@ from sklearn.utils.validation import has_fit_parameter, validate_data
 
 from ltlearn.stacking._columns import check_table
 from ltlearn.utils._compat import _BaseComposition, _routing_enabled, _VisualBlock
+from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._frames import as_pandas, without_extension_types
 
 STACK = "stack"  # what held_out_loss_ calls it
 
 
-class BaseStack(MetaEstimatorMixin, _BaseComposition):
+class BaseStack(MetaEstimatorMixin, BaseEstimator, _BaseComposition):
     """A stack with the parameters ``heads``, a string or a list of pairs, and ``cv``."""
 
     # What a subclass decides
@@ -86,6 +88,8 @@ class BaseStack(MetaEstimatorMixin, _BaseComposition):
             (X,) = indexable(X)
             validate_data(self, X, skip_check_array=True, reset=reset)
             if isinstance(self.heads, str):
+                X = as_pandas(X)
+                X = without_extension_types(X) if hasattr(X, "iloc") else X
                 check_table(X)
             return X
         return validate_data(

@@ -6,13 +6,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ltlearn.stacking._folds import predict_held_out
 from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
 from ltlearn.utils._compat import StrOptions, _fit_context
+from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._random import draw_seed
 from ltlearn.weighting._factors import Factors, center, fit_factors
 from ltlearn.weighting._prior import log_prior

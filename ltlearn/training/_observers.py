@@ -1,7 +1,8 @@
 """Callbacks that watch one call of fit: progress bars and scikit-learn's own callbacks."""
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
+
+from ltlearn.utils._progress import progress_bar
 
 
 class EpochBar(Callback):
@@ -17,7 +18,7 @@ class EpochBar(Callback):
         self.bar_ = None
 
     def on_train_begin(self, net, **kwargs):
-        self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
+        self.bar_ = progress_bar(total=net.max_epochs, desc=self.description, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]

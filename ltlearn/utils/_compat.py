@@ -3,8 +3,10 @@
 import functools
 import inspect
 import sys
+from collections.abc import Callable
 from numbers import Integral
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -14,10 +16,13 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._param_validation import HasMethods, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
 from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._param_validation import validate_parameter_constraints as _validate
 from sklearn.utils.metaestimators import _BaseComposition, _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
+
+from ltlearn.utils._suggestions import did_you_mean
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
@@ -38,6 +43,9 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+_Function = TypeVar("_Function", bound=Callable)
+
+
 class Interval(_Interval):
     """Scikit-learn's interval of numbers, to which neither True nor what is no float belongs."""
 
@@ -56,6 +64,23 @@ def is_number(value):
     return True
 
 
+def validate_parameter_constraints(constraints, params, caller_name):
+    """Scikit-learn's check of parameters, with errors that say which word was probably meant."""
+    try:
+        _validate(constraints, params, caller_name)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"{error}{_meant(constraints, params, str(error))}") from None
+
+
+def _meant(constraints, params, message):
+    for name, value in params.items():
+        if message.startswith(f"The {name!r} parameter of "):
+            allowed = constraints.get(name, [])
+            options = [o for each in allowed if isinstance(each, StrOptions) for o in each.options]
+            return did_you_mean(value, sorted(options))
+    return ""
+
+
 def plain_number(value, constraints):
     """A number that a parameter may have as Python's int or float; any other value as it is.
 
@@ -68,7 +93,9 @@ def plain_number(value, constraints):
     return value
 
 
-def validate_params(constraints, *, prefer_skip_nested_validation):
+def validate_params(
+    constraints, *, prefer_skip_nested_validation
+) -> Callable[[_Function], _Function]:
     """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
 
     def decorate(function):
@@ -142,6 +169,7 @@ __all__ = [
     "add_scorers",
     "is_number",
     "plain_number",
+    "validate_parameter_constraints",
     "validate_params",
     "with_callbacks",
 ]

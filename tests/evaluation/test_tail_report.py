@@ -475,6 +475,26 @@ def test_text_and_html_show_every_band(skewed):
     assert report._repr_html_().count("<tr>") == 5
 
 
+def test_the_figure_shows_changes_and_intervals(skewed):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    data = {name: skewed[name] for name in ("X", "y", "X_train", "y_train")}
+    model = Ridge(alpha=1000).fit(skewed["X_train"], skewed["y_train"])
+    report = tail_report(model, baseline=Ridge(), n_resamples=100, **data)
+    figure, ax = pyplot.subplots()
+    assert report.plot(ax) is ax
+    frame = report.to_frame()
+    for container, name in zip(ax.containers, report.models[1:], strict=True):
+        assert container.get_label() == f"from {name}"
+        points, _, (lines,) = container
+        values = 100 * frame[f"change_from_{name}"]
+        np.testing.assert_allclose(points.get_ydata(), values)
+        ends = np.array(lines.get_segments())[:, :, 1]
+        low, high = (frame[f"change_from_{name}_{side}"] for side in ("low", "high"))
+        np.testing.assert_allclose(ends, 100 * np.stack([low, high], axis=1))
+    assert [text.get_text().split()[0] for text in ax.get_xticklabels()] == list(frame["band"])
+    pyplot.close(figure)
+
+
 def test_what_is_asked_of_the_arguments(skewed, imbalanced):
     data = skewed
     model = Ridge().fit(data["X_train"], data["y_train"])

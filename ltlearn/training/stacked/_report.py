@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tqdm.auto import tqdm
+from ltlearn.utils._progress import progress_bar, progress_class
 
 
 class Report:
@@ -29,13 +29,13 @@ class Report:
     def of_groups(self, sizes, reasons):
         """Tell which trainings go on as stacks of these sizes, and why others train alone."""
         if self.verbose and self.bar is None:  # not where others train
-            self.bar = tqdm(total=self.n_fits, desc="Trained", unit="fit")
+            self.bar = progress_bar(total=self.n_fits, desc="Trained", unit="fit")
         if self.verbose < 2:
             return
         if sizes:
-            tqdm.write(f"{sum(sizes)} trainings in stacks of {sizes}")
+            progress_class().write(f"{sum(sizes)} trainings in stacks of {sizes}")
         for reason, n in Counter(reasons).items():
-            tqdm.write(f"{n} trained alone: {reason}")
+            progress_class().write(f"{n} trained alone: {reason}")
 
     def done(self, n=1):
         """Tell that trainings have ended."""

