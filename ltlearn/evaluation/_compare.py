@@ -278,19 +278,12 @@ def compare(
         for numbers in bundles({number: jobs[number] for number in todo}, n_at_once)
     )
     bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "unit": "fit"}
-<<<<<<< HEAD
-    for number, measured in progress_bar(outputs, disable=not verbose, **bar):
-        rows[number] = measured
-        if not any(row["error"] for row in measured):
-            finished.add(keys[number], measured)
-=======
-    with tqdm(disable=not verbose, **bar) as progress:
+    with progress_bar(disable=not verbose, **bar) as progress:
         for number, measured in (pair for pairs in outputs for pair in pairs):
             rows[number] = measured
             if not any(row["error"] for row in measured):
                 finished.add(keys[number], measured)
             progress.update()
->>>>>>> stack13b
 
     table = pd.DataFrame(
         [
