@@ -69,7 +69,7 @@ def model_of(backbone, **params):
 
 
 def seconds_of(contenders, rounds, warms_up=True):
-    """CPU seconds by contender, a list of rounds; one that warms up comes before and is left out."""
+    """CPU seconds by contender, a list of rounds; one to warm up, before these, is left out."""
     seconds = {name: [] for name in contenders}
     for number in range(-warms_up, rounds):
         for name, run in contenders.items():
