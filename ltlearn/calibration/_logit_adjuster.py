@@ -13,18 +13,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
-from ltlearn.calibration._tau import (
-    HeldOut,
-    cross_fit,
-    predict_held_out,
-    probability_floor,
-    raise_to_floor,
-)
+from ltlearn.calibration._tau import HeldOut, cross_fit, predict_held_out
 from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._checks import check_numbers
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._whole import unwrap
+from ltlearn.weighting._floors import probability_floor, raise_to_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 _ROUNDING = 0.01  # what the sum of probabilities in half precision may be off by

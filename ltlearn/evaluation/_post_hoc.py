@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import TunedThresholdClassifierCV
 
 from ltlearn.calibration import RecalibrationMap, adjust_proba
-from ltlearn.calibration._tau import SMALLEST_PROBABILITY, raise_to_floor
 from ltlearn.exceptions import SmallSampleWarning
+from ltlearn.weighting._floors import SMALLEST_PROBABILITY, raise_to_floor
 
 LOGIT_ADJUSTMENT = "logit_adjustment"
 TEMPERATURE = "temperature"

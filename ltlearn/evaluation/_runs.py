@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ltlearn.calibration._tau import probability_floor
 from ltlearn.estimators._backbone import BUILT_IN
 from ltlearn.estimators._base import BaseDeepEstimator
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
@@ -24,6 +23,7 @@ from ltlearn.training._together import how_many_at_once, run_together
 from ltlearn.training._trainer import train_many
 from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.utils._compat import _safe_indexing
+from ltlearn.weighting._floors import probability_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
 

@@ -70,7 +70,7 @@ _ESTIMATORS = _entries(
 _HELD_OUT = {**_FEATURES, "estimator_": MODEL, "label_bands_": _BANDS}
 _TUNED = {
     **{**_FEATURES, "classes_": LABELS, "class_counts_": WHOLES1, "_log_counts": FLOATS1},
-    **{"_factors": instance("Factors"), "held_out_loss_": NUMBER},
+    **{"_factors": instance("Factors"), "_scaler": instance("Scaler"), "held_out_loss_": NUMBER},
     **dict.fromkeys(("power_", "factor_", "tau_"), NUMBER),
 }
 
@@ -108,8 +108,9 @@ _AROUND_MODELS = {
         },
     ),
     **_entries(
-        "ltlearn.stacking._built_in",
-        AveragedClassifier={"estimators_": sequence(MODEL), "classes_": LABELS},
+        "ltlearn.stacking._network",
+        NetworkHead={**_TUNED, "_model": instance("Networks")},
+        Networks={"turn": FLOATS2, "networks": sequence(MODEL)},
     ),
 }
 
@@ -188,14 +189,14 @@ _PARTS = {
     **_entries("ltlearn.weighting._factors", Factors={"head": FLOATS1, "tau": NUMBER}),
     **_entries(
         "ltlearn.stacking._logistic",
-        LogisticModel={
-            **{"scale": instance("PowerScaler"), "n_iter": COUNT},
-            **{"coefficients": FLOATS2, "intercepts": FLOATS1},
-        },
+        LogisticModel={"n_iter": COUNT, "coefficients": FLOATS2, "intercepts": FLOATS1},
     ),
     **_entries(
         "ltlearn.stacking._scaling",
-        PowerScaler={"power": NUMBER, "mean": FLOATS1, "scale": FLOATS1},
+        Scaler={
+            **{"power": NUMBER, "mean": FLOATS1, "scale": FLOATS1},
+            "components": optional(FLOATS2),
+        },
     ),
     **_entries(
         "ltlearn.stacking._plda",
@@ -204,7 +205,7 @@ _PARTS = {
             **{"between": FLOATS1, "axes": FLOATS2, "mean": FLOATS2, "variance": FLOATS2},
         },
         WithinClasses={
-            **{"scale": instance("PowerScaler"), "n_target": COUNT, "counts": array("iuf", 1)},
+            **{"n_target": COUNT, "counts": array("iuf", 1)},
             **{"center": FLOATS1, "n_columns": COUNT, "basis": optional(FLOATS2)},
             **{"variance": FLOATS1, "axes": FLOATS2, "mean_variance": NUMBER},
         },

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ltlearn.estimators import ELTARegressor
 from ltlearn.estimators._defaults import MANY_COLUMNS
 from ltlearn.stacking._quantile_forest import QuantileForest
-from ltlearn.stacking._scaling import PowerScaler
+from ltlearn.stacking._scaling import Scaler
 
 N_TREES = 200
 _PENALTIES = np.logspace(-2, 4, 13)
@@ -41,7 +41,7 @@ class ScaledRidge(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y, sample_weight=None):
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        self._scaler = PowerScaler(1.0, X, sample_weight)
+        self._scaler = Scaler(X, sample_weight)
         self.ridge_ = RidgeCV(_PENALTIES).fit(self._scaler(X), y, sample_weight)
         return self
 

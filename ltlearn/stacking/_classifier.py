@@ -16,7 +16,7 @@ from ltlearn.stacking._built_in import built_in_heads
 from ltlearn.stacking._columns import TableEncoder
 from ltlearn.stacking._folds import fit_all, predict_held_out
 from ltlearn.stacking._head import Head
-from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
+from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds, scale_rows
 from ltlearn.stacking._scores import balanced_scores
 from ltlearn.stacking._stack import STACK, BaseStack
 from ltlearn.stacking._tuned import choose_setting
@@ -107,8 +107,9 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
     Scores of a head are its log probabilities less the log class shares that they refer to [1]_:
     its ``prediction_prior_`` if it has one, else the shares in training. A probability of 0 counts
     as one vote in forests and among neighbors, but no class is lifted beyond its share. The loss is
-    convex in the factors and τ, and τ is pulled towards 0 by a Gaussian prior of deviation 0.5,
-    which matters where rare classes have few rows. Held-out rows see heads of fewer rows than those
+    convex in the factors and τ. Gaussian priors pull τ towards 0, by a deviation of 0.5, and the
+    factors of several heads towards equal shares, by 0.3, which matters where rare classes have few
+    rows. Held-out rows see heads of fewer rows than those
     that predict in the end, which moves τ slightly towards the tail.
 
     References
@@ -214,10 +215,14 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         groups = routed.splitter.split.get("groups")
         groups = None if groups is None else np.asarray(groups)[used]
         folds = class_folds(self.cv, rows, used, generator, groups)
-        chosen = self._weigh(heads, rows, auxiliary, folds, log_counts)
+        inputs = dict.fromkeys(heads, (rows, auxiliary))
+        tuned = [name for name, head in heads.items() if head.is_tuned]
+        if tuned:
+            inputs |= dict.fromkeys(tuned, scale_rows(rows, auxiliary))
+        chosen = self._weigh(heads, inputs, rows, folds, log_counts)
         self.heads_ = fit_all(
             {
-                name: partial(heads[name].fit, rows, auxiliary, chosen[name])
+                name: partial(heads[name].fit, rows.X, *inputs[name], chosen[name])
                 for name in self._used(chosen)
             },
             n_jobs=self.n_jobs,
@@ -231,8 +236,9 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         """Heads that count; at least one, even where all know nothing."""
         return [name for name in names if self.factors_[name] > 0] or list(names)[:1]
 
-    def _weigh(self, heads, rows, auxiliary, folds, log_counts):
+    def _weigh(self, heads, inputs, rows, folds, log_counts):
         """Learn what each head counts; returns the settings chosen for it."""
+        settings = {name: head.settings(np.shape(rows.X)[-1]) for name, head in heads.items()}
         if not folds:
             warnings.warn(
                 "No row can be held out, because every class has only one, so all heads count the "
@@ -243,18 +249,18 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
             self.factors_ = dict.fromkeys(heads, 1 / len(heads))
             self.temperatures_, self.tau_ = dict.fromkeys(heads, 1.0), 0.0
             self.held_out_loss_ = {}
-            return {name: head.settings(rows)[-1] for name, head in heads.items()}
+            return {name: settings[name][-1] for name in heads}
         held_out = predict_held_out(
-            {name: partial(head.hold_out, rows, auxiliary) for name, head in heads.items()},
+            {name: partial(head.hold_out, *inputs[name]) for name, head in heads.items()},
             folds,
             n_jobs=self.n_jobs,
         )
         seen = rows.take(held_out.rows)
         balanced = seen.balanced
         chosen, scores, self.temperatures_ = {}, {}, {}
-        for name, head in heads.items():
+        for name in heads:
             best, _ = choose_setting(held_out.predictions[name], seen)
-            chosen[name] = head.settings(rows)[best]
+            chosen[name] = settings[name][best]
             values = held_out.predictions[name][best]
             alone = fit_factors(values[None], balanced, log_counts, with_tau=False)
             scores[name] = values * alone.head[0]
@@ -267,12 +273,14 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         best = min(heads, key=self.held_out_loss_.get)
         used = list(heads)
         if len(heads) > 1:
-            stacked = leave_one_out_losses(np.stack(list(scores.values())), balanced, log_counts)
+            stacked = leave_one_out_losses(
+                np.stack(list(scores.values())), balanced, log_counts, shared=True
+            )
             self.held_out_loss_[STACK] = float(balanced.weights @ stacked)
             if is_clearly_worse(stacked, losses[best], balanced.weights):
                 used = [best]
         values = np.stack([scores[name] for name in used])
-        factors = fit_factors(values, balanced, log_counts)
+        factors = fit_factors(values, balanced, log_counts, shared=len(used) > 1)
         self.factors_ = dict.fromkeys(heads, 0.0)
         self.factors_ |= dict(zip(used, factors.head.tolist(), strict=True))
         self.tau_ = factors.tau

@@ -2,14 +2,15 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import has_fit_parameter, validate_data
 
 from ltlearn.stacking._scores import balanced_scores
 from ltlearn.stacking._tuned import TunedHead
 from ltlearn.utils._compat import _check_method_params
+from ltlearn.utils._random import draw_seed
 from ltlearn.utils._whole import Whole
-from ltlearn.weighting._factors import center
+from ltlearn.weighting._factors import Factors
 
 
 class Head:
@@ -38,42 +39,45 @@ class Head:
         self.used = used
         self.n_passed = n_passed
 
-    def settings(self, rows):
+    @property
+    def is_tuned(self):
+        """Whether it takes scaled rows and leaves settings open."""
+        return isinstance(self.estimator, TunedHead)
+
+    def settings(self, n_columns):
         """Settings to choose from; a single empty one where the head leaves nothing open."""
-        if isinstance(self.estimator, TunedHead):
-            return self.estimator._settings(np.shape(rows.X)[1])
-        return [{}]
+        return self.estimator._settings(n_columns) if self.is_tuned else [{}]
 
     def hold_out(self, rows, auxiliary, train, test):
         """Scores (len(test), K) of held-out rows in every setting."""
+        if self.is_tuned:
+            settings = self.settings(rows.X.n_columns)
+            return self.estimator._hold_out(rows, auxiliary, settings, self.seed, train, test)
         part, rest = rows.take(train), rows.take(test)
-        if isinstance(self.estimator, TunedHead):
-            part, rest = as_numbers(part), as_numbers(rest)
-            auxiliary = None if auxiliary is None else as_numbers(auxiliary)
-            settings = self.settings(part)
-            models = self.estimator._fit_settings(part, auxiliary, settings, self.seed)
-            return [center(model.scores(rest.X)) for model in models]
-        fitted = self._fitted(self.estimator, part, auxiliary, self.used[train])
+        fitted = self._fitted(part, auxiliary, self.used[train])
         return [balanced_scores(fitted, rest.X, self.classes, part.counts)]
 
-    def fit(self, rows, auxiliary, setting):
-        """The head fitted to all rows."""
-        estimator = self.estimator
-        if isinstance(estimator, TunedHead):
-            estimator = clone(estimator).set_params(**setting, calibrate=False)
-        return self._fitted(estimator, rows, auxiliary, self.used)
+    def fit(self, X, rows, auxiliary, setting):
+        """The head fitted to all rows; X is what they are before they are scaled."""
+        if not self.is_tuned:
+            return self._fitted(rows, auxiliary, self.used)
+        head = clone(self.estimator).set_params(**setting, calibrate=False)
+        validate_data(head, X, skip_check_array=True)
+        head.classes_, head.held_out_loss_ = self.classes, np.nan
+        alone = Factors(np.ones(1), 0.0)
+        return head._fit_chosen(rows, auxiliary, setting, seed_of(head), alone)
 
-    def _fitted(self, estimator, rows, auxiliary, numbers):
+    def _fitted(self, rows, auxiliary, numbers):
         params = _check_method_params(np.empty(self.n_passed), self.params, numbers)
-        if auxiliary is not None and has_fit_parameter(estimator, "X_aux"):
+        if auxiliary is not None and has_fit_parameter(self.estimator, "X_aux"):
             labels = auxiliary.names[auxiliary.codes]
             params |= {"X_aux": Whole(auxiliary.X), "y_aux": Whole(labels)}
-        return clone(estimator).fit(rows.X, self.classes[rows.codes], **params)
+        return clone(self.estimator).fit(rows.X, self.classes[rows.codes], **params)
 
 
-def as_numbers(rows):
-    """Rows as an array of floating-point numbers, without gaps."""
-    return rows._replace(X=check_array(rows.X, dtype=[np.float64, np.float32]))
+def seed_of(head):
+    """The seed that a head draws when it is fitted."""
+    return draw_seed(check_random_state(head.random_state))
 
 
 def with_seed(estimator, seed):

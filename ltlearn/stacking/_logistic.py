@@ -1,14 +1,11 @@
 """Multinomial logistic regression for long-tailed classes."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from ltlearn.stacking._scaling import PowerScaler
+from ltlearn.stacking._softmax import fit_softmax
 from ltlearn.stacking._tuned import TunedHead, grid_of
 from ltlearn.utils._compat import Interval, StrOptions
 
@@ -36,6 +33,10 @@ class TailLogisticClassifier(TunedHead):
         Exponent p of ``sign(x) |x|^p``, taken of the columns before they are standardized, and
         chosen likewise. ``"auto"`` tries 1 and 0.5: the root gains on features that are averages
         of ReLUs, which have long right tails.
+    n_components : int or None, default=256
+        With more columns, so many principal components of the standardized columns take their
+        place, which loses nothing that held-out rows can tell and saves most of the time; None
+        keeps all columns.
     max_iter : int, default=300
         Most iterations of the solver.
     max_auxiliary_samples : int, default=50
@@ -107,6 +108,7 @@ class TailLogisticClassifier(TunedHead):
         **TunedHead._parameter_constraints,
         "C": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), list, tuple],
         "power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), list, tuple],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_auxiliary_samples": [Interval(Integral, 0, None, closed="left")],
     }
@@ -116,6 +118,7 @@ class TailLogisticClassifier(TunedHead):
         *,
         C="auto",
         power="auto",
+        n_components=256,
         max_iter=300,
         max_auxiliary_samples=50,
         calibrate=True,
@@ -126,6 +129,7 @@ class TailLogisticClassifier(TunedHead):
     ):
         self.C = C
         self.power = power
+        self.n_components = n_components
         self.max_iter = max_iter
         self.max_auxiliary_samples = max_auxiliary_samples
         self.calibrate = calibrate
@@ -145,46 +149,35 @@ class TailLogisticClassifier(TunedHead):
         check_is_fitted(self)
         return self._model.n_iter
 
-    def _fit_settings(self, rows, auxiliary, settings, seed):
-        codes, weight, extra = rows.codes, rows.weight, None
+    def _fit_scaled(self, rows, auxiliary, settings, seed):
+        X, codes, weight, n_classes = rows.X, rows.codes, rows.weight, rows.n_classes
         if auxiliary is not None and self.max_auxiliary_samples:
             drawn = draw_rows(auxiliary.codes, self.max_auxiliary_samples, seed)
-            extra = auxiliary.X[drawn]
-            codes = np.concatenate([codes, rows.n_classes + auxiliary.codes[drawn]])
+            X = np.concatenate([X, auxiliary.X[drawn].astype(X.dtype)])
+            codes = np.concatenate([codes, n_classes + auxiliary.codes[drawn]])
+            n_classes += auxiliary.codes.max() + 1
             if weight is not None:
                 weight = np.concatenate([weight, np.ones(len(drawn))])
-        models = {}
-        for power in dict.fromkeys(setting["power"] for setting in settings):
-            scale = PowerScaler(power, rows.X, rows.weight)
-            X = scale(rows.X)
-            if extra is not None:
-                X = np.concatenate([X, scale(extra).astype(X.dtype)])
-            penalties = sorted({s["C"] for s in settings if s["power"] == power})
-            # From the strongest penalty on, each solution is near the next.
-            solver = LogisticRegression(max_iter=self.max_iter, warm_start=True)
-            for C in penalties:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)
-                    solver.set_params(C=C).fit(X, codes, weight)
-                models[power, C] = LogisticModel(scale, solver, rows)
-        return [models[setting["power"], setting["C"]] for setting in settings]
+        models, weights = {}, None
+        # From the strongest penalty on, each solution is near the next.
+        for C in sorted({setting["C"] for setting in settings}):
+            weights, n_iter = fit_softmax(
+                X, codes, n_classes, weight, C=C, start=weights, max_iter=self.max_iter
+            )
+            models[C] = LogisticModel(weights, n_iter, rows)
+        return [models[setting["C"]] for setting in settings]
 
 
 class LogisticModel:
     """Logits of the target classes at balanced classes."""
 
-    def __init__(self, scale, solver, rows):
-        coefficients, intercepts = solver.coef_, solver.intercept_
-        if len(solver.classes_) == 2:  # one row of weights, of the second class
-            coefficients = np.concatenate([-coefficients, coefficients]) / 2
-            intercepts = np.concatenate([-intercepts, intercepts]) / 2
-        self.scale = scale
-        self.n_iter = int(solver.n_iter_.max())
-        self.coefficients = coefficients[: rows.n_classes].copy()
-        self.intercepts = intercepts[: rows.n_classes] - np.log(rows.counts)
+    def __init__(self, weights, n_iter, rows):
+        self.n_iter = n_iter
+        self.coefficients = weights[:-1, : rows.n_classes].astype(rows.X.dtype)
+        self.intercepts = weights[-1, : rows.n_classes] - np.log(rows.counts)
 
     def scores(self, X):
-        return (self.scale(X) @ self.coefficients.T).astype(np.float64) + self.intercepts
+        return (X @ self.coefficients).astype(np.float64) + self.intercepts
 
 
 def draw_rows(codes, n_most, seed):

@@ -1,11 +1,10 @@
 """Two-covariance probabilistic linear discriminant analysis."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.linalg import eigh, svd
 
-from ltlearn.stacking._scaling import PowerScaler
 from ltlearn.stacking._tuned import TunedHead, grid_of
 from ltlearn.utils._compat import Interval, StrOptions
 
@@ -39,6 +38,10 @@ class PLDAClassifier(TunedHead):
     power : "auto", float or sequence of float, default="auto"
         Exponent p of ``sign(x) |x|^p``, taken of the columns before they are standardized, and
         chosen likewise. ``"auto"`` tries 1 and 0.5.
+    n_components : int or None, default=256
+        With more columns, so many principal components of the standardized columns take their
+        place: where rows are fewer than columns, directions of little variance hold more noise
+        than signs of the classes. None keeps all columns.
     calibrate : bool, default=True
         Whether a factor of the scores and a multiple τ of the log class counts are fitted to the
         held-out rows. Without it, and with settings that leave no choice, nothing is held out.
@@ -114,6 +117,7 @@ class PLDAClassifier(TunedHead):
         **TunedHead._parameter_constraints,
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both"), list, tuple],
         "power": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), list, tuple],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __init__(
@@ -121,6 +125,7 @@ class PLDAClassifier(TunedHead):
         *,
         shrinkage="auto",
         power="auto",
+        n_components=256,
         calibrate=True,
         cv=3,
         prior="balanced",
@@ -129,6 +134,7 @@ class PLDAClassifier(TunedHead):
     ):
         self.shrinkage = shrinkage
         self.power = power
+        self.n_components = n_components
         self.calibrate = calibrate
         self.cv = cv
         self.prior = prior
@@ -140,10 +146,9 @@ class PLDAClassifier(TunedHead):
         powers = grid_of(self.power, POWERS, "power", np.finfo(float).tiny, np.inf)
         return [{"shrinkage": s, "power": p} for p in powers for s in shrinkages]
 
-    def _fit_settings(self, rows, auxiliary, settings, seed):
-        powers = dict.fromkeys(setting["power"] for setting in settings)
-        spaces = {power: WithinClasses(power, rows, auxiliary) for power in powers}
-        return [PLDA(spaces[s["power"]], s["shrinkage"]) for s in settings]
+    def _fit_scaled(self, rows, auxiliary, settings, seed):
+        space = WithinClasses(rows, auxiliary)
+        return [PLDA(space, setting["shrinkage"]) for setting in settings]
 
 
 class WithinClasses:
@@ -153,13 +158,12 @@ class WithinClasses:
     outside of it, the squared length is all that counts.
     """
 
-    def __init__(self, power, rows, auxiliary):
-        self.scale = PowerScaler(power, rows.X, rows.weight)
-        X = self.scale(rows.X)
+    def __init__(self, rows, auxiliary):
+        X = rows.X
         codes, weight, n_classes = rows.codes, rows.weight, rows.n_classes
         weight = np.ones(len(codes)) if weight is None else weight
         if auxiliary is not None:
-            X = np.concatenate([X, self.scale(auxiliary.X).astype(X.dtype)])
+            X = np.concatenate([X, auxiliary.X.astype(X.dtype)])
             codes = np.concatenate([codes, n_classes + auxiliary.codes])
             weight = np.concatenate([weight, np.ones(len(auxiliary.codes))])
         self.n_target = n_classes
@@ -196,7 +200,7 @@ class WithinClasses:
 
     def project(self, X):
         """Rows in the axes (n, r), and their squared length in all other directions (n,)."""
-        X = self.scale(X) - self.center
+        X = X - self.center
         if self.basis is None:
             return X @ self.axes, 0.0
         within = X @ self.basis

@@ -11,13 +11,14 @@ from sklearn.utils.validation import check_consistent_length
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.splitting import BinnedStratifiedKFold, RareClassStratifiedKFold
+from ltlearn.stacking._scaling import ScaledRows, Scalers
 from ltlearn.utils._compat import _check_sample_weight, _num_samples, _safe_indexing
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._factors import BalancedRows
 
 
 class Rows(NamedTuple):
-    """Aligned rows; ``codes`` number the classes from 0."""
+    """Aligned rows; ``codes`` number the classes from 0. X may be :class:`ScaledRows`."""
 
     X: object
     codes: np.ndarray
@@ -26,9 +27,9 @@ class Rows(NamedTuple):
 
     def take(self, index):
         weight = None if self.weight is None else self.weight[index]
-        return self._replace(
-            X=_safe_indexing(self.X, index), codes=self.codes[index], weight=weight
-        )
+        scaled = isinstance(self.X, ScaledRows)
+        X = self.X.take(index) if scaled else _safe_indexing(self.X, index)
+        return self._replace(X=X, codes=self.codes[index], weight=weight)
 
     @property
     def balanced(self):
@@ -111,6 +112,17 @@ def check_auxiliary(X_aux, y_aux, X, classes, validate):
             "than the target classes: rename them or leave their rows out."
         )
     return Auxiliary(X_aux, codes, names)
+
+
+def scale_rows(rows, auxiliary):
+    """The same, with X as :class:`ScaledRows`: floating-point numbers without gaps."""
+    X = check_array(rows.X, dtype=[np.float64, np.float32])
+    scalers = Scalers(X, rows.weight)
+    rows = rows._replace(X=ScaledRows(X, scalers))
+    if auxiliary is not None:
+        X_aux = check_array(auxiliary.X, dtype=X.dtype)
+        auxiliary = auxiliary._replace(X=ScaledRows(X_aux, scalers))
+    return rows, auxiliary
 
 
 def class_folds(cv, rows, used, random_state, groups=None):

@@ -11,19 +11,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ltlearn.stacking._folds import predict_held_out
-from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds
+from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds, scale_rows
 from ltlearn.utils._compat import StrOptions, _fit_context
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._random import draw_seed
-from ltlearn.weighting._factors import Factors, center, fit_factors
+from ltlearn.weighting._factors import Factors, center, fit_factors, with_unknown
 from ltlearn.weighting._prior import log_prior
 
 
 class TunedHead(ClassifierMixin, BaseEstimator, ABC):
     """Validation, choice of settings, prediction; subclasses say how one setting is fitted.
 
-    A model of a setting has a method ``scores`` from rows (n, d) to (n, K), log densities or
-    logits at balanced classes.
+    A setting has a ``power``, and subclasses a parameter ``n_components``, which together say on
+    what scale rows are seen. A model of a setting has a method ``scores`` from rows (n, r) on this
+    scale to (n, K), log densities or logits at balanced classes.
     """
 
     _parameter_constraints: dict = {
@@ -39,8 +40,8 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         """Settings to choose from: a list of dicts of parameters, simplest last."""
 
     @abstractmethod
-    def _fit_settings(self, rows, auxiliary, settings, seed):
-        """Models of the settings fitted to ``rows``, in the same order."""
+    def _fit_scaled(self, rows, auxiliary, settings, seed):
+        """Models of settings of one power fitted to rows on their scale, in the same order."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None):
@@ -73,6 +74,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         rows, self.classes_, used = check_rows(self, X, y, sample_weight)
         check = partial(validate_data, self, dtype=[np.float64, np.float32], reset=False)
         auxiliary = check_auxiliary(X_aux, y_aux, X, self.classes_, check)
+        rows, auxiliary = scale_rows(rows, auxiliary)
         log_prior(self.prior, np.log(rows.counts))
         generator = check_random_state(self.random_state)
         seed = draw_seed(generator)
@@ -91,25 +93,51 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
             if self.calibrate:
                 scores = held_out.predictions[""][best][None]
                 factors = fit_factors(scores, seen.balanced, np.log(rows.counts))
-        (self._model,) = self._fit_settings(rows, auxiliary, [chosen], seed)
+        self.held_out_loss_ = loss
+        return self._fit_chosen(rows, auxiliary, chosen, seed, factors)
+
+    def _fit_chosen(self, rows, auxiliary, setting, seed, factors):
+        """Fit one setting to scaled rows of all classes."""
+        (self._model,) = self._fit_settings(rows, auxiliary, [setting], seed)
+        self._scaler = rows.X.scalers(setting["power"], self.n_components)
         self._factors = factors
-        for name, value in chosen.items():
+        for name, value in setting.items():
             setattr(self, f"{name}_", value)
         self.factor_, self.tau_ = float(factors.head[0]), factors.tau
-        self.held_out_loss_ = loss
         self.class_counts_ = np.bincount(rows.codes, minlength=rows.n_classes)
         self._log_counts = np.log(rows.counts)
         return self
 
+    def _fit_settings(self, rows, auxiliary, settings, seed):
+        """Models of the settings fitted to scaled rows, in the same order."""
+        models = [None] * len(settings)
+        for power in dict.fromkeys(setting["power"] for setting in settings):
+            own = [i for i, setting in enumerate(settings) if setting["power"] == power]
+            scale = power, self.n_components
+            at_scale = rows._replace(X=rows.X.at(*scale))
+            extra = None if auxiliary is None else auxiliary._replace(X=auxiliary.X.at(*scale))
+            fitted = self._fit_scaled(at_scale, extra, [settings[i] for i in own], seed)
+            for i, model in zip(own, fitted, strict=True):
+                models[i] = model
+        return models
+
     def _hold_out(self, rows, auxiliary, settings, seed, train, test):
-        models = self._fit_settings(rows.take(train), auxiliary, settings, seed)
-        return [center(model.scores(rows.X[test])) for model in models]
+        """Scores (len(test), K) of held-out rows in every setting."""
+        part, rest = rows.take(train), rows.take(test).X
+        known, codes = np.unique(part.codes, return_inverse=True)
+        part = part._replace(codes=codes, n_classes=len(known))
+        models = self._fit_settings(part, auxiliary, settings, seed)
+        scores = [
+            model.scores(rest.at(setting["power"], self.n_components))
+            for model, setting in zip(models, settings, strict=True)
+        ]
+        return [center(with_unknown(each, known, rows.n_classes)) for each in scores]
 
     def _balanced_scores(self, X):
         """Scores (n, K) at balanced classes, before the factor and τ."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return center(self._model.scores(X))
+        return center(self._model.scores(self._scaler(X)))
 
     def predict_proba(self, X):
         """Predict probabilities of the target classes at the class shares of ``prior``.

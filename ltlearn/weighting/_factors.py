@@ -15,6 +15,8 @@ _LARGEST_FACTOR = 20.0
 _LARGEST_TAU = 5.0
 # Deviation of the Gaussian that τ is drawn from before any row is seen.
 _TAU_DEVIATION = 0.5
+# The same of each factor around an equal share, where heads share.
+_SHARE_DEVIATION = 0.3
 _SMALLEST_SCALE = 1e-6  # log probabilities that differ by less say nothing
 
 
@@ -70,7 +72,14 @@ def center(scores):
     return scores - scores.mean(axis=-1, keepdims=True)
 
 
-def fit_factors(scores, rows, log_counts, *, with_tau=True):
+def with_unknown(scores, known, n_classes):
+    """Scores (n, K) of all classes: those that are not ``known`` get the lowest of the row."""
+    everyone = np.repeat(scores.min(axis=1, keepdims=True), n_classes, axis=1)
+    everyone[:, known] = scores
+    return everyone
+
+
+def fit_factors(scores, rows, log_counts, *, with_tau=True, shared=False):
     """Non-negative factors and τ that give the rows the least class-balanced cross-entropy.
 
     The loss of ``softmax(sum_h a_h s_h - tau log n)`` is convex in the factors and τ, so the
@@ -87,16 +96,20 @@ def fit_factors(scores, rows, log_counts, *, with_tau=True):
         Log of the number of training rows of each class, any constant added.
     with_tau : bool, default=True
         Whether τ is fitted, or 0.
+    shared : bool, default=False
+        Whether factors have a Gaussian prior around 1 / H of deviation 0.3: ``(a - 1/H)^2 / (0.18
+        n_effective)`` is added for each. For scores that are worth a factor of 1 alone. Heads whose
+        scores are all 0 get a factor of 0 and do not count in H; one that is left has no prior.
 
     Returns
     -------
     factors : Factors
         Factors in [0, 20] times the inverse scale of the head's scores, τ in [-5, 5].
     """
-    return _Search(scores, rows, log_counts, with_tau).factors()
+    return _Search(scores, rows, log_counts, with_tau, shared).factors()
 
 
-def leave_one_out_losses(scores, rows, log_counts):
+def leave_one_out_losses(scores, rows, log_counts, *, shared=False):
     """Loss (n,) of each row under factors fitted to all other rows.
 
     An honest number to compare stacks of different size by. The factors without a row are those
@@ -104,20 +117,20 @@ def leave_one_out_losses(scores, rows, log_counts):
 
     Parameters
     ----------
-    scores, rows, log_counts
+    scores, rows, log_counts, shared
         As for :func:`fit_factors`.
 
     Returns
     -------
     losses : ndarray of shape (n,)
     """
-    return _Search(scores, rows, log_counts, True).leave_one_out()
+    return _Search(scores, rows, log_counts, True, shared).leave_one_out()
 
 
 class _Search:
     """The loss as a function of P parameters: factors of scores of scale 1, and τ."""
 
-    def __init__(self, scores, rows, log_counts, with_tau):
+    def __init__(self, scores, rows, log_counts, with_tau, shared):
         scores = center(np.asarray(scores, dtype=np.float64))
         squares = np.mean(scores**2, axis=2) @ rows.weights
         # Heads may differ by orders of magnitude; the search had better not see that.
@@ -128,6 +141,12 @@ class _Search:
         self.rows = rows
         self.penalty = np.zeros(len(self.terms))
         self.penalty[-1] = 1 / (_TAU_DEVIATION**2 * rows.n_effective)
+        self.middle = np.zeros(len(self.terms))
+        heads = np.flatnonzero(~self.is_blank[:-1])
+        if shared and len(heads) > 1:
+            self.middle[heads] = self.scale[heads] / len(heads)
+            deviation = _SHARE_DEVIATION * self.scale[heads]
+            self.penalty[heads] = 1 / (deviation**2 * rows.n_effective)
         tau_bounds = (-_LARGEST_TAU, _LARGEST_TAU) if with_tau else (0.0, 0.0)
         self.bounds = np.array([(0.0, _LARGEST_FACTOR)] * len(scores) + [tau_bounds])
         self.parameters = self._optimum()
@@ -142,8 +161,9 @@ class _Search:
         proba = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
         residual = proba.copy()
         residual[np.arange(len(codes)), codes] -= 1
-        pull = self.penalty * parameters
-        loss = self.rows.loss(logits) + 0.5 * pull @ parameters
+        excess = parameters - self.middle
+        pull = self.penalty * excess
+        loss = self.rows.loss(logits) + 0.5 * pull @ excess
         gradient = np.tensordot(self.terms, residual * weights[:, None], 2) + pull
         if not with_curvature:
             return loss, gradient

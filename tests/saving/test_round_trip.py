@@ -71,6 +71,7 @@ from ltlearn.calibration import (
 from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.images import Recipe
 from ltlearn.options import Architecture, Enhancers, Training
+from ltlearn.stacking._network import NetworkHead
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ltlearn.exceptions.SmallSampleWarning"),
@@ -177,6 +178,15 @@ def test_meta_estimators(name, tmp_path):
     model, y = AROUND[name]
     model = clone(model).fit(X, y)
     assert_same_predictions(model, saved(model, tmp_path), X)
+
+
+def test_stacks_of_embeddings(tmp_path):
+    """With networks that see principal components."""
+    wide = rng.normal(size=(90, 300)).astype(np.float32) + 2 * (CLASSES == "rare")[:, None]
+    stack = TailStackingClassifier(random_state=0).fit(wide, CLASSES)
+    assert_same_predictions(stack, saved(stack, tmp_path), wide)
+    network = stack.set_params(heads=[("network", NetworkHead())]).fit(wide, CLASSES)
+    assert_same_predictions(network, saved(network, tmp_path), wide)
 
 
 TRANSFORMERS = [

@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from ltlearn import PLDAClassifier, TailLogisticClassifier, TailStackingClassifier, Whole
-from ltlearn.estimators import _defaults
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.model_selection import RareClassStratifiedKFold
 from ltlearn.stacking._classifier import is_clearly_worse
@@ -80,13 +79,17 @@ def test_it_is_what_a_plain_computation_gives():
         for name, head in two_heads():
             proba = clone(head).fit(X[train], y[train]).predict_proba(X[test])
             held_out[name][test] = np.log(np.maximum(proba, 1e-7)) - np.log(share)
-    values = np.stack(list(held_out.values()))
-    expected = fit_factors(values, BalancedRows.of(codes, 4), np.log(counts))
-    found = [stack.factors_[name] / stack.temperatures_[name] for name in held_out]
-    np.testing.assert_allclose(found, expected.head, rtol=1e-5)
+    rows, values = BalancedRows.of(codes, 4), np.stack(list(held_out.values()))
+    level = np.zeros(4)
+    alone = [fit_factors(v[None], rows, level, with_tau=False).head[0] for v in values]
+    temperatures = 1 / np.array(alone)
+    np.testing.assert_allclose(list(stack.temperatures_.values()), temperatures, rtol=1e-5)
+    scaled = values / temperatures[:, None, None]
+    expected = fit_factors(scaled, rows, np.log(counts), shared=True)
+    np.testing.assert_allclose(list(stack.factors_.values()), expected.head, rtol=1e-5)
     assert stack.tau_ == pytest.approx(expected.tau, abs=1e-5)
     logits = -expected.tau * np.log(counts) * np.ones((len(X_test), 1))
-    for factor, (_, head) in zip(expected.head, two_heads(), strict=True):
+    for factor, (_, head) in zip(expected.head / temperatures, two_heads(), strict=True):
         proba = clone(head).fit(X, y).predict_proba(X_test)
         logits = logits + factor * (np.log(np.maximum(proba, 1e-7)) - np.log(counts / len(y)))
     np.testing.assert_allclose(stack.predict_proba(X_test), softmax(logits, axis=1), atol=1e-6)
@@ -133,7 +136,7 @@ def test_it_falls_back_to_the_best_head_where_that_predicts_better(monkeypatch):
     losses = {1: iter([0.5, 0.4]), 2: iter([0.45])}
     monkeypatch.setattr(
         "ltlearn.stacking._classifier.leave_one_out_losses",
-        lambda scores, *args: np.full(len(y), next(losses[len(scores)])),
+        lambda scores, *args, **params: np.full(len(y), next(losses[len(scores)])),
     )
     stack = TailStackingClassifier(two_heads(), random_state=0).fit(X, y)
     assert stack.held_out_loss_ == pytest.approx({"logistic": 0.5, "bayes": 0.4, "stack": 0.45})
@@ -316,7 +319,7 @@ def mixed_table(n=120, seed=0):
 @pytest.mark.parametrize("heads", ["fast", "auto"])
 def test_mixed_columns_with_gaps(heads, monkeypatch):
     monkeypatch.setattr("ltlearn.stacking._built_in.N_TREES", 20)
-    monkeypatch.setitem(_defaults.TABLE, "max_epochs", 3)
+    monkeypatch.setattr("ltlearn.stacking._built_in._MAX_EPOCHS", 3)
     X, y = mixed_table()
     stack = TailStackingClassifier(heads, random_state=0).fit(X, y)
     assert stack.feature_names_in_.tolist() == ["size", "color", "count", "flag"]
@@ -459,8 +462,10 @@ def test_folds_that_miss_a_class_are_survived():
     last = np.flatnonzero(y == "d")
     rest = np.setdiff1d(np.arange(len(y)), last)
     folds = [(rest, last), (np.r_[rest[10:], last], rest[:10])]
-    stack = TailStackingClassifier(two_heads(), cv=folds).fit(X, y)
+    heads = [*two_heads(), ("plda", PLDAClassifier()), ("tail", TailLogisticClassifier())]
+    stack = TailStackingClassifier(heads, cv=folds).fit(X, y)
     assert np.isfinite(stack.predict_proba(X_test)).all()
+    assert np.isfinite(list(stack.held_out_loss_.values())).all()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from ltlearn import PLDAClassifier, Whole
 from ltlearn.stacking._plda import PLDA, WithinClasses
 from ltlearn.stacking._rows import Auxiliary, Rows
+from ltlearn.stacking._scaling import Scaler
 
 
 def draw_classes(counts, n_columns, seed=0, spread=2.0):
@@ -35,11 +36,12 @@ def dense_log_density(z, rows, between):
 @pytest.mark.parametrize(("counts", "n_columns"), [((7, 3, 1), 4), ((5, 4, 2, 1), 30)])
 def test_scores_are_those_of_a_dense_gaussian(counts, n_columns):
     X, codes, _, _ = draw_classes(counts, n_columns)
-    model = PLDA(WithinClasses(1.0, Rows(X, codes, None, len(counts)), None), 0.4)
+    scale = Scaler(X)
+    model = PLDA(WithinClasses(Rows(scale(X), codes, None, len(counts)), None), 0.4)
     X_new = draw_classes(counts, n_columns, seed=1)[0]
 
     def whitened(X):
-        return model._normalized(*model.space.project(X)) @ model.axes
+        return model._normalized(*model.space.project(scale(X))) @ model.axes
 
     train, new = whitened(X), whitened(X_new)
     expected = np.array(
@@ -48,7 +50,7 @@ def test_scores_are_those_of_a_dense_gaussian(counts, n_columns):
             for z in new
         ]
     )
-    scores = model.scores(X_new)
+    scores = model.scores(scale(X_new))
     # Both up to a number for each row.
     np.testing.assert_allclose(
         scores - scores[:, :1], expected - expected[:, :1], rtol=1e-8, atol=1e-8
@@ -60,7 +62,9 @@ def test_whitening_is_that_of_the_dense_covariance(n_columns):
     """Within-class covariance of all rows, pulled to its mean eigenvalue; rows of length √d."""
     X, codes, _, _ = draw_classes((12, 8, 3), n_columns)
     aux, aux_codes, _, _ = draw_classes((6, 5), n_columns, seed=3)
-    model = PLDA(WithinClasses(1.0, Rows(X, codes, None, 3), Auxiliary(aux, aux_codes, None)), 0.3)
+    scale = Scaler(X)
+    extra = Auxiliary(scale(aux), aux_codes, None)
+    model = PLDA(WithinClasses(Rows(scale(X), codes, None, 3), extra), 0.3)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
     all_rows = np.concatenate([scaled, (aux - X.mean(axis=0)) / X.std(axis=0)])
     all_codes = np.concatenate([codes, 3 + aux_codes])
@@ -72,7 +76,7 @@ def test_whitening_is_that_of_the_dense_covariance(n_columns):
     middle = np.mean([scaled[codes == c].mean(axis=0) for c in range(3)], axis=0)
     white = (scaled - middle) @ np.linalg.inv(np.linalg.cholesky(shrunken)).T
     white *= np.sqrt(n_columns) / np.linalg.norm(white, axis=1, keepdims=True)
-    found = model._normalized(*model.space.project(X))
+    found = model._normalized(*model.space.project(scale(X)))
     # Coordinates may be turned, and may leave out what no class mean reaches.
     np.testing.assert_allclose(found @ found.T, white @ white.T, rtol=1e-6, atol=1e-6)
 
@@ -81,7 +85,7 @@ def test_with_many_rows_it_is_the_nearest_mean():
     X, codes, _, _ = draw_classes((3000, 3000, 3000), 3, spread=1.0)
     model = PLDAClassifier(shrinkage=0.0, power=1, calibrate=False).fit(X, codes)
     fitted = model._model
-    z = fitted._normalized(*fitted.space.project(X[::50])) @ fitted.axes
+    z = fitted._normalized(*fitted.space.project(model._scaler(X[::50]))) @ fitted.axes
     distance = ((z[:, None] - fitted.mean) ** 2).sum(axis=2)
     np.testing.assert_array_equal(model.predict(X[::50]), distance.argmin(axis=1))
     np.testing.assert_allclose(fitted.variance, 1, atol=1e-3)

@@ -17,7 +17,7 @@ from ltlearn.weighting._factors import (
 )
 
 
-def loop_loss(factors, tau, scores, codes, weight, counts):
+def loop_loss(factors, tau, scores, codes, weight, counts, shared=False):
     """Class-balanced cross-entropy, row by row."""
     totals = {}
     for code, w in zip(codes, weight, strict=True):
@@ -32,7 +32,11 @@ def loop_loss(factors, tau, scores, codes, weight, counts):
         loss += weight[i] / totals[code] / len(totals) * (log_partition - logits[code])
     # A Gaussian of deviation 1/2, and as many rows as the variance of a balanced mean amounts to.
     n_effective = len(totals) ** 2 / sum(1 / total for total in totals.values())
-    return loss + (tau / 0.5) ** 2 / 2 / n_effective
+    loss += (tau / 0.5) ** 2 / 2 / n_effective
+    if shared:
+        for a in factors:
+            loss += ((a - 1 / len(factors)) / 0.3) ** 2 / 2 / n_effective
+    return loss
 
 
 def problem(seed=0, n=60, n_heads=2):
@@ -44,13 +48,14 @@ def problem(seed=0, n=60, n_heads=2):
     return scores, codes, rng.uniform(0.5, 2, n), np.array([100.0, 30, 7])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_optimum_is_that_of_a_brute_grid(seed):
+@pytest.mark.parametrize(("seed", "shared"), [(0, False), (1, False), (0, True), (2, True)])
+def test_the_optimum_is_that_of_a_brute_grid(seed, shared):
     scores, codes, weight, counts = problem(seed)
-    found = fit_factors(scores, BalancedRows.of(codes, 3, weight), np.log(counts))
-    reached = loop_loss(found.head, found.tau, scores, codes, weight, counts)
+    rows = BalancedRows.of(codes, 3, weight)
+    found = fit_factors(scores, rows, np.log(counts), shared=shared)
+    reached = loop_loss(found.head, found.tau, scores, codes, weight, counts, shared)
     grid = {
-        point: loop_loss(point[:2], point[2], scores, codes, weight, counts)
+        point: loop_loss(point[:2], point[2], scores, codes, weight, counts, shared)
         for point in itertools.product(
             np.linspace(0, 2, 11), np.linspace(0, 2, 11), np.linspace(-1, 1, 11)
         )
@@ -63,7 +68,7 @@ def test_the_optimum_is_that_of_a_brute_grid(seed):
         moved = np.append(found.head, found.tau)
         moved[axis] += step
         if moved[:2].min() >= 0:
-            assert loop_loss(moved[:2], moved[2], scores, codes, weight, counts) > reached
+            assert loop_loss(moved[:2], moved[2], scores, codes, weight, counts, shared) > reached
 
 
 def test_a_head_that_misleads_gets_nothing():
@@ -75,6 +80,25 @@ def test_a_head_that_misleads_gets_nothing():
     alone = fit_factors(scores[:1], rows, np.log(counts))
     assert found.head[0] == pytest.approx(alone.head[0], rel=1e-6)
     assert found.tau == pytest.approx(alone.tau, abs=1e-6)
+
+
+def test_shares_are_a_matter_of_heads_that_know_something():
+    """One of two is blank: the other stands alone, as if nothing were shared."""
+    scores, codes, weight, counts = problem()
+    rows = BalancedRows.of(codes, 3, weight)
+    blank = np.stack([scores[0], np.zeros_like(scores[0])])
+    found = fit_factors(blank, rows, np.log(counts), shared=True)
+    alone = fit_factors(scores[:1], rows, np.log(counts))
+    np.testing.assert_allclose(found.head, [alone.head[0], 0], rtol=1e-6)
+
+
+def test_few_rows_leave_shares_equal():
+    codes = np.array([0, 0, 0, 1])
+    scores = np.stack([np.eye(2)[codes], 0.5 * np.eye(2)[codes][:, ::-1]])
+    found = fit_factors(scores, BalancedRows.of(codes, 2), np.log([3.0, 1]), shared=True)
+    np.testing.assert_allclose(found.head, 0.5, atol=0.15)
+    apart = fit_factors(scores, BalancedRows.of(codes, 2), np.log([3.0, 1]))
+    assert np.ptp(apart.head) > 1
 
 
 def test_true_parameters_are_recovered():
@@ -125,7 +149,7 @@ def test_what_a_row_adds_to_all_scores_does_not_matter():
 
 def test_gradient_and_curvature_are_those_of_finite_differences():
     scores, codes, weight, counts = problem()
-    search = _Search(scores, BalancedRows.of(codes, 3, weight), np.log(counts), True)
+    search = _Search(scores, BalancedRows.of(codes, 3, weight), np.log(counts), True, True)
     point = np.array([0.4, 1.1, 0.3])
 
     def derivative(which):

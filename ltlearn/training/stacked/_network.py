@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 
 from ltlearn.networks._bounded import Bounded
 from ltlearn.networks._cosine import CosineHead
-from ltlearn.networks._dropout import Dropout
+from ltlearn.networks._dropout import Dropout, draw_factors
 from ltlearn.networks._members import MemberDropout, MemberHead
 from ltlearn.networks._network import Network, ToFloat
 from ltlearn.networks._tabular import TabularBody
@@ -173,9 +173,7 @@ class _Dropout:
             return X
 
         def draw(module, n_rows):
-            kept = X.new_empty(n_rows, *X.shape[2:])
-            kept.bernoulli_(1 - module.p, generator=module.generator)
-            return kept.div_(1 - module.p)
+            return draw_factors((n_rows, *X.shape[2:]), module.p, module.generator, X)
 
         draws = [_bound(draw, module) for module in self.modules]
         return X * self.network.mask(draws, X.shape[1], X.shape[2:], X)
