@@ -23,6 +23,7 @@ from _results import RESULTS, fill_summaries, format_page
 README = Path(__file__).parent / "README.md"
 # The command that makes each file.
 STUDIES = {
+    "tabular.jsonl": "tabular.py",
     "elta_tabular.csv": "elta_tabular.py",
     "elta_images.csv": "elta_images.py",
     "granular_features.jsonl": "granular.py features",

@@ -40,6 +40,7 @@ class TableInputs:
 
     build_preparation = None
     limit = 1e6
+    exponents = 0
 
     def __init__(self, power=1.0):
         self.power = power

@@ -9,6 +9,7 @@ from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
 from ltlearn.enhancers._density_sampler import DensitySampler
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
+from ltlearn.enhancers._image_views import MixedView, two_views, view_disagreement
 from ltlearn.enhancers._mixup import (
     MixupDraw,
     TailMixup,
@@ -22,6 +23,7 @@ __all__ = [
     "DensitySampler",
     "FeatureMix",
     "FeatureMixup",
+    "MixedView",
     "MixupDraw",
     "SimilarityAlignment",
     "TailMixup",
@@ -31,4 +33,6 @@ __all__ = [
     "partner_probabilities",
     "select_sharpening",
     "sharpen",
+    "two_views",
+    "view_disagreement",
 ]

@@ -49,7 +49,7 @@ def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
     """
     methods = [
         (method, alpha)
-        for method, alpha in ((_mixup, mixup_alpha), (_cutmix, cutmix_alpha))
+        for method, alpha in ((mixup, mixup_alpha), (cutmix, cutmix_alpha))
         if alpha > 0
     ]
     if not methods:
@@ -63,11 +63,13 @@ def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
     return mixed, y, y[partner], lam
 
 
-def _mixup(images, others, lam, rng):
+def mixup(images, others, lam, rng):
+    """Images with the share ``lam`` of themselves, and that share."""
     return torch.lerp(others, images, lam), lam
 
 
-def _cutmix(images, others, lam, rng):
+def cutmix(images, others, lam, rng):
+    """Images with a rectangle of others, and the area that they keep, near ``lam``."""
     height, width = images.shape[-2:]
     side = math.sqrt(1 - lam)
     top, bottom = _span(height, side, rng)

@@ -6,7 +6,7 @@ The settings of the body for tables follow measurements on tables of 160 to 10,0
 import math
 
 # Training rows of small and of large tables, between which settings change step by step.
-_SMALL, _LARGE = 400, 5_000
+_SMALL, _LARGE = 250, 1_500
 # Updates over which the learning rate rises.
 _WARMUP_UPDATES = 100
 
@@ -33,18 +33,18 @@ def general_defaults(n_rows):
 def tabular_defaults(n_rows):
     """Settings by name, of the body for tables.
 
-    Small tables want more members and dropout, fewer pieces, more and smaller steps.
+    Small tables want more passes, more dropout, fewer pieces, smaller batches and steps.
     """
-    batch_size = min(max(n_rows // 16, 8), 256)
-    max_epochs = round(_between(n_rows, 80, 40))
+    batch_size = min(max(n_rows // 16, 24), max(128, min(n_rows // 40, 256)))
+    max_epochs = round(_between(n_rows, 45, 16))
     updates = -(-n_rows // batch_size)
     return {
-        "hidden_layer_sizes": (256, 256) if n_rows < 1_000 else (128, 128),
-        "dropout": _between(n_rows, 0.3, 0.1),
-        "n_members": 16 if n_rows < 1_000 else 4,
-        "n_pieces": round(_between(n_rows, 8, 48)),
+        "hidden_layer_sizes": (128, 128),
+        "dropout": _between(n_rows, 0.2, 0.1),
+        "n_members": 4,
+        "n_pieces": round(_between(n_rows, 16, 48)),
         "max_epochs": max_epochs,
-        "lr": _between(n_rows, 2e-3, 5e-3),
+        "lr": _between(n_rows, 6e-3, 8e-3),
         "batch_size": batch_size,
         "weight_decay": 3e-4,
         "lr_schedule": "cosine",

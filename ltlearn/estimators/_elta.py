@@ -11,6 +11,7 @@ from torch import nn
 from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
 from ltlearn.enhancers import DensitySampler
+from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
@@ -93,14 +94,14 @@ class ELTARegressor(
         or factory is called at every fit, with the shape of one sample if it has a required
         argument.
     max_epochs : int or "auto", default="auto"
-        Most passes over the training rows. ``"auto"`` falls from 80 to 40 with the number of
+        Most passes over the training rows. ``"auto"`` falls from 45 to 16 with the number of
         training rows for the body for tables, and is 100 otherwise.
     lr : float or "auto", default="auto"
-        Learning rate. ``"auto"`` rises from 2e-3 to 5e-3 with the number of training rows for the
+        Learning rate. ``"auto"`` rises from 6e-3 to 8e-3 with the number of training rows for the
         body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
-        ``"auto"`` is a 16th of the training rows for the body for tables, between 8 and 256, and a
-        32nd otherwise, between 16 and 256.
+        ``"auto"`` is a 16th of the training rows for the body for tables, between 24 and 128, from
+        5,120 rows on a 40th, up to 256; and a 32nd otherwise, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.
@@ -117,18 +118,19 @@ class ELTARegressor(
         ``in_chans``, ``drop_path_rate``, ...
     hidden_layer_sizes : sequence of int or "auto", default="auto"
         Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``
-        is (256, 256) below 1,000 training rows and (128, 128) above for the body for tables, and
-        (128, 64) for ``"mlp"``.
+        is (128, 128) for the body for tables, and (128, 64) for ``"mlp"``.
     dropout : float or "auto", default="auto"
         Share of activations dropped between the layers of the body for tables or ``"mlp"`` and
-        before the head. ``"auto"`` falls from 0.3 to 0.1 with the number of training rows for the
+        before the head. ``"auto"`` falls from 0.2 to 0.1 with the number of training rows for the
         body for tables, and is 0 otherwise.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
-        it so. ``"auto"`` is on with ``X_val`` or from 100 rows.
-    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
-        Random changes to training images: crops and flips, or those of the published methods, see
+        it so. ``"auto"`` is on with ``X_val``; without, it is off for the body for tables, which
+        learns more from all rows, and else on from 100 rows.
+    augmentation : str, ltlearn.images.Recipe or None, default=None
+        Random changes to training images: ``"standard"`` crops and flips, or ``"elta"``,
+        ``"granularity"`` or ``"glmc"``, those of published methods; see
         :data:`ltlearn.images.RECIPES`. Mixing images is for classes and is left out.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
@@ -205,6 +207,7 @@ class ELTARegressor(
     True
     """
 
+    _bounds = None
     _options: dict = {**BaseDeepEstimator._options, "bins": Bins, "enhancers": Enhancers}
     _foreign_options: dict = {
         "training": ["label_smoothing", "feature_mixup"],
@@ -442,6 +445,11 @@ class ELTARegressor(
 
     # Settings and scores
 
+    def _wants_early_stopping(self, n, has_validation_rows):
+        if self.early_stopping == "auto" and is_tabular(self):
+            return has_validation_rows
+        return super()._wants_early_stopping(n, has_validation_rows)
+
     def _learn_defaults(self, n_rows):
         super()._learn_defaults(n_rows)
         if self.loss_ == "quantile":
@@ -513,9 +521,12 @@ class ELTARegressor(
             return data
         scores = data.target["score"].double().numpy()
         weight = label_density_weights(scores, scheme=self.reweighting)
+        plain = data.target.get("weight", torch.ones(len(scores)))
         if "weight" in data.target:
-            weight = weighted_mean_one(weight * data.target["weight"].double().numpy())
+            weight = weighted_mean_one(weight * plain.double().numpy())
         target = {**data.target, "weight": torch.from_numpy(weight).float()}
+        if self._option("training").reweighting_growth:
+            target["plain_weight"] = plain
         return data.with_target(target)
 
     # Head and objective

@@ -25,8 +25,9 @@ from ltlearn.estimators._validation import (
 from ltlearn.images import Recipe
 from ltlearn.losses import NeighborSilencingLoss
 from ltlearn.networks import class_mean_directions
-from ltlearn.networks._heads import ClassHead, CosineClassHead
+from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
+from ltlearn.objectives._image_views import image_views
 from ltlearn.options import Auxiliary
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
@@ -100,15 +101,15 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         ``auxiliary.max_samples`` rows of each auxiliary class; so auxiliary data makes epochs
         longer and never means fewer passes over the target classes. ``train_batch_count`` in
         ``history_`` is the number of updates. ``"auto"`` is 80 for tables, for embeddings as many
-        as 600 updates without auxiliary data take, at least 15; for ``"tabular"`` it falls from 80
-        to 40 with the number of training rows; for other backbones it is 100.
+        as 600 updates without auxiliary data take, at least 15; for ``"tabular"`` it falls from 45
+        to 16 with the number of training rows; for other backbones it is 100.
     lr : float or "auto", default="auto"
-        Learning rate. ``"auto"`` is 5e-3 for tables; for ``"tabular"`` it rises from 2e-3 to 5e-3
+        Learning rate. ``"auto"`` is 5e-3 for tables; for ``"tabular"`` it rises from 6e-3 to 8e-3
         with the number of training rows; for embeddings and other backbones it is 1e-3.
     batch_size : int or "auto", default="auto"
         ``"auto"`` is for tables a 16th of the training rows of the target classes, between 64 and
-        256 (between 8 and 256 for ``"tabular"``), for embeddings 64, and else a 32nd, between 16
-        and 256.
+        256 (between 24 and 128 for ``"tabular"``, from 5,120 rows on a 40th), for embeddings 64,
+        and else a 32nd, between 16 and 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,
@@ -126,22 +127,22 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         ``in_chans``, ``drop_path_rate``, ...
     hidden_layer_sizes : sequence of int or "auto", default="auto"
         Widths of the layers of ``"mlp"`` or ``"tabular"``; the last one is D. ``"auto"`` is
-        (256, 256) for tables and (128,) for embeddings; for ``"tabular"``, (256, 256) below 1,000
-        training rows and (128, 128) above.
+        (256, 256) for tables, (128,) for embeddings and (128, 128) for ``"tabular"``.
     dropout : float or "auto", default="auto"
         Share of activations dropped between the layers of ``"mlp"`` or ``"tabular"`` and before
         the head. ``"auto"`` is 0.2 for tables and 0.5 for embeddings; for ``"tabular"`` it falls
-        from 0.3 to 0.1 with the number of training rows; for other backbones it is 0.
+        from 0.2 to 0.1 with the number of training rows; for other backbones it is 0.
     early_stopping : bool or "auto", default="auto"
         Stop when the validation score has not improved, by a ten-thousandth of it at least, for
         ``training.n_iter_no_change`` epochs, and keep the weights of the last epoch that improved
         it so. ``"auto"`` is on with ``X_val``, for tables and embeddings from 10,000 rows, and for
         other backbones from 100 rows: a tenth of a few hundred rows says too little about the tail
         to stop by.
-    augmentation : {None, "standard", "elta", "granularity"} or ltlearn.images.Recipe, default=None
-        Random changes to training images: crops and flips, or those of the published methods, see
-        :data:`ltlearn.images.RECIPES`. ``"granularity"`` also mixes images, and smooths labels by
-        0.1 unless ``training.label_smoothing`` is set.
+    augmentation : str, ltlearn.images.Recipe or None, default=None
+        Random changes to training images: ``"standard"`` crops and flips, or ``"elta"``,
+        ``"granularity"`` or ``"glmc"``, those of published methods; see
+        :data:`ltlearn.images.RECIPES`. The latter two also mix images, ``"granularity"`` smooths
+        labels by 0.1 unless ``training.label_smoothing`` is set.
     callbacks : list of skorch callbacks, default=None
         Called during training, e.g. ``skorch.callbacks.LRScheduler``; all but those that score
         predictions, such as ``EpochScoring``.
@@ -653,6 +654,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             if train.weight is not None:
                 weight[: len(train.y)] *= train.weight
         data = self._data(Rows(X, label, weight), training=True)
+        if self.class_weight is not None and self._option("training").reweighting_growth:
+            plain = np.ones(len(label)) if train.weight is None else train.weight
+            plain = np.concatenate([plain, np.ones(len(label) - len(plain))])
+            data.target["plain_weight"] = torch.from_numpy(plain).float()
         data.epoch_index = AuxiliaryEpochs(
             len(train.y), auxiliary.y, self._option("auxiliary").max_samples, seed
         )
@@ -669,8 +674,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _head(self):
         dropout, batch_norm = self._setting("dropout"), self._option("architecture").batch_norm_head
         if self._directions is not None:
-            return CosineClassHead(dropout, batch_norm, self._directions)
-        return ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+            head = CosineClassHead(dropout, batch_norm, self._directions)
+        else:
+            head = ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
+        return WithProjection(head) if self._mixing.consistency_weight else head
 
     @property
     def _n_outputs(self):
@@ -700,8 +707,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         }
         return GranularObjective, {
             "loss": self._loss(),
-            "mixup_alpha": self._mixing.mixup_alpha,
-            "cutmix_alpha": self._mixing.cutmix_alpha,
+            "views": image_views(self._mixing),
             "feature_mixup": self._setting("feature_mixup"),
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }

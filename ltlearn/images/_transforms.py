@@ -9,6 +9,7 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from ltlearn.images._auto_augment import POLICIES, AutoAugmentBatch
 from ltlearn.utils._random import isolated_generators
 
 
@@ -86,7 +87,7 @@ def train_transform(spec, recipe):
             (spec.channels, *spec.size),
             is_training=True,
             color_jitter=None,
-            auto_augment=recipe.auto_augment,
+            auto_augment=None if recipe.auto_augment in POLICIES else recipe.auto_augment,
             interpolation=spec.interpolation,
             mean=spec.mean,
             std=spec.std,
@@ -96,6 +97,9 @@ def train_transform(spec, recipe):
             for operation in getattr(step, "ops", ()):
                 if operation.name.startswith("Posterize"):
                     operation.level_fn = _AtLeastOneBit(operation.level_fn)
+        if recipe.auto_augment in POLICIES:
+            policy = transforms.AutoAugmentPolicy(recipe.auto_augment)
+            transform.transforms.append(transforms.AutoAugment(policy))
         return SeededTransform(transform)
     return SeededTransform(
         transforms.Compose(
@@ -162,7 +166,7 @@ def batch_transform(spec, recipe):
 
     With ``resize_ratio``, images are resized and then cropped to the size of the backbone. Without,
     crops may reach over the border by an eighth of the side, and are brought to the size of the
-    backbone as in evaluation. ``auto_augment`` is for files only.
+    backbone as in evaluation. Of ``auto_augment``, only ``"cifar10"`` is for arrays.
 
     Parameters
     ----------
@@ -195,8 +199,15 @@ class _BatchTransform:
             self.resize = transforms.Compose(_resize_shorter_side(spec, recipe))
             self.crop = RandomCropFlip(spec.size)
         self.evaluate = eval_transform(spec)
+        self.change = None
+        if recipe.auto_augment in POLICIES:
+            self.change = AutoAugmentBatch(recipe.auto_augment)
 
     def __call__(self, images):
+        images = self._cropped(images)
+        return images if self.change is None else self.change(images)
+
+    def _cropped(self, images):
         if self.resize is not None:
             return self.crop(self.resize(images))
         height, width = images.shape[-2:]
@@ -345,6 +356,7 @@ class Preparation(nn.Module):
         super().__init__()
         self.normalize = Normalize(spec.mean, spec.std)
         self.erasing_probability = 0.0 if recipe is None else recipe.erasing_probability
+        self.cutout = 0.0 if recipe is None else recipe.cutout
 
     def forward(self, images):
         """Prepare a batch.
@@ -364,7 +376,21 @@ class Preparation(nn.Module):
 
             erase = RandomErasing(self.erasing_probability, mode="pixel", device=images.device)
             images = erase(images)
+        if self.training and self.cutout > 0:
+            images = images.masked_fill(_squares(images, self.cutout), 0.0)
         return images
+
+
+def _squares(images, share):
+    """Which pixels (B, 1, H, W) lie in a square around a random one, cut off at the border."""
+    n, device = len(images), images.device
+    half = share * min(images.shape[-2:]) / 2
+    rows, columns = (
+        (torch.arange(side, device=device) - _draw(side, n, device, None)[:, None])
+        for side in images.shape[-2:]
+    )
+    rows, columns = ((each >= -half) & (each < half) for each in (rows, columns))
+    return (rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1)
 
 
 def _draw(high, n, device, generator):

@@ -16,6 +16,7 @@ class MSEHead:
     """Builds D features -> one standardized score, between ``bounds`` where these are given."""
 
     n_outputs = 1
+    bounds = None
 
     def __init__(self, dropout, n_members=None, bounds=None):
         self.dropout = dropout
@@ -124,3 +125,40 @@ class _FeatureNorm(nn.BatchNorm1d):
 def _dropout(share):
     """Modules of a head that drop this share of its inputs: none where it is 0."""
     return [Dropout(share)] if share else []
+
+
+class ProjectedHead(nn.Module):
+    """A head beside which features are projected, for comparing two views of the same images.
+
+    Parameters
+    ----------
+    head : torch.nn.Module
+    n_features : int
+        D.
+    size : int, default=256
+        Of projections.
+    """
+
+    def __init__(self, head, n_features, size=256):
+        super().__init__()
+        self.projector = nn.Linear(n_features, size)
+        self.predictor = nn.Linear(size, size)
+        self.head = head
+
+    def forward(self, features):
+        return self.head(features)
+
+    def project(self, features):
+        """Projections (B, size) of features (B, D), and what they say of another view's."""
+        projected = self.projector(features)
+        return projected, self.predictor(projected)
+
+
+class WithProjection:
+    """Builds a head with projections beside it."""
+
+    def __init__(self, build_head):
+        self.build_head = build_head
+
+    def __call__(self, n_features):
+        return ProjectedHead(self.build_head(n_features), n_features)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ltlearn.enhancers import FeatureMix, FeatureMixup, mix_images
+from ltlearn.enhancers import FeatureMix, FeatureMixup
 from ltlearn.objectives._members import members_as_rows
 
 
@@ -26,8 +26,8 @@ class GranularObjective(nn.Module):
         Added to the logits of the target classes, it makes them refer to balanced classes.
     log_prior : torch.Tensor of shape (C_target,)
         Log shares of the target classes that predictions refer to.
-    mixup_alpha, cutmix_alpha : float, default=0
-        Of mixing the images of a batch, see :func:`~ltlearn.enhancers.mix_images`.
+    views : ImageViews, default=None
+        How the images of a batch are mixed.
     feature_mixup : float, default=0
         Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
     """
@@ -41,14 +41,12 @@ class GranularObjective(nn.Module):
         log_share,
         log_balance,
         log_prior,
-        mixup_alpha=0.0,
-        cutmix_alpha=0.0,
+        views=None,
         feature_mixup=0.0,
     ):
         super().__init__()
         self.loss = loss
-        self.mixup_alpha = mixup_alpha
-        self.cutmix_alpha = cutmix_alpha
+        self.views = views
         self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
         self.generator = self.shares = None
         self.register_buffer("log_share", log_share.clone())
@@ -57,7 +55,7 @@ class GranularObjective(nn.Module):
 
     @property
     def is_stackable(self):
-        return not (self.mixup_alpha or self.cutmix_alpha)
+        return self.views is None
 
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
@@ -68,20 +66,9 @@ class GranularObjective(nn.Module):
         if self.feature_mixup is not None:
             draw = self.feature_mixup.draw(len(X), self.shares, X.device)
             target = {**target, **draw._asdict()}
-        if not (self.mixup_alpha or self.cutmix_alpha):
-            return self.terms(*self.pass_through(network, X, target), target)
-        rows = torch.arange(len(X), device=X.device)
-        mixed, _, partners, share = mix_images(
-            network.prepare(X),
-            rows,
-            mixup_alpha=self.mixup_alpha,
-            cutmix_alpha=self.cutmix_alpha,
-            generator=self.generator,
-        )
-        logits = network.apply_head(network.features_of(mixed))
-        other = {name: values.index_select(0, partners) for name, values in target.items()}
-        loss = share * self._loss_of(logits, target) + (1 - share) * self._loss_of(logits, other)
-        return {"loss": loss}
+        if self.views is not None:
+            return self.views.terms(network, X, target, self._loss_of, self.generator)
+        return self.terms(*self.pass_through(network, X, target), target)
 
     def draw_shares(self, n_batches):
         """What the rows of the next batches keep of themselves in feature mixup: a list."""

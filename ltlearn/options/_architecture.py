@@ -21,10 +21,10 @@ class Architecture(Options):
         and shift.
     n_members : int or "auto", default="auto"
         For the body for tables: members inside the network, whose outputs are averaged. They share
-        the matrices of the hidden layers. ``"auto"`` is 16 below 1,000 training rows, else 4.
+        the matrices of the hidden layers. ``"auto"`` is 4.
     n_pieces : int or "auto", default="auto"
         For the body for tables: pieces of the piecewise-linear embedding of a numeric column.
-        ``"auto"`` rises with the number of training rows from 8 to 48.
+        ``"auto"`` rises with the number of training rows from 16 to 48.
     head : {"linear", "cosine", "sigmoid"}, default="linear"
         For classes: ``"cosine"`` compares directions and starts from those of the class means of
         the features, see :class:`ltlearn.networks.CosineHead`. For scores by squared error:

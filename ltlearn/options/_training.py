@@ -58,6 +58,11 @@ class Training(Options):
         For classes: mix the rows of a batch, and their losses, with a share drawn from Beta(α, α)
         of this α, see :class:`ltlearn.enhancers.FeatureMixup`; 0 turns it off. Inputs must be such
         that mixing them makes sense. ``"auto"`` is 0.5 for ``backbone="mlp"``, else 0.
+    reweighting_growth : float, default=0.0
+        p of reweighting (``class_weight``, or ``reweighting`` of scores) that sets in slowly, as
+        cumulative learning [4]_ does: in epoch e of ``max_epochs`` = T, a sample of weight w has
+        the weight 1 + (w - 1) (e / T)^p. Predictions count all of w, so stop early with care. 0 is
+        all of it from the first epoch on; published is 2.
     sam_radius : float, default=0.0
         ρ of sharpness-aware minimization [1]_: an update takes the gradient not at the weights but
         this far uphill from them. It doubles the time of an update; 0 turns it off. Published
@@ -83,6 +88,8 @@ class Training(Options):
     .. [2] Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
        UAI 2018.
     .. [3] Alshammari et al., "Long-Tailed Recognition via Weight Balancing", CVPR 2022.
+    .. [4] Du et al., "Global and Local Mixture Consistency Cumulative Learning for Long-Tailed
+       Visual Recognitions", CVPR 2023, equation 10.
 
     Examples
     --------
@@ -108,6 +115,7 @@ class Training(Options):
         "scoring": [StrOptions({"auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "feature_mixup": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
+        "reweighting_growth": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "sam_radius": [Interval(Real, 0, None, closed="left")],
         "weight_averaging": [StrOptions({"ema", "swa"}), None],
         "head_max_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -132,6 +140,7 @@ class Training(Options):
         scoring="auto",
         label_smoothing=0.0,
         feature_mixup="auto",
+        reweighting_growth=0.0,
         sam_radius=0.0,
         weight_averaging=None,
         head_max_norm=None,
@@ -152,6 +161,7 @@ class Training(Options):
         self.scoring = scoring
         self.label_smoothing = label_smoothing
         self.feature_mixup = feature_mixup
+        self.reweighting_growth = reweighting_growth
         self.sam_radius = sam_radius
         self.weight_averaging = weight_averaging
         self.head_max_norm = head_max_norm

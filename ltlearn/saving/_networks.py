@@ -141,8 +141,9 @@ def _check_sizes(saved):
         widths += saved.build_backbone.hidden_layer_sizes
     if isinstance(saved.build_backbone, TabularBuilder):
         widths += [saved.build_backbone.n_members, sum(saved.build_backbone.n_codes)]
+    head = getattr(saved.build_head, "build_head", saved.build_head)
     for name in ("n_outputs", "n_bins", "n_members"):
-        widths.append(getattr(saved.build_head, name, None) or 1)
+        widths.append(getattr(head, name, None) or 1)
     if isinstance(saved.build_backbone, MLPBuilder):
         widths += saved.input_shape
     n_weights = sum(values.numel() for values in saved.weights.values())

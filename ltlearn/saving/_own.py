@@ -27,7 +27,9 @@ _WEIGHTS = mapping(TEXT, TENSOR)
 _HISTORY = sequence(mapping(TEXT, PLAIN))
 _INPUTS = instance("ColumnInputs", "TableInputs", "ArrayInputs", "ImageInputs")
 _BACKBONES = instance("MLPBuilder", "TabularBuilder", "NamedBackbone", "GivenBackbone")
-_HEADS = instance("MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead")
+_HEADS = instance(
+    "MSEHead", "QuantileHead", "EMDHead", "ClassHead", "CosineClassHead", "WithProjection"
+)
 _SIZES = sequence(COUNT)
 _SEED = {"random_state": PLAIN, "shuffle": FLAG, "n_splits": COUNT}
 
@@ -50,6 +52,7 @@ _ESTIMATORS = _entries(
         **{"score_mean_": NUMBER, "score_scale_": NUMBER, "label_bands_": _BANDS},
         **{"_tail_weights": instance("TailWeights"), "_quantile_unit": sequence(NUMBER)},
         **{"bin_centers_": optional(FLOATS1), "_logit_shift": optional(FLOATS1)},
+        "_bounds": optional(sequence(NUMBER)),
         "pseudo_labels_": sequence(mapping(TEXT, PLAIN)),
     },
     GranularClassifier={
@@ -133,7 +136,10 @@ _OPTIONS = _entries(
 _PARTS = {
     **_entries(
         "ltlearn.data._inputs",
-        TableInputs={"power": NUMBER, "scaler": instance("StandardScaler")},
+        TableInputs={
+            **{"power": NUMBER, "scaler": instance("StandardScaler")},
+            "exponents": array("i", 1),
+        },
         ColumnInputs={
             **{"reader": instance("ColumnReader"), "n_pieces": COUNT},
             "scaler": instance("ColumnScaler"),
@@ -172,6 +178,7 @@ _PARTS = {
         Recipe={
             **{"resize_ratio": optional(NUMBER), "auto_augment": optional(TEXT)},
             **{"erasing_probability": NUMBER, "mixup_alpha": NUMBER, "cutmix_alpha": NUMBER},
+            **{"clean_weight": NUMBER, "consistency_weight": NUMBER, "cutout": NUMBER},
             "label_smoothing": NUMBER,
         },
     ),
@@ -235,11 +242,12 @@ _NETWORKS = {
     ),
     **_entries(
         "ltlearn.networks._heads",
-        MSEHead=_MEMBERS,
-        QuantileHead={**_MEMBERS, "n_outputs": COUNT},
+        MSEHead={**_MEMBERS, "bounds": optional(sequence(NUMBER))},
+        QuantileHead={**_MEMBERS, "bounds": optional(sequence(NUMBER)), "n_outputs": COUNT},
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
         CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
+        WithProjection={"build_head": instance("ClassHead", "CosineClassHead")},
     ),
     **_entries(
         "ltlearn.saving._networks",

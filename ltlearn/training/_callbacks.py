@@ -6,6 +6,7 @@ from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, Inpu
 from skorch.callbacks.scoring import ScoringBase
 
 from ltlearn.training._freezing import HeadWarmup
+from ltlearn.training._growth import GrowingReweighting
 from ltlearn.training._max_norm import HeadMaxNorm
 from ltlearn.training._schedule import WarmupCosine
 
@@ -32,6 +33,8 @@ def make_callbacks(options, own):
         callbacks.append(WarmupCosine(options.lr_warmup_epochs, is_cosine))
     if options.max_grad_norm is not None:
         callbacks.append(GradientNormClipping(options.max_grad_norm))
+    if options.reweighting_growth:
+        callbacks.append(GrowingReweighting(options.reweighting_growth))
     if options.head_max_norm is not None:
         callbacks.append(HeadMaxNorm(options.head_max_norm))
     for callback in own or []:

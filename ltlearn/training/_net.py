@@ -31,6 +31,7 @@ from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._growth import partly_reweighted
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
@@ -68,6 +69,9 @@ class ObjectiveNet(NeuralNet):
 
     # What predicts in float64, kept from one call to the next.
     _exact = None
+
+    # How much of reweighting counts, see GrowingReweighting.
+    reweighting_share_ = 1.0
 
     def __init__(
         self,
@@ -384,6 +388,7 @@ class ObjectiveNet(NeuralNet):
     def _backward(self, batch, share=1):
         """Add the gradient of ``share`` times the loss of a batch; returns the loss terms."""
         X, target = batch
+        target = partly_reweighted(target, self.reweighting_share_)
         with autocast(self.precision, torch.device(self.device)):
             terms = self.criterion_.training_terms(self.module_, X, target)
         (terms["loss"] if share == 1 else share * terms["loss"]).backward()

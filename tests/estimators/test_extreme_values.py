@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,11 @@ class TestNumbers:
             )
 
 
+def readable(value):
+    """The name of a test without addresses, which differ between processes."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
+
+
 def takes_two(a, b):
     return nn.Flatten()
 
@@ -145,7 +151,7 @@ class TestErrors:
             *((ELTARegressor, params) for params in OF_SCORES),
             *((GranularClassifier, params) for params in OF_CLASSES),
         ],
-        ids=str,
+        ids=readable,
     )
     def test_name_the_parameter(self, estimator, params):
         name = next(iter(params)).rpartition("__")[2]

@@ -218,7 +218,7 @@ class TestAugmentation:
             partner = partners[: len(rows)] % len(rows)
             return 0.25 * images + 0.75 * images[partner], rows, rows[partner], 0.25
 
-        monkeypatch.setattr("ltlearn.objectives._granular.mix_images", fixed)
+        monkeypatch.setattr("ltlearn.objectives._image_views.mix_images", fixed)
         model = GranularClassifier(**{**TINY, "max_epochs": 1}, augmentation="granularity")
         model.fit(X, y)
         net = model.net_

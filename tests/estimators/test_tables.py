@@ -242,29 +242,45 @@ class TestMembers:
         model = ELTARegressor(
             max_epochs=1, warm_start=True, random_state=0, hidden_layer_sizes=(8,)
         )
-        model.set_params(enhancers__head_retraining_epochs=1).fit(X[:50], y[:50])
+        model.set_params(architecture__n_members=3, enhancers__head_retraining_epochs=1)
+        model.fit(X[:50], y[:50]).set_params(architecture__n_members="auto")
         more = np.random.default_rng(0).normal(size=(1100, 4))  # which by itself wants 4 members
         model.fit(more, np.exp(more[:, 0]))
-        assert model.net_.module_.backbone.n_members == 16
+        assert model.net_.module_.backbone.n_members == 3
         assert np.isfinite(model.predict(X)).all()
         assert len(model.net_.history) == 2
         model.set_params(architecture__n_members=2).fit(X, y)  # the network stays as it is
-        assert model.net_.module_.backbone.n_members == 16
+        assert model.net_.module_.backbone.n_members == 3
 
 
 class TestDefaults:
     def test_they_follow_the_number_of_rows(self):
         rng = np.random.default_rng(0)
         shapes = []
-        for n in (60, 1500):
+        for n in (60, 800, 1500):
             X = rng.normal(size=(n, 2))
             body = ELTARegressor(max_epochs=1, random_state=0).fit(X, X[:, 0]).net_.module_.backbone
             shapes.append((body.n_members, body.numeric.piece_weight.shape[2], body.dropouts[0].p))
-        assert shapes[0] == (16, 8, 0.3)
+        assert shapes[0] == (4, 16, 0.2)
+        assert shapes[2] == (4, 48, 0.1)
         n_members, n_pieces, dropout = shapes[1]
         assert n_members == 4
-        assert 8 < n_pieces < 48
-        assert 0.1 < dropout < 0.3
+        assert 16 < n_pieces < 48
+        assert 0.1 < dropout < 0.2
+
+    def test_rows_are_held_out_only_where_asked_for(self, skewed_regression):
+        """The body for tables learns from all rows, other backbones stop early from 100."""
+        X, y = skewed_regression
+
+        def validates(early_stopping="auto", **rows):
+            model = quick(early_stopping=early_stopping, max_epochs=1)
+            return "valid_loss" in model.fit(X, y, **rows).history_[0]
+
+        assert not validates()
+        assert validates(early_stopping=True)
+        assert validates(X_val=X[:30], y_val=y[:30])
+        model = ELTARegressor(backbone="mlp", max_epochs=1).fit(X, y)
+        assert "valid_loss" in model.history_[0]
 
     @pytest.mark.parametrize(
         ("backbone", "votes", "loss"),
@@ -282,6 +298,7 @@ class TestDefaults:
     def test_what_is_set_is_used(self, skewed_regression):
         model = quick(lr=0.5, batch_size=17, dropout=0.2, training__n_iter_no_change=3)
         model.set_params(training__weight_decay=0.01, training__lr_schedule="constant")
+        model.set_params(early_stopping=True)
         net = model.fit(*skewed_regression).net_
         assert (net.lr, net.batch_size, net.optimizer__weight_decay) == (0.5, 17, 0.01)
         assert net.module_.backbone.dropouts[0].p == 0.2

@@ -92,8 +92,8 @@ class Text(str):
 @pytest.mark.parametrize(
     "value",
     [Point(1.0), {1}, b"x", 1j, np.datetime64("2020"), np.zeros(2, complex), len, object()],
-    ids=repr,
-)  # fmt: skip
+    ids=lambda value: type(value).__name__,
+)
 def test_what_has_no_form(value):
     with pytest.raises(NotSavableError, match=r"place\['a'\]"):
         Writer().encode({"a": value}, "place")

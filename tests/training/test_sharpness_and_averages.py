@@ -103,7 +103,12 @@ class TestSharpness:
         "params",
         [
             {"dropout": 0.4, "mixup_strength": 0.5},
-            {"dropout": 0.4, "backbone": "tabular", "loss": "quantile"},
+            {
+                "dropout": 0.4,
+                "backbone": "tabular",
+                "loss": "quantile",
+                "training": {"lr_warmup_epochs": 0, "max_grad_norm": None},
+            },
             {"backbone": Body, "batch_size": 20, "training": {"accumulation_steps": 2}},
         ],
     )
