@@ -26,6 +26,7 @@ OLDEST = (
     "skorch==1.1.*",
     "joblib==1.4.*",
     "timm==1.0.12",
+    "safetensors==0.4.3",
     "tqdm==4.65.*",
 )
 
@@ -63,7 +64,7 @@ def suite(session):
 @nox.session(python=OLDEST_PYTHON)
 def oldest(session):
     """The suite with the oldest versions, without what needs newer packages."""
-    session.install("-e", ".[plot]", "pytest>=8", "pytest-xdist", "hypothesis", "numpydoc", *OLDEST)
+    session.install("-e", ".[test]", *OLDEST)
     left_out = ("curation", "plotting")
     session.run(
         "pytest", "-n", "auto", "tests", *(f"--ignore=tests/{name}" for name in left_out),

@@ -1,6 +1,7 @@
 """Settings of the documentation, which ``sphinx-build -W docs build/docs`` builds offline."""
 
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -76,11 +77,19 @@ html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+EXAMPLES = HERE.parent / "examples"
+# A page needs a title; scripts whose docstring begins without one are scripts alone.
+UNTITLED = [
+    path.stem
+    for path in EXAMPLES.glob("*.py")
+    if not re.match(r'"""\n.+\n=+\n', path.read_text(encoding="utf-8"))
+]
+
 sphinx_gallery_conf = {
-    "examples_dirs": str(HERE.parent / "examples"),
+    "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "gallery",
     "filename_pattern": r"/[a-z]\w+\.py$",
-    "ignore_pattern": r"/_",
+    "ignore_pattern": "|".join(["/_", *(rf"/{name}\.py$" for name in UNTITLED)]),
     "abort_on_example_error": False,
     "only_warn_on_example_error": False,
     "download_all_examples": False,

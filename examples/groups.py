@@ -43,9 +43,13 @@ table = pd.DataFrame(table)
 table.round(2)
 
 # %%
-# Where groups are torn apart, a model looks far better than predicting the mean; on flats that it
-# has not seen, it is hardly that.
+# Where groups are torn apart, boosting seems to err half as much as the mean of all prices; on
+# flats that it has not seen, it is hardly better than that.
 
 ax = table.T.plot.bar(rot=0, figsize=(7, 4))
-ax.set(ylabel="mean absolute error (price)", title="The same models and rows, split in three ways")
+ax.set(
+    ylim=(0, 1.9),
+    ylabel="mean absolute error (price)",
+    title="The same models and rows, split in three ways",
+)
 ax.figure.tight_layout()

@@ -94,6 +94,6 @@ def heading(text):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argparse.ArgumentParser(description="From diagnosis to figure.")
     parser.add_argument("--output", default="tail_evaluation.png", help="figure to write")
     main(parser.parse_args().output)

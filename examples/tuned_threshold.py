@@ -47,6 +47,7 @@ costs = {name: cost(y_test, m.fit(X_train, y_train).predict(X_test)) for name, m
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.barh(list(costs), list(costs.values()))
 ax.invert_yaxis()
+ax.margins(x=0.1)
 ax.set(xlabel="cost on new rows, dollars a row")
 for place, value in enumerate(costs.values()):
     ax.text(value, place, f" {value:.2f}", va="center")

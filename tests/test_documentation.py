@@ -57,6 +57,28 @@ def test_every_page_is_that_of_a_name():
     assert {page.removesuffix(".rst") for page in PAGES} <= names | {"index"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=name)
+        for name, value in {n: v for _, n, v in public_objects()}.items()
+        if isinstance(value, type) and not issubclass(value, tuple)
+    ],
+)
+def test_pages_of_classes_have_their_methods(name, value):
+    ours = {
+        method
+        for method in dir(value)
+        if not method.startswith("_")
+        and callable(function := getattr(value, method))
+        and (getattr(function, "__module__", None) or "").startswith("ltlearn.")
+        and inspect.getdoc(function)
+    }
+    # Of torch modules, the two that every module has.
+    ours -= {"forward", "extra_repr", "get_metadata_routing"}
+    assert ours <= set(re.findall(r"automethod:: (\w+)", PAGES[f"{name}.rst"]))
+
+
 def test_pages_differ_by_more_than_capitals():
     # Some file systems do not tell capitals apart.
     assert len({page.lower() for page in PAGES}) == len(PAGES)

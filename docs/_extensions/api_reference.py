@@ -6,6 +6,7 @@ name alone, so ``ELTARegressor.html`` is where the HTML representation of an est
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 TITLES = {
@@ -98,7 +99,8 @@ def _members(cls):
         if base.__module__.split(".")[0] != "ltlearn":
             continue
         for name, value in vars(base).items():
-            function = getattr(value, "__func__", value)
+            # Class methods hold their function, and so do methods that not every instance has.
+            function = getattr(value, "__func__", getattr(value, "fn", value))
             is_method = inspect.isfunction(function) or isinstance(value, property)
             if is_method and not name.startswith("_") and inspect.getdoc(value):
                 methods.setdefault(name, None)
@@ -128,6 +130,12 @@ def write(app):
             path.write_text(text, encoding="utf-8")
 
 
+def mark_names(app, what, name, value, options, lines):
+    """Make ``(n_features_in_,)`` code, whose last underscore would else be that of a link."""
+    lines[:] = [re.sub(r"shape \((\w+_),\)", r"shape (``\1``,)", line) for line in lines]
+
+
 def setup(app):
     app.connect("builder-inited", write)
+    app.connect("autodoc-process-docstring", mark_names, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}

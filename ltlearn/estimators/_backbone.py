@@ -5,6 +5,7 @@ from ltlearn.images import RECIPES, Recipe
 from ltlearn.networks import timm_input_spec
 from ltlearn.networks._builders import GivenBackbone, MLPBuilder, NamedBackbone, TabularBuilder
 from ltlearn.networks._timm import input_spec_of, timm_params
+from ltlearn.utils._suggestions import did_you_mean
 
 # Names of the backbones that are built in; other names are models of timm.
 BUILT_IN = ("auto", "tabular", "mlp")
@@ -56,7 +57,7 @@ def resolve_recipe(augmentation):
     if augmentation not in RECIPES:
         raise ValueError(
             f"augmentation={augmentation!r} is not one of {sorted(RECIPES)}, a "
-            "ltlearn.images.Recipe or None."
+            f"ltlearn.images.Recipe or None.{did_you_mean(augmentation, RECIPES)}"
         )
     return RECIPES[augmentation]
 

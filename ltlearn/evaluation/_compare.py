@@ -21,6 +21,7 @@ from ltlearn.evaluation._splits import make_splits
 from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
+from ltlearn.utils._suggestions import did_you_mean
 
 _ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
@@ -327,7 +328,8 @@ def _check_names(fit_params, candidates):
     names = [candidate.name for candidate in candidates]
     unknown = [name for name in fit_params or () if name not in names]
     if unknown:
-        raise ValueError(f"fit_params names {unknown}, but what is fitted is {names}.")
+        hint = did_you_mean(unknown[0], names)
+        raise ValueError(f"fit_params names {unknown}, but what is fitted is {names}.{hint}")
 
 
 def _resolve(fit_params, name, split):

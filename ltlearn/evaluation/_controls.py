@@ -40,6 +40,7 @@ from ltlearn.evaluation._reference_models import (
     signed_root,
 )
 from ltlearn.evaluation._runs import Candidate
+from ltlearn.utils._suggestions import did_you_mean
 from ltlearn.weighting import label_density_weights
 
 _EMBEDDING_COLUMNS = 100  # a table of more numbers than that is taken for embeddings
@@ -83,7 +84,8 @@ def choose_controls(controls, baseline, target, X, splits, params):
         named = list(controls)
         unknown = [name for name in named if name not in known]
         if unknown:
-            raise ValueError(f"Unknown controls {unknown}; there are {known}.")
+            hint = did_you_mean(unknown[0], known)
+            raise ValueError(f"Unknown controls {unknown}; there are {known}.{hint}")
     post_hoc = _applicable(all_post_hoc, named, baseline, target, splits)
     references = [
         candidate for candidate in without_inputs if named is None or candidate.name in named

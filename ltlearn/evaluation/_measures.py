@@ -18,6 +18,7 @@ from sklearn.metrics import (
 from ltlearn import metrics
 from ltlearn.evaluation._rendering import without_addresses
 from ltlearn.metrics import ClassBands, LabelBands
+from ltlearn.utils._suggestions import did_you_mean
 
 OVERALL = "overall"
 
@@ -85,7 +86,8 @@ def choose_measures(names, target):
         return {name: partial(_custom, function) for name, function in names.items()}
     unknown = [name for name in names if name not in available]
     if unknown:
-        raise ValueError(f"Unknown metrics {unknown}; there are {list(available)}.")
+        hint = did_you_mean(unknown[0], available)
+        raise ValueError(f"Unknown metrics {unknown}; there are {list(available)}.{hint}")
     return {name: available[name] for name in names}
 
 

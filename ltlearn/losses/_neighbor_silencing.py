@@ -8,6 +8,7 @@ from torch import Tensor
 from ltlearn.losses._balanced import BalancedCrossEntropy
 from ltlearn.losses._class_counts import as_tensor
 from ltlearn.losses._targets import expected_label_loss
+from ltlearn.utils._suggestions import did_you_mean
 
 DIRECTIONS = ("both", "auxiliary", "target")
 
@@ -100,7 +101,8 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
         if not 0 <= silencing <= 1:
             raise ValueError(f"silencing must lie in [0, 1], got {silencing!r}.")
         if direction not in DIRECTIONS:
-            raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r}.")
+            hint = did_you_mean(direction, DIRECTIONS)
+            raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r}.{hint}")
         relation = as_tensor(neighbors)
         neighbors = relation.bool()
         if not (neighbors == relation).all():

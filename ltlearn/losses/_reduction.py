@@ -3,13 +3,16 @@
 import torch
 from torch import Tensor
 
+from ltlearn.utils._suggestions import did_you_mean
+
 REDUCTIONS = ("mean", "sum", "none")
 
 
 def check_reduction(reduction: str) -> str:
     """Return `reduction`, or raise a ValueError that lists the known ones."""
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}.")
+        hint = did_you_mean(reduction, REDUCTIONS)
+        raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}.{hint}")
     return reduction
 
 

@@ -21,6 +21,7 @@ from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._regression import balanced_mae, plcc, srcc
 from ltlearn.utils._compat import StrOptions, _BaseScorer, add_scorers, validate_params
 from ltlearn.utils._fitted import find_fitted
+from ltlearn.utils._suggestions import did_you_mean
 
 
 class _FittedScorer(_BaseScorer):
@@ -183,7 +184,8 @@ def make_band_scorer(metric, band="few", *, bands=None):
             raise ValueError(f"{metric} needs {expected.__name__}, got {type(bands).__name__}.")
     names = SHOT_NAMES if bands is None else bands.names
     if band not in names:
-        raise ValueError(f"There is no band {band!r} among {names}.")
+        hint = did_you_mean(band, names)
+        raise ValueError(f"There is no band {band!r} among {names}.{hint}")
     return _BandScorer(metric, band, bands)
 
 

@@ -22,7 +22,7 @@ class Options(BaseEstimator):
         return cls() if value is None else value
 
     def plain(self):
-        """A copy whose numbers are Python's, see :func:`plain_number`."""
+        """A copy whose numbers are Python's, not NumPy's."""
         params = self.get_params(deep=False).items()
         constraints = self._parameter_constraints
         return type(self)(**{name: plain_number(v, constraints[name]) for name, v in params})

@@ -17,6 +17,7 @@ from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
 from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit
 from ltlearn.utils._compat import GroupsConsumerMixin
+from ltlearn.utils._suggestions import did_you_mean
 
 _BOTTOM, _MIDDLE, _TOP = 0.0, 0.5, 1.0
 _TAILS = {"upper": (_TOP,), "lower": (_BOTTOM,), "both": (_BOTTOM, _TOP)}
@@ -201,7 +202,8 @@ class ExtrapolationSplit(_StressSplit):
     def _check_parameters(self):
         super()._check_parameters()
         if self.tail not in tuple(_TAILS):
-            raise ValueError(f"tail must be one of {list(_TAILS)}, got {self.tail!r}.")
+            hint = did_you_mean(self.tail, _TAILS)
+            raise ValueError(f"tail must be one of {list(_TAILS)}, got {self.tail!r}.{hint}")
         if not _is_number(self.kept, Real) or not 0 <= self.kept < 1:
             raise ValueError(f"kept must be at least 0 and below 1, got {self.kept!r}.")
 

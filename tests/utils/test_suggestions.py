@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
 
 from ltlearn import (
     BackboneFeatures,
@@ -14,8 +16,10 @@ from ltlearn import (
     TailStackingClassifier,
 )
 from ltlearn.calibration import ConformalRegressor, LogitAdjuster, RecalibrationMap
-from ltlearn.evaluation import diagnose
-from ltlearn.model_selection import BatchedGridSearchCV
+from ltlearn.evaluation import compare, diagnose
+from ltlearn.losses import BalancedCrossEntropy, NeighborSilencingLoss
+from ltlearn.metrics import make_band_scorer
+from ltlearn.model_selection import BatchedGridSearchCV, ExtrapolationSplit
 from ltlearn.options import Training
 from ltlearn.utils._suggestions import did_you_mean
 
@@ -101,6 +105,27 @@ def test_unknown_word_for_a_parameter(params, meant):
 def test_unknown_word_for_an_argument_of_a_function():
     with pytest.raises(ValueError, match=r"Did you mean 'regression'\?"):
         diagnose([1.0, 2.0, 3.0], task="regresion")
+
+
+X, Y = np.zeros((20, 1)), np.arange(20.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda: compare({"r": Ridge()}, X, Y, cv=2, controls=["rigde"]), "ridge"),
+        (lambda: compare({"r": Ridge()}, X, Y, cv=2, metrics=["MAE"]), "mae"),
+        (lambda: compare({"network": Ridge()}, X, Y, cv=2, fit_params={"netwrok": {}}), "network"),
+        (lambda: make_band_scorer("mae", "Few"), "few"),
+        (lambda: ELTARegressor(augmentation="standart").fit(X, Y), "standard"),
+        (lambda: BalancedCrossEntropy([3, 1], reduction="none_"), "none"),
+        (lambda: NeighborSilencingLoss([3, 1], [[0, 1]], direction="auxilary"), "auxiliary"),
+        (lambda: list(ExtrapolationSplit(tail="uper").split(X, Y)), "upper"),
+    ],
+)
+def test_unknown_word_that_a_function_checks_itself(call, meant):
+    with pytest.raises(ValueError, match=rf"Did you mean '{meant}'\?"):
+        call()
 
 
 def test_numbers_get_no_suggestion():
