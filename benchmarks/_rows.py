@@ -149,6 +149,7 @@ def compare_with_few_labels(percent, settings, X, y, split, seed, **options):
         cv=[(labeled, validation, test)],
         seeds=(seed,),
         controls=False,
+        tails=None,
         fit_params=dict.fromkeys(list(models)[1:], extra),
         **options,
     )

@@ -141,6 +141,7 @@ def main():
                 cv=[split_for(seed, is_test, len(paths))],
                 seeds=(seed,),
                 controls=POST_HOC,
+                tails=None,
                 validation_fraction=VALIDATION_SHARE,
                 checkpoint=checkpoint,
             )

@@ -136,6 +136,7 @@ def run_features(name, images, seeds, settings):
             cv=[split],
             seeds=(seed,),
             controls=[*POST_HOC, "ridge"],
+            tails=None,
             fit_params=fit_params,
             **settings,
         )

@@ -89,6 +89,7 @@ def run_set(name, seeds, jobs, data):
             cv=[split],
             seeds=(seed,),
             controls=CONTROLS,
+            tails=None,
             **settings,
         )
         tenth = compare_with_few_labels(10, SETTINGS, table.X, y, split, seed, **settings)

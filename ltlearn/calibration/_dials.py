@@ -28,10 +28,18 @@ def has_dial(estimator):
     return hasattr(estimator, "tail") and hasattr(estimator, "prediction")
 
 
+def can_be_turned(fitted):
+    """Whether a fitted estimator has a dial and, as a regressor, distributions that it turns."""
+    wrapped = _wrapped(fitted)
+    if wrapped is not None:
+        return can_be_turned(wrapped[0])
+    return has_dial(fitted) and (is_classifier(fitted) or hasattr(fitted, "predict_quantiles"))
+
+
 def turned(estimator, tail, prediction=None):
     """A copy of a fitted estimator with its dial at ``tail``; it shares all that was fitted.
 
-    Regressors may also be set to another ``prediction``.
+    Regressors may also be set to another ``prediction``; None leaves both as they are.
     """
     wrapped = _wrapped(estimator)
     if wrapped is not None:
@@ -41,12 +49,12 @@ def turned(estimator, tail, prediction=None):
         return _copy(estimator, tau=tail, tau_=float(tail))
     if is_classifier(estimator):
         return _copy(estimator, prior=class_shares(estimator, tail))
-    prediction = estimator.prediction if prediction is None else prediction
-    return _copy(estimator, tail=tail, prediction=prediction)
+    asked = {"tail": tail, "prediction": prediction}
+    return _copy(estimator, **{name: value for name, value in asked.items() if value is not None})
 
 
 def scores_at(regressor, X, settings):
-    """Predicted scores (n, n_settings) at pairs of tail and prediction.
+    """Predicted scores (n, n_settings) at pairs of tail and prediction; None is as they are.
 
     One pass over X gives all, but where targets are transformed: there each takes one.
     """
@@ -115,6 +123,8 @@ def _wrapped(estimator):
         attribute = "best_estimator_" if hasattr(estimator, "best_estimator_") else "estimator"
     elif isinstance(estimator, TransformedTargetRegressor):
         attribute = "regressor_" if hasattr(estimator, "regressor_") else "regressor"
+    elif hasattr(estimator, "tail_"):  # a search of ltlearn that has chosen the setting
+        attribute = "estimator_"
     else:
         return None
     inner = getattr(estimator, attribute)

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import product
 from numbers import Integral, Real
 
+import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
@@ -44,6 +45,7 @@ _COLUMNS = [
     {
         "controls": ["boolean", dict, list, tuple],
         "metrics": [dict, list, tuple, None],
+        "tails": ["array-like", None],
         "seeds": [Iterable],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "fit_params": [dict, None],
@@ -63,6 +65,7 @@ def compare(
     controls=True,
     metrics=None,
     bin_centers=None,
+    tails=(0.0, 0.25, 0.5, 0.75, 1.0),
     validation_fraction=0.1,
     groups=None,
     fit_params=None,
@@ -149,6 +152,11 @@ def compare(
         ``(y_true, y_pred)`` that return a number, or a dict of band to number.
     bin_centers : array-like of shape (n_bins,), default=None
         Scores of the bins of score distributions; None takes 1, 2, ..., n_bins.
+    tails : sequence of float or None, default=(0.0, 0.25, 0.5, 0.75, 1.0)
+        Settings at which estimators with a dial are measured too, without another fit, as rows of
+        kind ``"dial"`` named ``"<estimator> + tail=0.25"``. Regressors turn what they predict by
+        their parameter ``tail``, classifiers from the class shares in training (0) to equal ones
+        (1), see :class:`~ltlearn.model_selection.TunedTailCV`. None or an empty sequence: none.
     validation_fraction : float, default=0.1
         Share of the training rows to cut out, stratified along the label, where ``cv`` gives no
         validation rows. They go to ``fit`` as ``X_val`` and ``y_val`` where it takes them.
@@ -180,13 +188,18 @@ def compare(
     -------
     DataFrame
         One row per split, seed, estimator or control, metric and band: ``estimator``, ``kind``
-        (``"estimator"`` or ``"control"``), ``split``, ``seed``, ``metric``, ``band``, ``value``,
-        ``fit_seconds``, ``n_train``, ``n_validation``, ``n_test``, ``error``.
+        (``"estimator"``, ``"control"`` or ``"dial"``), ``split``, ``seed``, ``metric``, ``band``,
+        ``value``, ``fit_seconds``, ``n_train``, ``n_validation``, ``n_test``, ``error``.
 
         Metrics for regression: ``srcc``, ``plcc``, ``mae`` and ``mse`` (each overall, many,
         medium, few, 0-20, 20-80, 80-100), ``balanced_mae``, ``prediction_spread``, and for
         score distributions ``emd``. For classification: ``accuracy`` (overall, many, medium,
         few), ``balanced_accuracy``, and from probabilities ``ece`` and ``log_loss``.
+
+        A regressor with the parameter ``prediction`` is measured by its medians in absolute errors,
+        ``mae`` and ``balanced_mae``, by its means in ``mse``, and as it is set in all others. Of
+        rivals without one, look at the variant that is made for the metric, as
+        ``"hgb_absolute_error"`` beside ``"hgb"``.
 
         Bands with neither a training label nor a test row are left out. ``value`` is NaN where
         a band of the training labels has no test row (with an
@@ -250,7 +263,8 @@ def compare(
     post_hoc, references = choose_controls(
         controls, estimators[baseline], target, X, splits, of_baseline
     )
-    candidates = _name_candidates(estimators, baseline, post_hoc, references)
+    tails = _check_tails(tails)
+    candidates = _name_candidates(estimators, baseline, post_hoc, references, tails)
     _check_names(fit_params, candidates)
     _warn_of_few_validation_rows(post_hoc, splits)
 
@@ -298,9 +312,23 @@ def compare(
     return table
 
 
-def _name_candidates(estimators, baseline, post_hoc, references):
+def _check_tails(tails):
+    values = np.asarray([] if tails is None else tails)
+    is_number = values.dtype.kind in "iuf" and values.ndim == 1
+    if not (is_number and np.all((values >= 0) & np.isfinite(values))):
+        raise ValueError(f"tails must be non-negative numbers, got {tails!r}.")
+    return tuple(dict.fromkeys(values.tolist()))
+
+
+def _name_candidates(estimators, baseline, post_hoc, references, tails):
     candidates = [
-        Candidate(name, "estimator", model, post_hoc=post_hoc if name == baseline else ())
+        Candidate(
+            name,
+            "estimator",
+            model,
+            post_hoc=post_hoc if name == baseline else (),
+            tails=tails,
+        )
         for name, model in estimators.items()
     ] + references
     names = Counter(name for candidate in candidates for name, _ in candidate.measured())

@@ -101,22 +101,22 @@ def _overall(function, outcome, training):
 
 
 def _mae(outcome, training):
-    labels = outcome.y_true, outcome.y_pred
+    labels = outcome.y_true, outcome.for_absolute_errors
     percentiles = metrics.percentile_mae(*labels, bands=training.percentiles)
     return {
         OVERALL: mean_absolute_error(*labels),
-        **_shot_error("mae", outcome, training),
+        **_shot_error("mae", *labels, training),
         **_without_vacant(percentiles, training.percentiles),
     }
 
 
 def _mse(outcome, training):
-    overall = mean_squared_error(outcome.y_true, outcome.y_pred)
-    return {OVERALL: overall, **_shot_error("mse", outcome, training)}
+    labels = outcome.y_true, outcome.for_squared_errors
+    return {OVERALL: mean_squared_error(*labels), **_shot_error("mse", *labels, training)}
 
 
-def _shot_error(name, outcome, training):
-    shots = metrics.shot_errors(outcome.y_true, outcome.y_pred, bands=training.shots)
+def _shot_error(name, y_true, y_pred, training):
+    shots = metrics.shot_errors(y_true, y_pred, bands=training.shots)
     return _without_vacant({band: errors[name] for band, errors in shots.items()}, training.shots)
 
 
@@ -129,7 +129,8 @@ def _without_vacant(values, bands):
 
 def _balanced_mae(outcome, training):
     score_range = training.score_range if np.ptp(training.score_range) else None
-    value = metrics.balanced_mae(outcome.y_true, outcome.y_pred, score_range=score_range)
+    labels = outcome.y_true, outcome.for_absolute_errors
+    value = metrics.balanced_mae(*labels, score_range=score_range)
     return {OVERALL: value}
 
 

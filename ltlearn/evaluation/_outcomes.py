@@ -1,12 +1,13 @@
 """Labels as estimators need them, and predictions as metrics need them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 
+from ltlearn.calibration._dials import can_be_turned, classes_at, scores_at
 from ltlearn.evaluation._fitting import last_step
 from ltlearn.metrics import expected_score
 
@@ -61,6 +62,8 @@ class Outcome:
         Predicted; columns as in ``classes``.
     true_distributions, distributions : ndarray of shape (n, n_bins) or None
         True and predicted score distributions.
+    medians, means : ndarray of shape (n,) or None
+        Predicted scores for absolute and for squared errors, where the model tells them apart.
     """
 
     y_true: np.ndarray
@@ -69,6 +72,18 @@ class Outcome:
     probabilities: np.ndarray | None = None
     true_distributions: np.ndarray | None = None
     distributions: np.ndarray | None = None
+    medians: np.ndarray | None = None
+    means: np.ndarray | None = None
+
+    @property
+    def for_absolute_errors(self):
+        """The median of each predicted distribution; what the model predicts if it has none."""
+        return self.y_pred if self.medians is None else self.medians
+
+    @property
+    def for_squared_errors(self):
+        """The mean of each predicted distribution; what the model predicts if it has none."""
+        return self.y_pred if self.means is None else self.means
 
 
 def predict(model, X, target, rows):
@@ -87,13 +102,32 @@ def predict(model, X, target, rows):
             probabilities=_predict_probabilities(model, X, target.classes),
         )
     y_pred = y_pred.astype(np.float64).reshape(-1)
+    outcome = Outcome(y_true, y_pred)
+    if can_be_turned(model):
+        medians, means = scores_at(model, X, [(None, "median"), (None, "mean")]).T
+        outcome = replace(outcome, medians=medians, means=means)
     distributions = None if target.distributions is None else _predict_distributions(model, X)
     if distributions is None:
-        return Outcome(y_true, y_pred)
+        return outcome
     true_distributions = target.distributions[rows]
-    return Outcome(
-        y_true, y_pred, true_distributions=true_distributions, distributions=distributions
-    )
+    return replace(outcome, true_distributions=true_distributions, distributions=distributions)
+
+
+def predict_turned(model, X, target, rows, tails):
+    """Outcomes with the dial of the fitted model at each of ``tails``; none where it has none.
+
+    A search that has chosen a setting already is left at that.
+    """
+    if not tails or not can_be_turned(model) or hasattr(model, "tail_"):
+        return []
+    y_true = target.values[rows]
+    if target.classes is not None:
+        predicted = classes_at(model, X, tails).T
+        return [Outcome(y_true, y_pred, classes=target.classes) for y_pred in predicted]
+    settings = [(tail, name) for tail in tails for name in (None, "median", "mean")]
+    predicted = np.split(scores_at(model, X, settings), len(tails), axis=1)
+    columns = [each.T for each in predicted]
+    return [Outcome(y_true, y, medians=median, means=mean) for y, median, mean in columns]
 
 
 def learns_distributions(estimator):

@@ -46,8 +46,12 @@ def apply_post_hoc(method, outcome, validation, prior, floor=SMALLEST_PROBABILIT
         return _scale_temperature(outcome, validation)
     if method == TUNED_THRESHOLD:
         return _tune_threshold(outcome, validation)
-    recalibrated = recalibrate(method, validation.y_pred, validation.y_true, outcome.y_pred)
-    return replace(outcome, y_pred=recalibrated, true_distributions=None, distributions=None)
+    mapped = {
+        name: recalibrate(method, getattr(validation, name), validation.y_true, predictions)
+        for name in ("y_pred", "medians", "means")
+        if (predictions := getattr(outcome, name)) is not None
+    }
+    return replace(outcome, **mapped, true_distributions=None, distributions=None)
 
 
 def recalibrate(method, held_out_predictions, held_out_y, predictions):

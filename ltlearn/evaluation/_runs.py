@@ -14,7 +14,7 @@ from ltlearn.estimators._backbone import BUILT_IN
 from ltlearn.estimators._base import BaseDeepEstimator
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
-from ltlearn.evaluation._outcomes import predict
+from ltlearn.evaluation._outcomes import predict, predict_turned
 from ltlearn.evaluation._post_hoc import apply_post_hoc
 from ltlearn.evaluation._preprocessing import Preprocessing
 from ltlearn.evaluation._splits import Split
@@ -25,6 +25,8 @@ from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.utils._compat import _safe_indexing
 from ltlearn.weighting._floors import probability_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
+
+_TURNED = " + tail="
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Candidate:
         Makes the table that the estimator is fitted to; None for the rows as they are.
     takes_groups : bool
         Whether ``fit`` wants the groups of the training rows, where there are groups.
+    tails : tuple of float
+        Settings of the dial to measure, if the fitted estimator has one.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Candidate:
     post_hoc: tuple = ()
     preprocessing: Preprocessing | None = None
     takes_groups: bool = False
+    tails: tuple = ()
 
     def measured(self):
         """Names and kinds of everything that a run of this candidate measures."""
@@ -85,6 +90,7 @@ class Job:
         candidate, split = self.candidate, self.split
         return (
             (candidate.name, candidate.estimator, candidate.sample_weight, candidate.post_hoc),
+            candidate.tails,
             (split.train, split.validation, split.test, split.seed),
             split.groups if candidate.takes_groups else None,
             self.fit_params,
@@ -210,7 +216,11 @@ def _measure(job, X, target, measures):
             except Exception as error:  # which costs this control, not the estimator
                 outcomes.append(error)
     training = TrainingLabels.from_labels(y_train, classification=target.classes is not None)
-    for (name, kind), outcome in zip(candidate.measured(), outcomes, strict=True):
+    named = list(zip(candidate.measured(), outcomes, strict=True))
+    turned = predict_turned(model, X_test, target, split.test, candidate.tails)
+    for tail, outcome in zip(candidate.tails, turned, strict=bool(turned)):
+        named.append(((turned_name(candidate.name, tail), "dial"), outcome))
+    for (name, kind), outcome in named:
         if isinstance(outcome, Exception):
             yield from _failed(name, kind, measures, outcome)
             continue
@@ -220,6 +230,17 @@ def _measure(job, X, target, measures):
                 values = measure(outcome, training)
             for band, value in values.items():
                 yield _row(name, kind, metric, band, float(value), seconds, None)
+
+
+def turned_name(name, tail):
+    """What an estimator is called with its dial at a setting."""
+    return f"{name}{_TURNED}{tail:g}"
+
+
+def split_turned_name(name):
+    """What the estimator is called, and the setting of its dial."""
+    estimator, _, tail = name.rpartition(_TURNED)
+    return estimator, float(tail)
 
 
 def _inputs(job, X, target):

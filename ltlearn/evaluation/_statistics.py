@@ -93,7 +93,8 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
     ``sqrt((1 / J + n_test / n_train) * s**2)``, ``s**2`` being the sample variance of the J
     differences. With one split and several seeds it is the plain paired t-test over seeds,
     which speaks about that split alone. The p-values of all estimators and controls on the same
-    metric and band are then corrected together by Holm's step-down method [2]_.
+    metric and band are then corrected together by Holm's step-down method [2]_, settings of dials
+    apart from the rest.
 
     Parameters
     ----------
@@ -178,8 +179,10 @@ def paired_differences(results, *, baseline=None, greater_is_better=None):
                     "p_value": corrected_paired_t_test(difference, ratio),
                 }
             )
-        adjusted = holm([row["p_value"] for row in family])
-        rows += [{**row, "p_holm": p} for row, p in zip(family, adjusted, strict=True)]
+        for of_dials in (False, True):
+            part = [row for row in family if (row["kind"] == "dial") == of_dials]
+            adjusted = holm([row["p_value"] for row in part])
+            rows += [{**row, "p_holm": p} for row, p in zip(part, adjusted, strict=True)]
     table = pd.DataFrame(rows, columns=_PAIRED_COLUMNS)
     table["test"] = "corrected resampled t" if several_splits else "paired t"
     if table["p_value"].isna().any():

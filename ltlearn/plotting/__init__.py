@@ -12,6 +12,7 @@ from ltlearn.plotting._neighbors import NeighborDisplay
 from ltlearn.plotting._reliability import ReliabilityDisplay
 from ltlearn.plotting._score_histogram import ScoreHistogramDisplay
 from ltlearn.plotting._shot_accuracy import ShotAccuracyDisplay
+from ltlearn.plotting._tail_frontier import TailFrontierDisplay
 
 __all__ = [
     "ErrorByLabelDisplay",
@@ -21,5 +22,6 @@ __all__ = [
     "ReliabilityDisplay",
     "ScoreHistogramDisplay",
     "ShotAccuracyDisplay",
+    "TailFrontierDisplay",
     "TrainingHistoryDisplay",
 ]

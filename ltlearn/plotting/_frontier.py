@@ -3,14 +3,17 @@
 import numpy as np
 
 from ltlearn.evaluation import frontier
+from ltlearn.evaluation._runs import split_turned_name
 from ltlearn.evaluation._statistics import as_quantity
-from ltlearn.plotting._style import COLORS, new_axes
+from ltlearn.plotting._style import COLORS, line_style, new_axes
 
 _TEXT_HEIGHT = 0.055
 
 
 class FrontierDisplay:
     """Overall against tail error of all estimators and controls, with the frontier drawn in.
+
+    Settings of a dial are the points of a curve.
 
     Create one with :meth:`from_results`.
 
@@ -29,6 +32,8 @@ class FrontierDisplay:
         The frontier.
     points_ : dict of str to matplotlib.lines.Line2D
         The points of each kind, ``"estimator"`` or ``"control"``.
+    curves_ : dict of str to matplotlib.lines.Line2D
+        By estimator, the settings of its dial.
     texts_ : list of matplotlib.text.Annotation
         The names, in bold on the frontier.
 
@@ -122,15 +127,31 @@ class FrontierDisplay:
                     markeredgecolor="black",
                     label=kind,
                 )
+        self.curves_ = self._draw_dials()
         self.ax_.set(xlabel=self.overall_name, ylabel=self.tail_name)
         self.ax_.margins(0.08)
         self.ax_.legend()
         self.texts_ = self._write_names()
         return self
 
+    def _draw_dials(self):
+        """A curve for every estimator with a dial, in the order of its settings."""
+        settings = {}
+        for row in self.table.itertuples():
+            if row.kind == "dial":
+                name, tail = split_turned_name(row.estimator)
+                settings.setdefault(name, []).append((tail, row.overall, row.tail))
+        curves = {}
+        for number, (name, points) in enumerate(settings.items()):
+            _, overall, tail = zip(*sorted(points), strict=True)
+            style = line_style(number + 2) | {"markersize": 3, "linewidth": 1}
+            (curves[name],) = self.ax_.plot(overall, tail, label=f"dial of {name}", **style)
+        return curves
+
     def _write_names(self):
         """Names in a column to the right, with lines to their points, so that none overlap."""
-        rows = sorted(self.table.itertuples(), key=lambda row: row.tail)
+        named = self.table[self.table["kind"] != "dial"]
+        rows = sorted(named.itertuples(), key=lambda row: row.tail)
         low, high = self.ax_.get_ylim()
         heights = _spread([(row.tail - low) / (high - low) for row in rows])
         return [

@@ -95,6 +95,15 @@ _AROUND_MODELS = {
             **{**_FEATURES, "estimator_": MODEL, "classes_": LABELS, "class_counts_": WHOLES1},
             **{"class_prior_": FLOATS1, "floor_": NUMBER, "tau_": NUMBER, "held_out_loss_": NUMBER},
         },
+        TailDial={**_HELD_OUT, "_tail_weights": instance("TailWeights")},
+    ),
+    **_entries(
+        "ltlearn.model_selection",
+        TunedTailCV={
+            **{**_FEATURES, "estimator_": MODEL, "bands_": instance("LabelBands", "ClassBands")},
+            **{"tail_": NUMBER, "tail_measure_": TEXT},
+            **{"frontier_": mapping(TEXT, PLAIN), "cv_results_": mapping(TEXT, PLAIN)},
+        },
     ),
     **_entries(
         "ltlearn.stacking",
@@ -187,6 +196,10 @@ _PARTS = {
         LabelBands={
             **{"names": sequence(TEXT), "boundaries": sequence(NUMBER), "codes": sequence(COUNT)},
             "counts": mapping(TEXT, COUNT),
+        },
+        ClassBands={
+            **{"classes": LABELS, "class_counts": array("iuf", 1), "_codes": WHOLES1},
+            **{"many_above": NUMBER, "few_below": NUMBER},
         },
     ),
     **_entries(

@@ -16,7 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ltlearn import ELTARegressor, GranularClassifier, plotting
+from ltlearn.calibration import LogitAdjuster
 from ltlearn.metrics import ClassBands, LabelBands, shot_accuracy
+from ltlearn.model_selection import TunedTailCV
 from ltlearn.options import Bins
 from ltlearn.plotting import (
     ErrorByLabelDisplay,
@@ -26,6 +28,7 @@ from ltlearn.plotting import (
     ReliabilityDisplay,
     ScoreHistogramDisplay,
     ShotAccuracyDisplay,
+    TailFrontierDisplay,
     TrainingHistoryDisplay,
 )
 from ltlearn.plotting._frontier import _spread
@@ -42,6 +45,7 @@ XC, YC = make_classification(
 YC = np.array(["head", "middle", "tail"])[YC]
 BANDS = ClassBands.from_labels(YC)
 CLASSIFIER = LogisticRegression().fit(XC, YC)
+TUNED = TunedTailCV(LogitAdjuster(LogisticRegression()), cv=2).fit(XC, YC)
 RESULTS = pd.DataFrame(
     {
         "estimator": ["plain", "mixup", "weights", "mean"] * 2,
@@ -69,6 +73,7 @@ MAKERS = {
         CLASSIFIER, XC, YC, bands=BANDS, ax=ax
     ),
     "frontier": lambda ax=None: FrontierDisplay.from_results(RESULTS, ax=ax),
+    "tail frontier": lambda ax=None: TailFrontierDisplay.from_estimator(TUNED, ax=ax),
     "neighbors": lambda ax=None: NeighborDisplay.from_neighbors({"a": ["x"], "b": ["y"]}, ax=ax),
     "history": lambda ax=None: TrainingHistoryDisplay.from_history(HISTORY, ax=ax),
 }
@@ -245,6 +250,44 @@ def test_frontier_line_and_names():
     assert len(FrontierDisplay.from_results(RESULTS, exclude=()).texts_) == 4
 
 
+def test_settings_of_a_dial_are_a_curve_in_their_order():
+    values = {0.0: (1.0, 4.0), 0.5: (1.3, 2.0), 10.0: (1.2, 5.0)}
+    dial = pd.DataFrame(
+        [
+            {"estimator": f"mixup + tail={tail:g}", "kind": "dial", "band": band, "value": value}
+            for tail, pair in reversed(values.items())
+            for band, value in zip(("overall", "few"), pair, strict=True)
+        ]
+    ).assign(split=0, seed=0, metric="mae")
+    display = FrontierDisplay.from_results(pd.concat([RESULTS, dial]))
+    np.testing.assert_allclose(display.curves_["mixup"].get_xydata(), list(values.values()))
+    assert "mixup + tail=0.5" not in {text.get_text() for text in display.texts_}
+    assert [1.3, 2.0] in display.line_.get_xydata().tolist()
+    assert FrontierDisplay.from_results(RESULTS).curves_ == {}
+
+
+def test_tail_frontier_shows_the_choice_and_the_budget():
+    display = TailFrontierDisplay.from_estimator(TUNED)
+    frontier = TUNED.frontier_
+    points = np.c_[frontier["overall"], frontier["tail_accuracy"]]
+    np.testing.assert_array_equal(display.line_.get_xydata(), points)
+    within = points[:, 0] >= points[0, 0] - 0.02
+    np.testing.assert_array_equal(display.within_.get_xydata(), points[within])
+    np.testing.assert_array_equal(
+        display.chosen_.get_xydata(), points[frontier["tail"] == TUNED.tail_]
+    )
+    assert display.limit_.get_xdata()[0] == pytest.approx(points[0, 0] - 0.02)
+    assert "accuracy" in display.ax_.get_xlabel()
+
+
+def test_tail_frontier_of_errors():
+    frontier = {"tail": [0, 1], "overall": [2.0, 3.0], "tail_error": [5.0, 4.0]}
+    frontier["within_budget"] = [True, False]
+    display = TailFrontierDisplay(frontier=frontier, tail=0.0, limit=2.1).plot()
+    assert display.ax_.get_xlabel() == "overall error"
+    np.testing.assert_array_equal(display.within_.get_xydata(), [[2.0, 5.0]])
+
+
 def test_frontier_of_own_metrics():
     results = RESULTS.replace({"metric": {"mae": "cost"}})
     options = {"overall": "cost", "tail": "cost", "greater_is_better": {"cost": False}}
@@ -318,7 +361,7 @@ def test_history_of_stages():
 
 
 def test_history_of_an_estimator():
-    model = ELTARegressor(max_epochs=2, alignment_weight=0.1, random_state=0)
+    model = ELTARegressor(max_epochs=2, alignment_weight=0.1, early_stopping=True, random_state=0)
     pipeline = make_pipeline(StandardScaler(), model).fit(X, Y)
     display = TrainingHistoryDisplay.from_estimator(pipeline)
     losses = [row["train_loss"] for row in pipeline[-1].history_]

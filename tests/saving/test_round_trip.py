@@ -67,9 +67,11 @@ from ltlearn.calibration import (
     DistributionCalibrator,
     LogitAdjuster,
     Recalibrator,
+    TailDial,
 )
 from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.images import Recipe
+from ltlearn.model_selection import TunedTailCV
 from ltlearn.options import Architecture, Enhancers, Training
 from ltlearn.stacking._network import NetworkHead
 
@@ -158,6 +160,9 @@ AROUND = {
     "conformal quantiles": (ConformalRegressor(ELTARegressor(**SMALL), cv=2), SCORES),
     "distribution": (DistributionCalibrator(ELTARegressor(**SMALL), cv=2), SCORES),
     "adjuster": (LogitAdjuster(GaussianNB(), tau="auto"), CLASSES),
+    "dial": (TailDial(ConformalRegressor(Ridge(), cv=2), tail=0.5), SCORES),
+    "tuned dial": (TunedTailCV(TailDial(ConformalRegressor(Ridge(), cv=2)), cv=2), SCORES),
+    "tuned classes": (TunedTailCV(LogitAdjuster(GaussianNB()), cv=2), CLASSES),
     "logistic": (TailLogisticClassifier(random_state=0), CLASSES),
     "plda": (PLDAClassifier(random_state=0), CLASSES),
     "stack": (
