@@ -37,6 +37,7 @@ STUDIES = {
     "coverage.json": "coverage.py",
     "stress.json": "stress.py",
     "verdicts.jsonl": "verdicts.py",
+    "memory.jsonl": "memory.py",
     "cifar100_lt.jsonl": "cifar100_lt.py",
     "aesthetics_ava.csv": "aesthetics.py --dataset ava",
     "aesthetics_aadb.csv": "aesthetics.py --dataset aadb",

@@ -4,7 +4,7 @@ from ltlearn._version import __version__
 from ltlearn.estimators import ELTARegressor, GranularClassifier
 from ltlearn.features import BackboneFeatures
 from ltlearn.metrics import register_scorers
-from ltlearn.saving import load, save
+from ltlearn.saving import export_onnx, load, save
 from ltlearn.stacking import (
     PLDAClassifier,
     TailLogisticClassifier,
@@ -24,6 +24,7 @@ __all__ = [
     "TailStackingRegressor",
     "Whole",
     "__version__",
+    "export_onnx",
     "load",
     "register_scorers",
     "save",

@@ -52,6 +52,18 @@ class SavedFileWarning(LTLearnWarning):
     """A saved model comes from other versions, or was on a device that is not here."""
 
 
+class CheckpointError(LTLearnError, ValueError):
+    """A checkpoint belongs to another fit, is damaged, or cannot be used."""
+
+
+class CheckpointWarning(LTLearnWarning):
+    """The state of a training could not be written to its checkpoint."""
+
+
+class InterruptedFitWarning(LTLearnWarning):
+    """Training was interrupted, and what it had reached is kept as it was asked for."""
+
+
 class FeatureCacheWarning(LTLearnWarning):
     """Features could not be written to the cache, so the next run computes them again."""
 

@@ -22,12 +22,22 @@ class WholeBatches:
         Called with the targets of several batches of equal size, a dict of tensors (N, B, ...);
         what it returns, a dict of tensors (N, ...), reaches the batches instead. What it does for
         all of them at once costs less than in the batches one by one.
+    own_rows : callable, default=None
+        From the row numbers of an epoch and the number of its batches to those of them, as many
+        in every batch as others have, up to one, that this process takes.
+    has_equal_sizes : bool, default=False
+        Leave out as many of the last rows of an epoch, fewer than it has batches, that all batches
+        have one size: what is compiled or recorded for a size serves all of them.
     """
 
-    def __init__(self, dataset, batch_size, prepare_targets=None):
+    def __init__(
+        self, dataset, batch_size, prepare_targets=None, own_rows=None, has_equal_sizes=False
+    ):
         self.dataset = dataset
         self.batch_size = batch_size
         self.prepare_targets = prepare_targets
+        self.own_rows = own_rows
+        self.has_equal_sizes = has_equal_sizes
 
     def __iter__(self):
         epoch_index = self.dataset.epoch_index
@@ -35,6 +45,10 @@ class WholeBatches:
             torch.arange(len(self.dataset), device="cpu") if epoch_index is None else epoch_index()
         )
         n = n_batches(len(index), self.batch_size)
+        if self.has_equal_sizes:
+            index = index[: len(index) // n * n]
+        if self.own_rows is not None:
+            index = self.own_rows(index, n)
         return self.dataset.batches(index, n, self.prepare_targets)
 
 

@@ -4,6 +4,7 @@ Everything here is learned from training rows. n rows; matrices are those of
 :class:`~ltlearn.data._columns.ColumnReader`.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -86,10 +87,12 @@ class ColumnScaler:
         self._curves, self._ramps, edges = {}, {}, []
         numeric = np.flatnonzero(~is_categorical)
         for j in numeric:
-            unit = _Unit.of(matrix[:, j])
-            known = np.sort(unit(matrix[:, j]))
-            known = known[~np.isnan(known)]
-            n_values = np.count_nonzero(np.diff(known)) + 1
+            column = matrix[:, j]
+            unit = _Unit.of(column)
+            known = unit(column)
+            known.sort()  # in place, as NaN goes to the end
+            known = known[: len(known) - np.count_nonzero(np.isnan(known))]
+            n_values = np.count_nonzero(known[1:] != known[:-1]) + 1
             if n_values > 2:
                 self._curves[j] = _Curve.of(known, unit)
                 edges.append(self._edges(self._curves[j].of_unit(known), n_values))
@@ -116,13 +119,13 @@ class ColumnScaler:
         prepared : ndarray of shape (n, layout_.n_columns), dtype float32
             Finite.
         """
-        columns = [
-            *(curve(matrix[:, j]) for j, curve in self._curves.items()),
-            *(ramp(matrix[:, j]) for j, ramp in self._ramps.items()),
-            *(np.isnan(matrix[:, j]) for j in self._with_gaps),
-            *(_place_of(matrix[:, j], places) for j, places in self._places.items()),
-        ]
-        prepared = np.empty((len(matrix), len(columns)), dtype=np.float32)
+        columns = chain(  # one at a time
+            (curve(matrix[:, j]) for j, curve in self._curves.items()),
+            (ramp(matrix[:, j]) for j, ramp in self._ramps.items()),
+            (np.isnan(matrix[:, j]) for j in self._with_gaps),
+            (_place_of(matrix[:, j], places) for j, places in self._places.items()),
+        )
+        prepared = np.empty((len(matrix), self.layout_.n_columns), dtype=np.float32)
         for target, column in zip(prepared.T, columns, strict=True):
             target[:] = column
         return prepared
@@ -163,12 +166,18 @@ class _Curve(NamedTuple):
         return cls(unit, center, (upper - lower) / _NORMAL_IQR or np.std(known - center))
 
     def __call__(self, values):
-        return np.nan_to_num(self.of_unit(self.unit(values)), nan=0.0)
+        return np.nan_to_num(self.of_unit(self.unit(values)), nan=0.0, copy=False)
 
     def of_unit(self, values):
+        scaled = values - self.center
         with np.errstate(over="ignore"):
-            scaled = np.clip((values - self.center) / self.scale, -1e6, 1e6)
-        return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
+            scaled /= self.scale
+        np.clip(scaled, -1e6, 1e6, out=scaled)
+        root = scaled / LIMIT
+        root *= root
+        root += 1
+        scaled /= np.sqrt(root, out=root)
+        return scaled
 
 
 class _Ramp(NamedTuple):

@@ -6,6 +6,7 @@ Numbers keep the digits of float64; NaN marks what is missing, of either kind of
 import numpy as np
 from sklearn.utils import check_array
 
+from ltlearn.data._views import chunks
 from ltlearn.utils._frames import as_pandas
 
 # What a category is called that fit has not seen.
@@ -254,7 +255,8 @@ def columns_of(X):
 
 def _checked(matrix, columns):
     """The matrix, if it has rows and columns and no infinite number."""
-    is_infinite = np.isinf(matrix).any(axis=0)
+    parts = [np.isinf(rows).any(axis=0) for rows in chunks(matrix)]
+    is_infinite = np.any(parts, axis=0)
     if is_infinite.any():
         label = columns.label(np.flatnonzero(is_infinite)[0])
         raise ValueError(

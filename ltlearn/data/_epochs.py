@@ -1,6 +1,7 @@
 """Which rows the next epoch holds, and in which order.
 
-An object of these is called once an epoch and returns row numbers, a LongTensor on the CPU.
+An object of these is called once an epoch and returns row numbers, a LongTensor on the CPU. With
+what ``get_state`` returned, of plain values and tensors, ``set_state`` lets another one go on.
 """
 
 import numpy as np
@@ -23,6 +24,12 @@ class ShuffledEpochs:
 
     def __call__(self):
         return torch.randperm(self.n, generator=self.generator, device="cpu")
+
+    def get_state(self):
+        return self.generator.get_state()
+
+    def set_state(self, state):
+        self.generator.set_state(state)
 
 
 class FixedLengthEpochs:
@@ -49,6 +56,13 @@ class FixedLengthEpochs:
             self.left = torch.cat([self.left, self.passes()])
         index, self.left = self.left[: self.length], self.left[self.length :]
         return index
+
+    def get_state(self):
+        return {"passes": self.passes.get_state(), "left": self.left}
+
+    def set_state(self, state):
+        self.passes.set_state(state["passes"])
+        self.left = state["left"]
 
 
 class AuxiliaryEpochs:
@@ -82,6 +96,12 @@ class AuxiliaryEpochs:
             [torch.arange(self.n_target, device="cpu"), *map(self._draw, self.rows_by_class)]
         )
         return rows[torch.randperm(len(rows), generator=self.generator, device="cpu")]
+
+    def get_state(self):
+        return self.generator.get_state()
+
+    def set_state(self, state):
+        self.generator.set_state(state)
 
     def _draw(self, rows):
         order = torch.randperm(len(rows), generator=self.generator, device="cpu")

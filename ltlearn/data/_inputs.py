@@ -22,6 +22,7 @@ from ltlearn.data._columns import ColumnReader, columns_of
 from ltlearn.data._files import FileData
 from ltlearn.data._powers import signed_power
 from ltlearn.data._tensors import TensorData
+from ltlearn.data._views import chunks, prepared_data
 
 
 class TableInputs:
@@ -58,19 +59,24 @@ class TableInputs:
         return np.arange(len(X))
 
     def fit(self, X):
-        self.exponents = np.frexp(np.abs(X).max(axis=0))[1]
-        self.scaler = StandardScaler().fit(self._powers(X))
+        largest = [np.abs(rows).max(axis=0) for rows in chunks(X)]
+        self.exponents = np.frexp(np.max(largest, axis=0))[1]
+        self.scaler = StandardScaler()
+        for rows in chunks(X):
+            self.scaler.partial_fit(self._powers(rows))
         return self
 
     def data(self, X, target=None, training=False):
+        return prepared_data(X, self._prepared, target, training)
+
+    def _prepared(self, X):
         X = self._powers(X)
         with np.errstate(over="ignore"):
             # As the scaler does it; X is checked already.
             scaled = X - self.scaler.mean_.astype(X.dtype)
             scaled /= self.scaler.scale_.astype(X.dtype)
             np.clip(scaled, -self.limit, self.limit, out=scaled)
-        scaled = np.ascontiguousarray(scaled, dtype=np.float32)
-        return TensorData(torch.from_numpy(scaled), target, training=training)
+        return np.ascontiguousarray(scaled, dtype=np.float32)
 
 
 class ColumnInputs:
@@ -113,7 +119,7 @@ class ColumnInputs:
         return self
 
     def data(self, X, target=None, training=False):
-        return TensorData(torch.from_numpy(self.scaler.transform(X)), target, training=training)
+        return prepared_data(X, self.scaler.transform, target, training)
 
 
 class ArrayInputs:

@@ -7,6 +7,7 @@ backbone, K outputs of the head.
 
 import copy
 import functools
+import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
@@ -26,6 +27,7 @@ from ltlearn.estimators._backbone import (
     make_inputs,
     resolve_recipe,
 )
+from ltlearn.estimators._checkpointing import CheckpointMixin
 from ltlearn.estimators._ensemble import EnsembleMixin
 from ltlearn.estimators._validation import hold_out, validate_fit_rows, validate_X
 from ltlearn.images import Recipe
@@ -33,9 +35,10 @@ from ltlearn.options import Architecture, Images, Training
 from ltlearn.options._nesting import NestedOptionsMixin
 from ltlearn.training._assembly import make_net
 from ltlearn.training._callbacks import early_stopping as stop_early
+from ltlearn.training._checkpoint import checkpointed_by, current_checkpoint
 from ltlearn.training._observers import EpochBar, TaskReporter
 from ltlearn.training._optimizers import check_optimizer
-from ltlearn.training._trainer import TrainingPlan, train
+from ltlearn.training._trainer import TrainingPlan, train, train_alone
 from ltlearn.utils._checks import check_widths
 from ltlearn.utils._compat import CallbackSupportMixin, Interval, StrOptions, plain_number
 from ltlearn.utils._device import resolve_device
@@ -69,7 +72,7 @@ def all_or_nothing(fit):
 
 
 class BaseDeepEstimator(
-    EnsembleMixin, NestedOptionsMixin, CallbackSupportMixin, BaseEstimator, ABC
+    EnsembleMixin, CheckpointMixin, NestedOptionsMixin, CallbackSupportMixin, BaseEstimator, ABC
 ):
     """Validation, seeding, batching, early stopping, prediction and persistence."""
 
@@ -89,6 +92,7 @@ class BaseDeepEstimator(
         "callbacks": [list, tuple, None],
         "device": [str, torch.device],
         "warm_start": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "n_estimators": [Interval(Integral, 1, _MOST_ESTIMATORS, closed="both")],
         "verbose": ["verbose"],
@@ -281,11 +285,12 @@ class BaseDeepEstimator(
         if task is not None:
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._check_continuation()
-        if self.n_estimators == 1:
-            self._fit_net(X, y, sample_weight, task=task, **rows)
-            vars(self).pop("estimators_", None)
-        else:
-            self._fit_members(X, y, sample_weight, **rows)
+        with checkpointed_by(self._open_checkpoint(X, y, sample_weight, rows)):
+            if self.n_estimators == 1:
+                self._fit_net(X, y, sample_weight, task=task, **rows)
+                vars(self).pop("estimators_", None)
+            else:
+                self._fit_members(X, y, sample_weight, **rows)
         if task is not None:
             task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=dict)
         return self
@@ -402,7 +407,9 @@ class BaseDeepEstimator(
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
         if draws_globally is None:
             draws_globally = self._draws_globally
-        return train(
+        checkpoint = current_checkpoint()
+        start = train if checkpoint is None else train_alone
+        return start(
             TrainingPlan(
                 net,
                 data,
@@ -412,6 +419,8 @@ class BaseDeepEstimator(
                 draws_globally=draws_globally,
                 threads=functools.partial(self._few_threads, torch.device(net.device)),
                 keeps_optimizer=self.warm_start,
+                checkpoint=None if checkpoint is None else checkpoint.stage(stage),
+                on_interrupt=self._option("training").on_interrupt,
             )
         )
 
@@ -435,7 +444,7 @@ class BaseDeepEstimator(
             try:
                 data = self._inputs.data(X)
                 apply = net.apply_exactly if exact else net.apply_network
-                outputs = apply(data.X if exact else data, method).cpu().numpy()
+                outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:

@@ -24,7 +24,7 @@ from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
-from ltlearn.utils._random import draw_seeds, isolated_generators, seed_for
+from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
@@ -141,6 +141,13 @@ class ELTARegressor(
         Continue from the weights of the previous fit for another ``max_epochs``, with the
         parameters as they are now; but the network, ``augmentation``, the scale of inputs and
         scores, ``loss`` and the bins with their prior stay those of the first fit.
+    checkpoint : str or path-like, default=None
+        Folder in which the state of training is written after epochs, so that a fit which was
+        killed goes on when it is called again with the same data and parameters, and on the CPU
+        ends in exactly the same predictions; a finished one returns its model at once. A folder
+        holds one fit and refuses others; clones, such as those of searches and cross-validation,
+        have a folder each inside it. ``random_state=None`` goes on with the seed that was stored.
+        See ``training.checkpoint_seconds`` and ``training.on_interrupt``.
     verbose : int, default=0
         1 shows a bar over epochs, 2 also prints a row per epoch.
     training : ltlearn.options.Training, default=None
@@ -250,6 +257,7 @@ class ELTARegressor(
         callbacks=None,
         device="auto",
         warm_start=False,
+        checkpoint=None,
         verbose=0,
         training=None,
         architecture=None,
@@ -278,6 +286,7 @@ class ELTARegressor(
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.training = training
         self.architecture = architecture
@@ -386,7 +395,7 @@ class ELTARegressor(
 
     def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_unlabeled, task):
         X_unlabeled = unwrap("X_unlabeled", X_unlabeled, X)
-        rng, (seed,) = draw_seeds(self.random_state, 1)
+        rng, (seed,) = self._draw_seeds(1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
         if X_unlabeled is not None:
             self._check_self_training()
@@ -414,8 +423,8 @@ class ELTARegressor(
         }
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
-        self.pseudo_labels_ = []
-        for number in range(n_rounds):
+        self.pseudo_labels_, is_interrupted = [], net.was_interrupted
+        for number in range(0 if is_interrupted else n_rounds):
             picked = self._pseudo_label(net, X_unlabeled, unlabeled_rows, valid)
             self.pseudo_labels_.append(picked)
             if not len(picked["index"]):
@@ -426,10 +435,15 @@ class ELTARegressor(
             epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), order)
             data = labeled.concatenate(pseudo_labeled, epochs)
             stage = f"self-training {number + 1}"
-            net = self._train(self._rebalanced(data), stage=stage, **settings)
+            retrained = self._train(self._rebalanced(data), stage=stage, **settings)
+            if retrained.was_interrupted:
+                is_interrupted = True
+                self.pseudo_labels_.pop()
+                break
+            net = retrained
             history += self._history_of(net, stage)
         self.n_iter_ = len(net.history)
-        if options.head_retraining_epochs:
+        if options.head_retraining_epochs and not is_interrupted:
             settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)
         self.net_, self.history_ = net, history
@@ -621,6 +635,8 @@ class ELTARegressor(
         head_net = self._run(
             head_net, features, valid, seed=seed, task=task, stage=stage, draws_globally=False
         )
+        if head_net.was_interrupted:
+            return []
         net.module_.head.load_state_dict(head_net.module_.head.state_dict())
         return self._history_of(head_net, stage)
 

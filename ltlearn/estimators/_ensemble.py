@@ -11,11 +11,11 @@ from functools import partial
 
 from sklearn.base import clone
 
+from ltlearn.training._checkpoint import current_checkpoint
 from ltlearn.training._together import run_together
 from ltlearn.training._trainer import train_many
 from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.training.stacked._report import Report
-from ltlearn.utils._random import draw_seeds
 
 
 class EnsembleMixin:
@@ -38,7 +38,7 @@ class EnsembleMixin:
 
     def _fit_members(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, **more):
         """Fit the members, and learn what they have in common."""
-        _, seeds = draw_seeds(self.random_state, self.n_estimators)
+        _, seeds = self._draw_seeds(self.n_estimators)
         if not self._is_continued:
             self._forget_fit()
         train, _ = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
@@ -70,5 +70,7 @@ class EnsembleMixin:
         """An estimator to fit; one that goes on leaves that of the last fit as it is."""
         params = clone(self).get_params(deep=False)
         params |= {"n_estimators": 1, "random_state": seed, "verbose": max(0, self.verbose - 1)}
+        if self.checkpoint is not None:
+            params["checkpoint"] = str(current_checkpoint().folder / f"member-{number}")
         member = copy.copy(self.estimators_[number]) if self._is_continued else type(self)()
         return member.set_params(**params)

@@ -32,7 +32,6 @@ from ltlearn.options import Auxiliary
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
-from ltlearn.utils._random import draw_seeds
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -152,6 +151,13 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         Continue from the weights of the previous fit for another ``max_epochs``, with the
         parameters as they are now; but the network, ``augmentation``, classes, their shares,
         neighbors and the scale of inputs stay those of the first fit.
+    checkpoint : str or path-like, default=None
+        Folder in which the state of training is written after epochs, so that a fit which was
+        killed goes on when it is called again with the same data and parameters, and on the CPU
+        ends in exactly the same predictions; a finished one returns its model at once. A folder
+        holds one fit and refuses others; clones, such as those of searches and cross-validation,
+        have a folder each inside it. ``random_state=None`` goes on with the seed that was stored.
+        See ``training.checkpoint_seconds`` and ``training.on_interrupt``.
     verbose : int, default=0
         1 shows a bar over epochs, 2 also prints a row per epoch.
     training : ltlearn.options.Training, default=None
@@ -277,6 +283,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         callbacks=None,
         device="auto",
         warm_start=False,
+        checkpoint=None,
         verbose=0,
         training=None,
         architecture=None,
@@ -304,6 +311,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.callbacks = callbacks
         self.device = device
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.verbose = verbose
         self.training = training
         self.architecture = architecture
@@ -576,7 +584,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_aux, y_aux, task):
         X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
-        rng, (seed,) = draw_seeds(self.random_state, 1)
+        rng, (seed,) = self._draw_seeds(1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
         X_aux, y_aux = self._validate_auxiliary(train, X_aux, y_aux)
         if train.weight is not None:

@@ -10,6 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs
+from ltlearn.data._views import some_rows, take_rows
 from ltlearn.exceptions import OutOfRangeWarning
 from ltlearn.utils._checks import check_same_length, check_weights, holds_dates, naming
 from ltlearn.utils._whole import unwrap
@@ -24,7 +25,7 @@ class Rows(NamedTuple):
 
     def take(self, index):
         weight = None if self.weight is None else self.weight[index]
-        return Rows(self.X[index], self.y[index], weight)
+        return Rows(take_rows(self.X, index), self.y[index], weight)
 
 
 def validate_fit_rows(
@@ -171,6 +172,7 @@ def validate_more_rows(estimator, X, name, like):
 
 
 def _warn_of_other_inputs(estimator, name, X, like):
+    X, like = some_rows(X), some_rows(like)
     if isinstance(estimator._inputs, ColumnInputs):
         X, like = (estimator._inputs.measured(each) for each in (X, like))
     warn_of_other_scale(name, X, like)

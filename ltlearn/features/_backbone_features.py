@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ltlearn.exceptions import BadImageError
 from ltlearn.features._cache import FeatureCache
-from ltlearn.features._frozen import freeze_copy, frozen_timm_backbone
+from ltlearn.features._frozen import freeze_copy, frozen_timm_backbone, on_device
 from ltlearn.images import InputSpec, Normalize, eval_transform
 from ltlearn.images._sources import FileSource, as_image_source
 from ltlearn.networks._timm import input_spec_of, timm_params
@@ -325,7 +325,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         from_files = isinstance(source, FileSource)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
-        backbone = self.backbone_.to(device, memory_format=torch.channels_last)
+        backbone = on_device(self.backbone_, device)
         transform = eval_transform(self.input_spec_)
         normalize = Normalize(self.input_spec_.mean, self.input_spec_.std).to(device)
 

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import threading
+import weakref
 from typing import NamedTuple
 
 import joblib
@@ -16,6 +18,10 @@ from ltlearn.utils._random import isolated_generators
 # The backbone built last, by the hash of its recipe: a grid search asks for the same one at every
 # fit.
 _LATEST = {}
+
+# Copies of frozen modules on other devices, as long as the modules live.
+_ELSEWHERE = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
 
 
 class FrozenBackbone(NamedTuple):
@@ -63,7 +69,7 @@ def frozen_timm_backbone(name, params, seed=None):
     Returns
     -------
     backbone : FrozenBackbone
-        Its weights are not to be changed; it may be moved to another device.
+        Its weights are not to be changed, and it stays on the CPU; see :func:`on_device`.
     """
     recipe = joblib.hash((name, params, seed, _file_identity(params.get("checkpoint_path"))))
     backbone = _LATEST.get(recipe)
@@ -74,6 +80,20 @@ def frozen_timm_backbone(name, params, seed=None):
         _LATEST.clear()
         _LATEST[recipe] = backbone
     return backbone
+
+
+def on_device(module, device):
+    """A frozen module on a device: itself on the CPU, elsewhere a copy that is kept with it.
+
+    Whoever shares a module on the CPU may want it on different devices at the same time.
+    """
+    if device.type == "cpu":
+        return module.to(memory_format=torch.channels_last)
+    with _LOCK:
+        copies = _ELSEWHERE.setdefault(module, {})
+        if device not in copies:
+            copies[device] = copy.deepcopy(module).to(device, memory_format=torch.channels_last)
+        return copies[device]
 
 
 def _fingerprint(module):

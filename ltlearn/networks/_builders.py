@@ -63,7 +63,8 @@ class TabularBuilder:
 class GivenBackbone:
     """Build a backbone from the module, class or factory a user passed.
 
-    A module instance is copied, so that every fit starts from the weights it came with. A factory
+    A module instance is copied, so that every fit starts from the weights it came with. All weights
+    are float32 on the CPU then, whatever they were and wherever; a net moves them on. A factory
     (or class) with a required argument receives the shape of one sample; others are called without
     arguments.
     """
@@ -73,7 +74,7 @@ class GivenBackbone:
 
     def __call__(self, input_shape):
         if isinstance(self.backbone, nn.Module):
-            return copy.deepcopy(self.backbone)
+            return copy.deepcopy(self.backbone).cpu().float()
         takes_shape = any(
             parameter.default is parameter.empty
             and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
@@ -92,7 +93,7 @@ class GivenBackbone:
                 f"The backbone factory {self.backbone!r} returned {type(module).__name__}; "
                 "it must return a torch.nn.Module that maps a batch to features (B, D)."
             )
-        return module
+        return module.cpu().float()
 
 
 def _parameters(factory):

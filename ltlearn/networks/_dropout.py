@@ -58,7 +58,12 @@ def draw_factors(shape, p, generator, like):
     bits = torch.empty(-(-n // 4), dtype=torch.int64, device=like.device)
     bits.random_(-(2**63), 2**63 - 1, generator=generator)
     is_kept = bits.view(torch.int16)[:n].view(shape) >= round(2**16 * p) - 2**15
-    return is_kept.to(like.dtype).div_(1 - p)
+    return factors_of(is_kept, p, like.dtype)
+
+
+def factors_of(is_kept, p, dtype=None):
+    """The factors, by which activations are kept; in torch's default type where none is given."""
+    return is_kept.to(dtype or torch.get_default_dtype()).div_(1 - p)
 
 
 def use_generator(network, generator):

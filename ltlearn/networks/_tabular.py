@@ -96,7 +96,7 @@ class CategoryEncoding(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Encodings (B, n_outputs) of codes (B, n_columns), whole numbers in a floating type."""
-        indicators = codes.new_zeros(len(codes), self.n_indicators)
+        indicators = codes.new_zeros(codes.shape[0], self.n_indicators)
         codes = codes.long()
         indicators.scatter_(1, codes[:, self.few] + self.few_starts, 1)
         parts = [indicators[:, self.known]]

@@ -80,6 +80,17 @@ class Training(Options):
         float32 elsewhere.
     compile : bool, default=False
         Compile the backbone with :func:`torch.compile`: slower to start, faster in long training.
+        All batches then have one size, for which an epoch leaves out some rows of its random order,
+        fewer than it has batches.
+    checkpoint_seconds : float, default=0.0
+        With ``checkpoint``: least time between two writes of the state; 0 writes it after every
+        epoch.
+    on_interrupt : {"raise", "keep"}, default="raise"
+        What Ctrl-C does. ``"raise"`` leaves the estimator as it was before the fit. ``"keep"``,
+        once an epoch is over, ends the fit with a warning and the best model so far: that of the
+        best epoch where there are validation rows to stop by, else of the last whole one; later
+        rounds of self-training and a new head are left out. A checkpoint stays where it is either
+        way, so the same fit again goes on.
 
     References
     ----------
@@ -121,6 +132,8 @@ class Training(Options):
         "head_max_norm": [Interval(Real, 0, None, closed="neither"), None],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "compile": ["boolean"],
+        "checkpoint_seconds": [Interval(Real, 0, None, closed="left")],
+        "on_interrupt": [StrOptions({"raise", "keep"})],
     }
 
     def __init__(
@@ -146,6 +159,8 @@ class Training(Options):
         head_max_norm=None,
         precision="auto",
         compile=False,
+        checkpoint_seconds=0.0,
+        on_interrupt="raise",
     ):
         self.optimizer = optimizer
         self.weight_decay = weight_decay
@@ -167,3 +182,5 @@ class Training(Options):
         self.head_max_norm = head_max_norm
         self.precision = precision
         self.compile = compile
+        self.checkpoint_seconds = checkpoint_seconds
+        self.on_interrupt = on_interrupt

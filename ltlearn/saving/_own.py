@@ -17,6 +17,7 @@ from ltlearn.saving._kinds import (
     choice,
     instance,
     mapping,
+    one_of,
     optional,
     sequence,
 )
@@ -52,8 +53,7 @@ _ESTIMATORS = _entries(
         **{"score_mean_": NUMBER, "score_scale_": NUMBER, "label_bands_": _BANDS},
         **{"_tail_weights": instance("TailWeights"), "_quantile_unit": sequence(NUMBER)},
         **{"bin_centers_": optional(FLOATS1), "_logit_shift": optional(FLOATS1)},
-        "_bounds": optional(sequence(NUMBER)),
-        "pseudo_labels_": sequence(mapping(TEXT, PLAIN)),
+        **{"pseudo_labels_": sequence(mapping(TEXT, PLAIN)), "_bounds": optional(sequence(NUMBER))},
     },
     GranularClassifier={
         **{**_DEEP, "classes_": LABELS, "auxiliary_classes_": LABELS, "class_counts_": WHOLES1},
@@ -147,7 +147,7 @@ _PARTS = {
         "ltlearn.data._inputs",
         TableInputs={
             **{"power": NUMBER, "scaler": instance("StandardScaler")},
-            "exponents": array("i", 1),
+            "exponents": one_of(WHOLE, WHOLES1),
         },
         ColumnInputs={
             **{"reader": instance("ColumnReader"), "n_pieces": COUNT},
@@ -241,6 +241,7 @@ _PARTS = {
 
 _LAYERS = {"hidden_layer_sizes": _SIZES, "dropout": NUMBER}
 _MEMBERS = {"dropout": NUMBER, "n_members": optional(COUNT)}
+_BOUNDED = {**_MEMBERS, "bounds": optional(sequence(NUMBER))}
 
 _NETWORKS = {
     **_entries(
@@ -255,8 +256,8 @@ _NETWORKS = {
     ),
     **_entries(
         "ltlearn.networks._heads",
-        MSEHead={**_MEMBERS, "bounds": optional(sequence(NUMBER))},
-        QuantileHead={**_MEMBERS, "bounds": optional(sequence(NUMBER)), "n_outputs": COUNT},
+        MSEHead=_BOUNDED,
+        QuantileHead={**_BOUNDED, "n_outputs": COUNT},
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
         CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
@@ -272,6 +273,14 @@ _NETWORKS = {
         SavedBackbone={"build": _BACKBONES, "weights": _WEIGHTS},
         OwnBackbone={"name": TEXT},
     ),
+}
+
+# Attributes that came later than the first files, with what they are where a file lacks them.
+ADDED = {
+    "ELTARegressor": {"_bounds": None},
+    "MSEHead": {"bounds": None},
+    "QuantileHead": {"bounds": None},
+    "TableInputs": {"exponents": 0},
 }
 
 OWN = {**_ESTIMATORS, **_AROUND_MODELS, **_SPLITTERS, **_OPTIONS, **_PARTS, **_NETWORKS}

@@ -39,6 +39,8 @@ def take_apart(value, where):
             f"{where}.callbacks",
             "a list of callbacks (leave them out by set_params(callbacks=None))",
         )
+    if "checkpoint" in params:  # a folder of this machine
+        params["checkpoint"] = None
     if is_own(params["backbone"]):
         params["backbone"] = OwnBackbone.of(params["backbone"])
     return name, {**state, "parameters": params}

@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import NamedTuple
 
 from ltlearn.exceptions import SavedFileError
-from ltlearn.saving._own import OWN
+from ltlearn.saving._own import ADDED, OWN
 from ltlearn.saving._scikit_learn import SCIKIT_LEARN
 
 # What estimators may carry besides parameters and what they learned; it concerns later fits only.
-LEFT_OUT = {"_metadata_request", "_skl_callbacks"}
+LEFT_OUT = {"_metadata_request", "_skl_callbacks", "_has_twins"}
 
 
 class Entry(NamedTuple):
@@ -105,13 +105,14 @@ def _built(cls, state, entry, where):
         if hasattr(cls, "_parameter_constraints"):
             built._validate_params()
         _check_kinds(state["learned"], entry.kinds, where)
-        vars(built).update(state["learned"])
+        added = ADDED.get(cls.__name__, {}) if state["learned"] else {}
+        vars(built).update({**added, **state["learned"]})
         return built
     _check_kinds(state, entry.kinds, where)
     if _has_fields(cls):
         return cls(**state)
     built = object.__new__(cls)
-    vars(built).update(state)
+    vars(built).update({**ADDED.get(cls.__name__, {}), **state})
     return built
 
 

@@ -29,6 +29,14 @@ class WeightAverage:
         self._n = 0
         self._average = self._raw = None
 
+    def get_state(self):
+        """What :meth:`set_state` takes, to go on in another process."""
+        return {"n": self._n, "average": self._average, "raw": self._raw}
+
+    def set_state(self, state):
+        """Go on from a state; the network holds what it held then."""
+        self._n, self._average, self._raw = state["n"], state["average"], state["raw"]
+
     @torch.no_grad()
     def after_update(self, network):
         """Count the weights after an update in."""
@@ -53,7 +61,7 @@ class WeightAverage:
             self._count_in(network, 1 / self._n)
         if self._average is None:
             return
-        self._raw = copy.deepcopy(network.state_dict())
+        self._raw = copy.deepcopy(dict(network.state_dict()))
         network.load_state_dict({**self._raw, **self._average})
         if self.kind == "swa":
             mode = network.training

@@ -18,6 +18,7 @@ import copy
 import math
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from skorch import NeuralNet
@@ -26,12 +27,20 @@ from skorch.exceptions import DeviceWarning
 from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
-from ltlearn.exceptions import NonFiniteLossError
+from ltlearn.data._tensors import TensorData
+from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
 from ltlearn.training._growth import partly_reweighted
+from ltlearn.training._optimizers import move_tensors
+from ltlearn.training._parallel import current_group
+from ltlearn.training._resuming import (
+    restore_between_epochs,
+    restore_optimizer,
+    state_between_epochs,
+)
 from ltlearn.training._sharpness import Draws, ascended
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
@@ -98,12 +107,20 @@ class ObjectiveNet(NeuralNet):
         self.sam_radius = sam_radius
         self.weight_averaging = weight_averaging
 
+    # Whether the last training was, and what it had reached was kept.
+    was_interrupted = False
+
+    # The processes that train together, while they do.
+    _group = None
+
     @property
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())][: 1 + (self.verbose > 0)]
 
     def initialize_module(self):
         super().initialize_module()
+        if torch.device(self.device).type == "cuda" and _has_convolutions(self.module_):
+            self.module_.to(memory_format=torch.channels_last)
         if self.compile_backbone:
             self.module_.backbone.compile()
         return self
@@ -162,30 +179,29 @@ class ObjectiveNet(NeuralNet):
         self.history = History()
         self.history.extend({**row, "batches": []} for row in state["history"])
         if state["optimizer"] is not None:
-            self._restore_optimizer(state["optimizer"])
+            restore_optimizer(self.optimizer_, state["optimizer"])
         return self
-
-    def _restore_optimizer(self, state):
-        groups = self.optimizer_.state_dict()
-        parameters = [p for group in self.optimizer_.param_groups for p in group["params"]]
-        for number, values in state.items():
-            # Fused optimizers trust these shapes.
-            if number not in range(len(parameters)) or not all(
-                not torch.is_tensor(value) or value.shape in ((), parameters[number].shape)
-                for value in values.values()
-            ):
-                raise ValueError("the state of the optimizer is not that of these weights.")
-        self.optimizer_.load_state_dict({**groups, "state": state})
 
     def move_to(self, device):
         """Put all tensors on another device."""
         self.device = str(device)
         for name in _ON_DEVICE:
             if hasattr(self, name):
-                _move(getattr(self, name), self.device)
+                move_tensors(getattr(self, name), self.device)
         return self
 
-    def fit_data(self, train, valid=None, observers=(), *, seed=0, draws_globally=True):
+    def fit_data(
+        self,
+        train,
+        valid=None,
+        observers=(),
+        *,
+        seed=0,
+        draws_globally=True,
+        checkpoint=None,
+        resumed=None,
+        on_interrupt="raise",
+    ):
         """Train on ``train``, validating on ``valid`` after every epoch.
 
         Continues from the present weights when the net is initialized.
@@ -202,13 +218,22 @@ class ObjectiveNet(NeuralNet):
         draws_globally : bool, default=True
             Whether the network or the data may draw from the default generators of torch, NumPy or
             :mod:`random`. These are then borrowed step by step.
+        checkpoint : StageCheckpoint, default=None
+            Where to write the state after epochs.
+        resumed : dict, default=None
+            The state that was written last, to go on from.
+        on_interrupt : {"raise", "keep"}, default="raise"
+            What Ctrl-C does after the first epoch: ``"keep"`` ends training, with a warning.
         """
         if not self.initialized_:
             self.initialize()
+        self.was_interrupted = False
         device = torch.device(self.device)
-        self.seed_generators(seed)
-        borrowed = DefaultGenerators(seed_for(seed, "default generators"), device).borrowed
-        self._borrowed = borrowed if draws_globally else nullcontext
+        self._group = group = current_group()
+        rank = 0 if group is None else group.rank
+        self.seed_generators(seed, rank)
+        generators = DefaultGenerators(seed_for(seed, "default generators", rank), device)
+        self._borrowed = generators.borrowed if draws_globally else nullcontext
         train, valid = (data and data.to(self.device) for data in (train, valid))
         kept, self.callbacks_ = (
             self.callbacks_,
@@ -219,7 +244,14 @@ class ObjectiveNet(NeuralNet):
         )
         try:
             self.notify("on_train_begin", X=train, y=None)
-            self.fit_loop(train, valid)
+            self.fit_loop(
+                train,
+                valid,
+                checkpoint=checkpoint,
+                resumed=resumed,
+                generators=generators,
+                keeps_interrupted=on_interrupt == "keep",
+            )
             self.notify("on_train_end", X=train, y=None)
             self._check_weights()
         finally:
@@ -227,15 +259,15 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
-            self._named_parameters = self._update = None
+            self._named_parameters = self._group = self._update = None
             self.let_go()
         return self
 
-    def seed_generators(self, seed):
+    def seed_generators(self, seed, rank=0):
         """Give the objective and dropout generators of their own, until :meth:`let_go`."""
         device = torch.device(self.device)
-        self.criterion_.seed(seed_for(seed, "objective"), device)
-        generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout"))
+        self.criterion_.seed(seed_for(seed, "objective", rank), device)
+        generator = torch.Generator(device).manual_seed(seed_for(seed, "dropout", rank))
         use_generator(self.module_, generator)
 
     def let_go(self):
@@ -250,27 +282,78 @@ class ObjectiveNet(NeuralNet):
         for row in self.history:
             row["batches"].clear()
 
-    def fit_loop(self, train, valid=None, epochs=None, **fit_params):
+    def fit_loop(
+        self,
+        train,
+        valid=None,
+        epochs=None,
+        *,
+        checkpoint=None,
+        resumed=None,
+        generators=None,
+        keeps_interrupted=False,
+        **fit_params,
+    ):
         batches = self.get_iterator(train, training=True)
+        batches.has_equal_sizes = self.compile_backbone
         if self.accumulation_steps == 1:
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
-        epoch_data = {"dataset_train": train, "dataset_valid": valid}
+        if self._group is not None:
+            batches.own_rows = self._group.own_rows
+            self._group.share_state(self.module_)
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
-        for epoch in range(n_epochs):
-            self.notify("on_epoch_begin", **epoch_data)
-            if average is not None:
-                average.before_epoch(self.module_)
-            self._train_epoch(batches, average)
-            if average is not None:
-                with self._borrowed():
-                    average.after_epoch(self.module_, (epoch + 1) / n_epochs, self._inputs(train))
-            if valid is not None:
-                with self._borrowed():
-                    self._validate_epoch(valid)
-            if self._end_epoch(**epoch_data):
+        moving = (self, train, average, generators)
+        epoch, is_last, reached = 0, False, None
+        if resumed is not None:
+            restore_between_epochs(resumed, *moving)
+            epoch, is_last = resumed["epoch"], resumed["is_last"]
+        while epoch < n_epochs and not is_last:
+            if keeps_interrupted and epoch:
+                reached = len(self.history), copy.deepcopy(self.module_.state_dict())
+            try:
+                is_last = self._run_epoch(batches, valid, average, (epoch + 1) / n_epochs)
+            except KeyboardInterrupt:
+                if reached is None:
+                    raise
+                self._keep_interrupted(*reached)
                 break
+            epoch += 1
+            if checkpoint is not None:
+                where = {"epoch": epoch, "is_last": is_last, "is_finished": False}
+                checkpoint.write(
+                    lambda where=where: {**where, **state_between_epochs(*moving)},
+                    at_once=is_last or epoch == n_epochs,
+                )
         return self
+
+    def _run_epoch(self, batches, valid, average, progress):
+        """Train and validate once; whether this was the last time. ``progress`` counts it in."""
+        epoch_data = {"dataset_train": batches.dataset, "dataset_valid": valid}
+        self.notify("on_epoch_begin", **epoch_data)
+        if average is not None:
+            average.before_epoch(self.module_)
+        self._train_epoch(batches, average)
+        if self._group is not None:
+            self._group.share_state(self.module_)
+        if average is not None:
+            with self._borrowed():
+                average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
+        if valid is not None:
+            with self._borrowed():
+                self._validate_epoch(valid)
+        return self._end_epoch(**epoch_data)
+
+    def _keep_interrupted(self, n_epochs, weights):
+        """Go back to the end of the last whole epoch."""
+        del self.history[n_epochs:]
+        self.module_.load_state_dict(weights)
+        self.was_interrupted = True
+        warnings.warn(
+            f"Training was interrupted after {n_epochs} epochs; the best model so far is kept.",
+            InterruptedFitWarning,
+            stacklevel=2,
+        )
 
     def _end_epoch(self, **epoch_data):
         """Call ``on_epoch_end`` of all callbacks; whether one of them asks for training to end."""
@@ -326,12 +409,12 @@ class ObjectiveNet(NeuralNet):
             precision=self.precision,
         )
 
-    def apply_exactly(self, X, method="forward"):
-        """Pass rows through the network in evaluation mode and in float64.
+    def apply_exactly(self, data, method="forward"):
+        """Pass data through the network in evaluation mode and in float64.
 
         Parameters
         ----------
-        X : torch.Tensor of shape (n, ...)
+        data : TensorData or its like
         method : str, default="forward"
             Of the network.
 
@@ -343,13 +426,23 @@ class ObjectiveNet(NeuralNet):
         exact = self._exact
         if exact is None or not exact.is_of(self.module_):
             exact = self._exact = ExactNetwork(self.module_)
-        return exact.apply(method, X, self.evaluation_batch_size)
+        if type(data) is TensorData:
+            return exact.apply(method, data.X, self.evaluation_batch_size)
+        return apply_in_batches(
+            partial(exact.apply, method, batch_size=self.evaluation_batch_size),
+            data,
+            batch_size=self.evaluation_batch_size,
+            device=self.device,
+            precision=torch.float32,
+        )
 
     def _gradient(self, batch):
         """Set the gradient of a batch, and tell callbacks; returns the loss terms."""
         backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
         self._clear_gradients()
         terms = self._backward_uphill(backward, batch) if self.sam_radius else backward(batch)
+        if self._group is not None:
+            self._group.average_gradients(self.module_.parameters(), len(batch[0]))
         self._tell(
             "on_grad_computed",
             named_parameters=self._named_parameters,
@@ -433,9 +526,14 @@ class ObjectiveNet(NeuralNet):
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
         share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
-        for name in steps[0]:
-            values = torch.stack([step[name] for step in steps]).double().cpu()
-            self._record_term("train", name, float(values @ share))
+        means = [
+            float(torch.stack([step[name] for step in steps]).double().cpu() @ share)
+            for name in steps[0]
+        ]
+        if self._group is not None:
+            means = self._group.mean(means, sum(sizes))
+        for name, mean in zip(steps[0], means, strict=True):
+            self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
         terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
@@ -476,7 +574,7 @@ class ObjectiveNet(NeuralNet):
             names = [name for name in _ON_DEVICE if name in state]
             moved = copy.deepcopy({name: state[name] for name in names})  # together: they share
             for values in moved.values():
-                _move(values, "cpu")
+                move_tensors(values, "cpu")
             state.update(moved)
         return state
 
@@ -494,7 +592,7 @@ class ObjectiveNet(NeuralNet):
         if torch.device(self.device).type != "cpu":
             for name in _ON_DEVICE:
                 if name in state:
-                    _move(state[name], self.device)
+                    move_tensors(state[name], self.device)
 
 
 # Attributes of a net that hold tensors on its device.
@@ -513,15 +611,8 @@ def _events_of(callbacks):
     return events | set(names[:2]) if events & set(names[:2]) else events
 
 
-def _move(values, device):
-    """Move the tensors of a module or an optimizer in place."""
-    if isinstance(values, torch.nn.Module):
-        values.to(device)
-        return
-    for state in values.state.values():
-        for name, value in state.items():
-            if torch.is_tensor(value) and value.ndim:
-                state[name] = value.to(device)
+def _has_convolutions(module):
+    return any(isinstance(each, torch.nn.Conv2d) for each in module.modules())
 
 
 def _layout(optimizer):

@@ -75,3 +75,14 @@ class LayerDecay:
         for group in groups:
             group["lr"] = lr * group.pop("lr_scale")
         return [*groups, {"params": list(network.head.parameters()), "lr": lr}]
+
+
+def move_tensors(values, device):
+    """Move the tensors of a module or an optimizer in place."""
+    if isinstance(values, torch.nn.Module):
+        values.to(device)
+        return
+    for state in values.state.values():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.ndim:
+                state[name] = value.to(device)

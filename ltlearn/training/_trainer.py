@@ -28,6 +28,10 @@ class TrainingPlan:
     keeps_optimizer : bool
         Whether the state of the optimizer is of further use; it takes twice the memory of the
         weights.
+    checkpoint : StageCheckpoint or None
+        Where the state is written after epochs, where the net is trained alone.
+    on_interrupt : {"raise", "keep"}
+        What Ctrl-C does to a net that is trained alone.
     """
 
     net: Any
@@ -38,6 +42,8 @@ class TrainingPlan:
     draws_globally: bool = True
     threads: Callable = nullcontext
     keeps_optimizer: bool = False
+    checkpoint: Any = None
+    on_interrupt: str = "raise"
 
 
 def train(plan):
@@ -71,7 +77,10 @@ def train_many(plans, otherwise):
 
 def train_alone(plan):
     """Train a net by its own loop and return it."""
-    net = plan.net
+    net, checkpoint = plan.net, plan.checkpoint
+    state = None if checkpoint is None else checkpoint.read()
+    if state is not None and state["is_finished"]:
+        return net.restore(state)
     with plan.threads():
         net.fit_data(
             plan.data,
@@ -79,9 +88,14 @@ def train_alone(plan):
             plan.observers,
             seed=plan.seed,
             draws_globally=plan.draws_globally,
+            checkpoint=checkpoint,
+            resumed=state,
+            on_interrupt=plan.on_interrupt,
         )
     if not plan.keeps_optimizer:
         net.optimizer_.state.clear()
+    if checkpoint is not None and not net.was_interrupted:
+        checkpoint.write(lambda: {"is_finished": True, **net.training_state()}, at_once=True)
     return net
 
 

@@ -4,6 +4,9 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
+# Kinds of accelerators that torch has beside CUDA.
+_OTHERS = ("mps", "xpu", "hpu", "mtia", "xla")
+
 
 def resolve_device(device):
     """Turn ``"auto"`` or a device name into a ``torch.device`` that exists here.
@@ -20,7 +23,8 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        When the name is not a device, or the device is not there or cannot compute.
+        When the name is not a device, or the device is not there, cannot compute, or is of a kind
+        whose generators of random numbers cannot be kept apart from the user's.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -30,6 +34,11 @@ def resolve_device(device):
         raise ValueError(
             f'device={device!r} is not a torch device. Use "auto", "cpu", "cuda" or "cuda:<index>".'
         ) from error
+    if resolved.type in _OTHERS:
+        raise ValueError(
+            f"device={device!r} is of a kind that ltlearn does not compute on; use "
+            'device="cpu" or a CUDA device.'
+        )
     if resolved.type == "cuda":
         if not torch.cuda.is_available():
             raise ValueError(

@@ -1,0 +1,142 @@
+"""How much memory does a fit take on top of its data?
+
+Command::
+
+    python benchmarks/memory.py [--rows 20000 80000 320000 1280000] [--out FOLDER]
+
+``fit`` for one epoch, early stopping included, on float32 numbers with 32 columns that are mapped
+from a file or held in memory. Each fit runs in a process of its own, after a small one that loads
+all there is to load. Reported is what the process allocates at most (anonymous pages, looked at
+every two milliseconds) beyond what it held before the call, the data included; pages of the mapped
+file do not count. Held fixed: columns, defaults of the estimators, one thread. Small tables cannot
+have a small share: a network, its optimizer and its batches take some ten megabytes by themselves.
+Every run is appended to ``OUT/memory.jsonl``; the table goes to ``OUT/memory.md``.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import torch
+from _data import CACHE
+from _markdown import markdown_table
+from _results import noted
+from render import write_page
+
+from ltlearn import ELTARegressor, GranularClassifier
+
+N_COLUMNS = 32
+ROWS = (20_000, 80_000, 320_000, 1_280_000)
+ESTIMATORS = {
+    "ELTARegressor": lambda: ELTARegressor(max_epochs=1, random_state=0),
+    "ELTARegressor, MLP": lambda: ELTARegressor(backbone="mlp", max_epochs=1, random_state=0),
+    "GranularClassifier": lambda: GranularClassifier(
+        max_epochs=1, early_stopping=True, random_state=0
+    ),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    parser.add_argument("--out", type=Path, default=CACHE)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(*options.one)))
+        return
+    path = options.out / "memory.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with noted(path), tempfile.TemporaryDirectory() as folder:
+        for n_rows in options.rows:
+            table = str(Path(folder) / "X.npy")
+            write_table(table, n_rows)
+            for estimator in ESTIMATORS:
+                for kind in ("mapped", "in memory"):
+                    command = [sys.executable, __file__, "--one", table, estimator, kind]
+                    done = subprocess.run(command, check=True, capture_output=True, text=True)
+                    with path.open("a") as file:
+                        file.write(done.stdout.splitlines()[-1] + "\n")
+    print(write_page(path))
+
+
+def write_table(path, n_rows):
+    table = np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, N_COLUMNS))
+    rng = np.random.default_rng(0)
+    for start in range(0, n_rows, 10_000):
+        table[start : start + 10_000] = rng.normal(size=(min(10_000, n_rows - start), N_COLUMNS))
+    table.flush()
+
+
+def measure(path, name, kind):
+    """Bytes of the data, and the most that a fit takes on top of them."""
+    torch.set_num_threads(1)
+    estimator = ESTIMATORS[name]()
+    X = np.load(path, mmap_mode="r")
+    y = np.exp(np.asarray(X[:, 0], dtype=np.float64) / 2)
+    if isinstance(estimator, GranularClassifier):
+        y = np.digitize(y, [1.0, 2.0])
+    ESTIMATORS[name]().fit(np.array(X[:500]), y[:500])
+    if kind == "in memory":
+        X = np.array(X)
+    with peak_of_anonymous_memory() as peak:
+        estimator.fit(X, y)
+    return {
+        "estimator": name,
+        "kind": kind,
+        "n_rows": len(X),
+        "data": X.nbytes,
+        "on_top": peak[0],
+    }
+
+
+class peak_of_anonymous_memory:
+    """Context whose value is a list with the most bytes held in it beyond those held before."""
+
+    def __enter__(self):
+        self.before, self.most, self.is_over = anonymous_bytes(), [0], threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread.start()
+        return self.most
+
+    def __exit__(self, *error):
+        self.is_over.set()
+        self.thread.join()
+
+    def _look(self):
+        while not self.is_over.wait(0.002):
+            self.most[0] = max(self.most[0], anonymous_bytes() - self.before)
+
+
+def anonymous_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
+
+
+def result_tables(path):
+    """The table of a file of measurements, by title."""
+    runs = [json.loads(line) for line in path.read_text().splitlines()]
+    latest = {(r["n_rows"], r["estimator"], r["kind"]): r for r in runs}
+    rows = []
+    for n_rows, name in dict.fromkeys((key[0], key[1]) for key in latest):
+        cells = [f"{n_rows:,}", name]
+        for kind in ("mapped", "in memory"):
+            run = latest.get((n_rows, name, kind))
+            if run is None:
+                cells += ["–"]
+                continue
+            cells += [f"{run['on_top'] / 1e6:.0f} MB, {run['on_top'] / run['data']:.2f} ×"]
+        rows.append(cells)
+    title = "Most memory on top of the data, and its share of the data"
+    columns = ["rows", "estimator", "mapped from a file", "in memory"]
+    return {title: markdown_table(columns, rows)}
+
+
+if __name__ == "__main__":
+    main()

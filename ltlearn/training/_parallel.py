@@ -1,0 +1,84 @@
+"""One training in several processes, each with a part of every batch.
+
+Inside a process group of :mod:`torch.distributed`, such as ``torchrun`` makes it possible, every
+process runs the same fit to the same rows. A batch is cut into as many parts as there are
+processes, and gradients are averaged over its rows, so that all hold the same weights after every
+update. What an objective does within a batch (mixup, alignment, batch normalization, the second
+step of sharpness-aware minimization) it does within the own part; class shares, weights, validation
+and predictions are those of all rows.
+"""
+
+import torch
+from torch import distributed
+
+
+def current_group():
+    """The :class:`ProcessGroup` that this process is in, or None where it is alone."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return None
+    return ProcessGroup() if distributed.get_world_size() > 1 else None
+
+
+class ProcessGroup:
+    """The processes that train together.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this process, and how many there are.
+    """
+
+    def __init__(self):
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+
+    def own_rows(self, index, n):
+        """The rows of this process, of those in ``index`` that are cut into ``n`` batches.
+
+        Raises
+        ------
+        ValueError
+            When a batch has fewer rows than there are processes.
+        """
+        parts = [rows.tensor_split(self.size)[self.rank] for rows in index.tensor_split(n)]
+        if len(index) < n * self.size:
+            raise ValueError(
+                f"A batch has {len(index) // n} rows for {self.size} processes; use a larger "
+                "batch_size, or fewer processes."
+            )
+        return torch.cat(parts)
+
+    def average_gradients(self, parameters, n_rows):
+        """Replace gradients of the means over own rows by those of the mean over all rows."""
+        learned = [values for values in parameters if values.requires_grad]
+        own = [
+            torch.zeros_like(values) if values.grad is None else values.grad for values in learned
+        ]
+        counts = own[0].new_tensor([n_rows, *(float(v.grad is not None) for v in learned)])
+        total = torch.cat([counts, *(n_rows * gradient.flatten() for gradient in own)])
+        distributed.all_reduce(total)
+        used, total = total[1 : len(counts)].tolist(), total[len(counts) :] / total[0]
+        pieces = total.split([values.numel() for values in learned])
+        for values, gradient, n_used in zip(learned, pieces, used, strict=True):
+            values.grad = gradient.view_as(values) if n_used else None
+
+    def mean(self, values, n_rows):
+        """Means over all rows of means over own rows, a list of floats."""
+        total = torch.tensor([n_rows, *(n_rows * value for value in values)], dtype=torch.float64)
+        total = self._on_device(total)
+        distributed.all_reduce(total)
+        return (total[1:] / total[0]).tolist()
+
+    def share_state(self, module):
+        """Give all processes the weights and buffers of the first."""
+        for values in module.state_dict().values():
+            distributed.broadcast(values, 0)
+
+    def share_number(self, number):
+        """The whole number of the first process."""
+        shared = self._on_device(torch.tensor(number))
+        distributed.broadcast(shared, 0)
+        return int(shared)
+
+    def _on_device(self, values):
+        is_on_gpu = distributed.get_backend() == "nccl"
+        return values.to(torch.device("cuda", torch.cuda.current_device())) if is_on_gpu else values
