@@ -5,6 +5,8 @@ import copy
 import torch
 
 from ltlearn.data._batches import n_batches
+from ltlearn.data._tensors import TensorData
+from ltlearn.networks._network import apply_in_batches
 
 
 class ExactNetwork:
@@ -32,11 +34,26 @@ class ExactNetwork:
             and all(map(_are_equal, values, self.values))
         )
 
-    def apply(self, method, X, batch_size):
-        """Outputs (n, ...) of a method, rows passing through it in batches of equal size."""
+    def apply(self, method, data, batch_size):
+        """Outputs (n, ...) of a method, rows passing through it in batches of equal size.
+
+        Parameters
+        ----------
+        method : str
+        data : TensorData or its like
+        batch_size : int
+        """
         call = getattr(self.network, method)
-        device = next(iter(self.values), X).device
-        parts = torch.tensor_split(X, n_batches(len(X), batch_size))
+        device = self.values[0].device if self.values else data.device
+        if type(data) is not TensorData:
+            return apply_in_batches(
+                lambda X: call(X.double()),
+                data,
+                batch_size=batch_size,
+                device=device,
+                precision=torch.float32,
+            )
+        parts = torch.tensor_split(data.X, n_batches(len(data), batch_size))
         with torch.inference_mode():
             parts = [call(part.to(device, torch.float64)) for part in parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -22,20 +22,21 @@ from functools import partial
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
+from skorch.callbacks import EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
 from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
-from ltlearn.data._tensors import TensorData
 from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._events import batch_events
 from ltlearn.training._growth import partly_reweighted
 from ltlearn.training._optimizers import move_tensors
 from ltlearn.training._parallel import current_group
+from ltlearn.training._parts import backward_in_parts
 from ltlearn.training._resuming import (
     restore_between_epochs,
     restore_optimizer,
@@ -426,19 +427,13 @@ class ObjectiveNet(NeuralNet):
         exact = self._exact
         if exact is None or not exact.is_of(self.module_):
             exact = self._exact = ExactNetwork(self.module_)
-        if type(data) is TensorData:
-            return exact.apply(method, data.X, self.evaluation_batch_size)
-        return apply_in_batches(
-            partial(exact.apply, method, batch_size=self.evaluation_batch_size),
-            data,
-            batch_size=self.evaluation_batch_size,
-            device=self.device,
-            precision=torch.float32,
-        )
+        return exact.apply(method, data, self.evaluation_batch_size)
 
     def _gradient(self, batch):
         """Set the gradient of a batch, and tell callbacks; returns the loss terms."""
-        backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
+        backward = self._backward
+        if self.accumulation_steps > 1:
+            backward = partial(backward_in_parts, backward, n_parts=self.accumulation_steps)
         self._clear_gradients()
         terms = self._backward_uphill(backward, batch) if self.sam_radius else backward(batch)
         if self._group is not None:
@@ -487,29 +482,10 @@ class ObjectiveNet(NeuralNet):
         (terms["loss"] if share == 1 else share * terms["loss"]).backward()
         return {name: value.detach() for name, value in terms.items()}
 
-    def _backward_in_parts(self, batch):
-        """The same for a batch that is cut into parts; the terms are means over all of it."""
-        parts = self._parts(batch)
-        shares = [len(X) / len(batch[0]) for X, _ in parts]
-        terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
-        return {
-            name: sum(share * part[name] for share, part in zip(shares, terms, strict=True))
-            for name in terms[0]
-        }
-
-    def _parts(self, batch):
-        X, target = batch
-        n = min(self.accumulation_steps, len(X))
-        split = {name: values.tensor_split(n) for name, values in target.items()}
-        return [
-            (part, {name: values[i] for name, values in split.items()})
-            for i, part in enumerate(X.tensor_split(n))
-        ]
-
     def _train_epoch(self, batches, average=None):
         self._set_training(True)
         self._named_parameters = list(self.module_.named_parameters())
-        self._events = _events_of([callback for _, callback in self.callbacks_])
+        self._events = batch_events(self.callbacks_)
         self._update = None
         steps, sizes, left = [], [], iter(batches)
         while True:
@@ -597,18 +573,6 @@ class ObjectiveNet(NeuralNet):
 
 # Attributes of a net that hold tensors on its device.
 _ON_DEVICE = ("module_", "criterion_", "optimizer_")
-
-
-def _events_of(callbacks):
-    """Events of a batch that some callback has a method for; with any of a batch's ends, both."""
-    names = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-    events = {
-        name
-        for name in names
-        for callback in callbacks
-        if getattr(type(callback), name) is not getattr(Callback, name) or name in vars(callback)
-    }
-    return events | set(names[:2]) if events & set(names[:2]) else events
 
 
 def _has_convolutions(module):
