@@ -42,7 +42,7 @@ from ltlearn.training._resuming import (
     restore_optimizer,
     state_between_epochs,
 )
-from ltlearn.training._sharpness import Draws, ascended
+from ltlearn.training._sharpness import Uphill
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -435,7 +435,12 @@ class ObjectiveNet(NeuralNet):
         if self.accumulation_steps > 1:
             backward = partial(backward_in_parts, backward, n_parts=self.accumulation_steps)
         self._clear_gradients()
-        terms = self._backward_uphill(backward, batch) if self.sam_radius else backward(batch)
+        if self.sam_radius:
+            draws_globally = self._borrowed is not nullcontext
+            backward = Uphill(
+                self, self.sam_radius, backward, self._clear_gradients, draws_globally
+            )
+        terms = backward(batch)
         if self._group is not None:
             self._group.average_gradients(self.module_.parameters(), len(batch[0]))
         self._tell(
@@ -444,17 +449,6 @@ class ObjectiveNet(NeuralNet):
             batch=batch,
             training=True,
         )
-        return terms
-
-    def _backward_uphill(self, backward, batch):
-        device = torch.device(self.device)
-        draws = Draws(self.module_, self.criterion_, device, self._borrowed is not nullcontext)
-        terms = backward(batch)
-        learned = [values for group in self.optimizer_.param_groups for values in group["params"]]
-        with ascended(self.module_, learned, self.sam_radius):
-            draws.rewind()
-            self._clear_gradients()
-            backward(batch)
         return terms
 
     def _clear_gradients(self):

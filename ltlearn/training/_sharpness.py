@@ -81,3 +81,38 @@ class Draws:
         if self._shares is not None:
             shares, state = self._shares
             shares.setstate(state)
+
+
+class Uphill:
+    """Gradients where the loss near the weights is highest.
+
+    Parameters
+    ----------
+    net : ObjectiveNet
+        In training.
+    radius : float
+        Of :func:`ascended`.
+    backward : callable
+        From a batch to its loss terms; adds its gradient.
+    clear_gradients : callable
+    draws_globally : bool
+        Of :class:`Draws`.
+    """
+
+    def __init__(self, net, radius, backward, clear_gradients, draws_globally):
+        self.net, self.radius = net, radius
+        self.backward, self.clear_gradients = backward, clear_gradients
+        self.draws_globally = draws_globally
+
+    def __call__(self, batch):
+        """Loss terms at the weights as they are."""
+        net = self.net
+        device = torch.device(net.device)
+        draws = Draws(net.module_, net.criterion_, device, self.draws_globally)
+        terms = self.backward(batch)
+        learned = [values for group in net.optimizer_.param_groups for values in group["params"]]
+        with ascended(net.module_, learned, self.radius):
+            draws.rewind()
+            self.clear_gradients()
+            self.backward(batch)
+        return terms
