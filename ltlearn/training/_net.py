@@ -434,12 +434,9 @@ class ObjectiveNet(NeuralNet):
         backward = self._backward
         if self.accumulation_steps > 1:
             backward = partial(backward_in_parts, backward, n_parts=self.accumulation_steps)
-        self._clear_gradients()
+        self.clear_gradients()
         if self.sam_radius:
-            draws_globally = self._borrowed is not nullcontext
-            backward = Uphill(
-                self, self.sam_radius, backward, self._clear_gradients, draws_globally
-            )
+            backward = Uphill(self, backward, self._borrowed is not nullcontext)
         terms = backward(batch)
         if self._group is not None:
             self._group.average_gradients(self.module_.parameters(), len(batch[0]))
@@ -451,7 +448,7 @@ class ObjectiveNet(NeuralNet):
         )
         return terms
 
-    def _clear_gradients(self):
+    def clear_gradients(self):
         if self._update is None:
             self.optimizer_.zero_grad()
         else:

@@ -89,20 +89,15 @@ class Uphill:
     Parameters
     ----------
     net : ObjectiveNet
-        In training.
-    radius : float
-        Of :func:`ascended`.
+        In training, with a ``sam_radius``.
     backward : callable
         From a batch to its loss terms; adds its gradient.
-    clear_gradients : callable
     draws_globally : bool
         Of :class:`Draws`.
     """
 
-    def __init__(self, net, radius, backward, clear_gradients, draws_globally):
-        self.net, self.radius = net, radius
-        self.backward, self.clear_gradients = backward, clear_gradients
-        self.draws_globally = draws_globally
+    def __init__(self, net, backward, draws_globally):
+        self.net, self.backward, self.draws_globally = net, backward, draws_globally
 
     def __call__(self, batch):
         """Loss terms at the weights as they are."""
@@ -111,8 +106,8 @@ class Uphill:
         draws = Draws(net.module_, net.criterion_, device, self.draws_globally)
         terms = self.backward(batch)
         learned = [values for group in net.optimizer_.param_groups for values in group["params"]]
-        with ascended(net.module_, learned, self.radius):
+        with ascended(net.module_, learned, net.sam_radius):
             draws.rewind()
-            self.clear_gradients()
+            net.clear_gradients()
             self.backward(batch)
         return terms
