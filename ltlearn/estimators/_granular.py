@@ -46,7 +46,12 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     down (:class:`~ltlearn.losses.NeighborSilencingLoss`).
 
     Logit adjustment gains much on long tails; what auxiliary data and silencing add depends on the
-    data and is often little. Compare with :meth:`without_enhancers`, for instance through
+    data. On frozen features of six classes of Fashion-MNIST, of 500 to 5 images, neighboring
+    classes with silencing gained 1.0 points overall and 4.3 for few-shot classes (ten draws),
+    without silencing 0.1 and 1.7, random classes 0.2 and 0.5. With the same neighbors
+    :class:`~ltlearn.TailStackingClassifier`, ahead of all that without any, gained nothing, and
+    logistic regression lost. So they are worth collecting for networks, near the rare classes, and
+    seldom for a stack. Compare with :meth:`without_enhancers`, for instance through
     :func:`ltlearn.evaluation.compare`, before relying on them. The parameters to try first are
     ``logit_adjustment``, ``prior`` and ``lr``.
 
