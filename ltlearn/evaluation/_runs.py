@@ -23,6 +23,7 @@ from ltlearn.training._together import how_many_at_once, run_together
 from ltlearn.training._trainer import train_many
 from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.utils._compat import _safe_indexing
+from ltlearn.utils._text import without_addresses
 from ltlearn.weighting._floors import probability_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
@@ -254,7 +255,7 @@ def _inputs(job, X, target):
 
 def _failed(name, kind, measures, error):
     """A row for each metric, with value NaN."""
-    message = f"{type(error).__name__}: {error}"
+    message = without_addresses(f"{type(error).__name__}: {error}")
     return [_row(name, kind, metric, OVERALL, np.nan, np.nan, message) for metric in measures]
 
 

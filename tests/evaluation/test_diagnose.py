@@ -197,11 +197,22 @@ def test_html_shows_the_same_and_escapes():
         ([0.5, np.nan], "NaN"),
         ([[1, -1], [1, 1]], "negative"),
         (np.ones((2, 2, 2)), "dim 3"),
+        (np.array(["2020-01-01", "2021-01-01"], "datetime64[D]"), "y holds dates"),
     ],
 )
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         diagnose(y)
+
+
+def test_two_targets_are_no_distributions():
+    targets = np.column_stack([np.linspace(1e5, 9e5, 50), np.linspace(500.5, 900.5, 50)])
+    with pytest.raises(ValueError, match=r"y has 2 columns .*diagnose one column each"):
+        diagnose(targets)
+    said = diagnose(targets, bin_centers=[1, 2])
+    assert said.task == "distribution"
+    shares = targets / targets.sum(axis=1, keepdims=True)
+    assert repr(diagnose(shares)) == repr(said)
 
 
 def test_distributions_are_no_classes():
