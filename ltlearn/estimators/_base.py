@@ -447,7 +447,9 @@ class BaseDeepEstimator(
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                outputs = net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                data = self._inputs.data(X)
+                apply = net.apply_exactly if exact else net.apply_network
+                outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:
