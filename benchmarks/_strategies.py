@@ -24,6 +24,7 @@ import scipy.sparse as sp
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from ltlearn import calibration, datasets, metrics, weighting
 from ltlearn import model_selection as splitters
@@ -395,6 +396,27 @@ def _recalibrator(method, y, sample_weight, cv, held_out):
     return model.fit(X, y, sample_weight, **validation).predict(X)
 
 
+def _conformal(y, confidence_level, n_bands, cv, held_out, level):
+    n = len(y) if isinstance(y, np.ndarray) and y.ndim else 3
+    X = np.random.default_rng(0).normal(size=(n, 2))
+    model = calibration.ConformalRegressor(
+        LinearRegression(), confidence_level=confidence_level, n_bands=n_bands, cv=cv
+    )
+    validation = {"X_val": X[: n // 2], "y_val": held_out} if held_out is not None else {}
+    intervals = model.fit(X, y, **validation).predict_interval(X, level)
+    if np.any(intervals[:, 0] > intervals[:, 1]):
+        raise AssertionError("an interval ends below where it begins")
+    return intervals
+
+
+def _logit_adjuster(y, tau, floor, cv):
+    X = np.random.default_rng(0).normal(size=(len(y) if isinstance(y, np.ndarray) else 3, 2))
+    model = calibration.LogitAdjuster(
+        DecisionTreeClassifier(max_depth=2), tau=tau, floor=floor, cv=cv
+    )
+    return model.fit(X, y).predict_proba(X)
+
+
 _METHOD = scalar("stretch", "linear", "isotonic", "cubic")
 
 CALIBRATION = st.one_of(
@@ -416,6 +438,24 @@ CALIBRATION = st.one_of(
         cv=scalar(2, 3),
         held_out=lambda n: st.none() | numbers(n // 2),
     ).map(lambda case: _with_names(case, "X_val", "y_val", "n_splits", "predictions")),
+    _call(
+        "ConformalRegressor",
+        _conformal,
+        y=lambda n: array_or_not(numbers(n)),
+        confidence_level=scalar(0.5, 0.5, 0.9, 0.01),
+        n_bands=scalar("auto", 1, 2),
+        cv=scalar(2, 3),
+        held_out=lambda n: st.none() | numbers(n // 2),
+        level=scalar(None, 0.6),
+    ).map(lambda case: _with_names(case, "X_val", "y_val", "n_splits", "predictions", "bands")),
+    _call(
+        "LogitAdjuster",
+        _logit_adjuster,
+        y=lambda n: array_or_not(labels(n)),
+        tau=scalar(0.0, 1.0, "auto"),
+        floor=scalar("auto", 0.0, 1e-3),
+        cv=scalar(2, 3),
+    ).map(lambda case: _with_names(case, "X_val", "n_splits", "classes")),
     _call(
         "adjust_proba",
         calibration.adjust_proba,
@@ -460,7 +500,7 @@ def _splitter_case(draw, name, y, **params):
         "groups": draw(st.none() | array_or_not(st.just(np.arange(n) % n_groups))),
         **_optional(draw, random_state=scalar(None, 0, 1), **params),
     }
-    names = ("n_splits", "test_size", "train_size")
+    names = ("n_splits", "test_size", "train_size", "share")
     return Case(name, partial(_splits, name, **arguments), arguments, names)
 
 
@@ -468,12 +508,28 @@ _FOLDS = {"n_splits": scalar(2, 3, 5), "shuffle": scalar(True, True, False)}
 _BINNING = {"n_bins": scalar(None, 1, 3, 10), "binning": scalar("quantile", "width")}
 _SIZES = {"test_size": scalar(None, 0.3, 1, 2), "train_size": scalar(None, 0.3, 1, 2)}
 
+_STRESS = {
+    "n_splits": scalar(1, 2),
+    "share": scalar(0.1, 0.3),
+    "binning": scalar("quantile", "width"),
+    "test_size": scalar(0.2, 0.5, 1),
+}
+
 SPLITTERS = st.one_of(
     _splitter_case("BinnedStratifiedKFold", scores, **_FOLDS, **_BINNING),
     _splitter_case(
         "BinnedStratifiedShuffleSplit", scores, n_splits=scalar(1, 2), **_SIZES, **_BINNING
     ),
     _splitter_case("RareClassStratifiedKFold", lambda n: array_or_not(labels(n)), **_FOLDS),
+    _splitter_case(
+        "ExtrapolationSplit",
+        scores,
+        tail=scalar("upper", "lower", "both"),
+        kept=scalar(0.0, 0.1),
+        **_STRESS,
+    ),
+    _splitter_case("InterpolationSplit", scores, **_STRESS),
+    _splitter_case("BlindSpotSplit", scores, **_STRESS),
 )
 
 

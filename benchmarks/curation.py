@@ -61,6 +61,7 @@ LARGEST_CLASS, IMBALANCE, BANK_IMAGES, DISTRACTORS = 500, 100, 100, 20
 EPOCHS, AUXILIARY_SAMPLES = 20, 50
 BANDS = ["overall", "many", "medium", "few"]
 DELTAS = ["Δ overall", "Δ few"]
+SUMMARY_ROWS = ("none", "random", "curated", "true siblings")
 LEGEND = """\
 Shares in percent, ± the standard deviation over seeds; Δ are paired differences to none.
 """
@@ -312,6 +313,7 @@ def result_tables(path):
 def summary(folder):
     """Accuracies and their differences."""
     rows = json.loads((folder / "curation.json").read_text())["accuracy"]
+    rows = [row for row in rows if row["auxiliary data"] in SUMMARY_ROWS]
     columns = ["auxiliary data", "auxiliary classes", "overall", "few", *DELTAS]
     return make_table([{column: row[column] for column in columns} for row in rows])
 

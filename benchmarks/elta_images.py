@@ -71,9 +71,7 @@ ON_FEATURES = {**SETTINGS, "backbone": "mlp", "max_epochs": 60}
 END_TO_END = {**SETTINGS, "max_epochs": 5, "training__lr_schedule": "cosine"}
 # Of the table in README.md, with the names that a row has.
 SUMMARY_ROWS = {
-    "EMD on two-hot scores": ["plain EMD"],
     "mixup 0.25": ["mixup 0.25"],
-    "anchors repeated 0.25": ["anchors repeated 0.25"],
     "reweighting sqrt": ["reweighting sqrt"],
     "cubic recalibration": ["plain MSE + cubic"],
     "plain MSE, frozen features": ["plain MSE, frozen features"],

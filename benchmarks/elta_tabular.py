@@ -56,15 +56,12 @@ SETTINGS = {
 CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
 # Of the tables in README.md, with the names that a row has.
 SUMMARY_ROWS = {
-    "EMD on scalar scores": ["plain EMD"],
     "mixup 0.1": ["mixup 0.1"],
     "anchors repeated 0.25": ["anchors repeated 0.25"],
-    "alignment 1": ["alignment 1"],
     "reweighting sqrt": ["reweighting sqrt"],
     "isotonic recalibration": ["plain MSE + isotonic", "plain EMD + isotonic"],
     "boosting": ["hgb"],
     "boosting, density weights": ["hgb_density_weights"],
-    "self-training": ["10 % labels, self-training"],
 }
 
 

@@ -109,10 +109,8 @@ BANDS = ("overall", "many", "medium", "few")
 SUMMARY_ROWS = [
     BASELINE,
     "CE",
-    f"{BASELINE}, as many updates",
     "+ random auxiliary",
     "+ neighbors, silencing 0.1",
-    "+ neighbors shuffled, silencing 0.1",
     "logistic + logit adjustment",
 ]
 

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
-from ltlearn.calibration import RecalibrationMap, Recalibrator, adjust_proba
+from ltlearn.calibration import (
+    ConformalRegressor,
+    RecalibrationMap,
+    Recalibrator,
+    adjust_proba,
+)
 from ltlearn.datasets import read_aadb, read_ava
 from ltlearn.exceptions import BadImageError
 from ltlearn.metrics import (
@@ -27,6 +33,9 @@ from ltlearn.metrics import (
 from ltlearn.model_selection import (
     BinnedStratifiedKFold,
     BinnedStratifiedShuffleSplit,
+    BlindSpotSplit,
+    ExtrapolationSplit,
+    InterpolationSplit,
     RareClassStratifiedKFold,
 )
 from ltlearn.weighting import class_weights, label_density, label_density_weights
@@ -345,6 +354,44 @@ class TestSplitters:
         splitter = BinnedStratifiedShuffleSplit(2, random_state="a")
         with pytest.raises(ValueError, match="random_state"):
             list(splitter.split(X20, Y20))
+
+
+class TestStressSplits:
+    @pytest.mark.parametrize("kind", [ExtrapolationSplit, InterpolationSplit, BlindSpotSplit])
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *(("test_size", value) for value in [math.nan, True, "a", Fraction(1, 3)]),
+            *(("n_splits", value) for value in [1.5, True, 0, None]),
+            *(("share", value) for value in [0, 1, True, math.nan, "a", 10**400, Fraction(1, 3)]),
+            *(("binning", value) for value in ["bins", 3, ["width"]]),
+        ],
+    )
+    def test_parameters(self, kind, name, value):
+        with pytest.raises(ValueError, match=rf"\b{name} must be"):
+            kind(**{name: value}).split(X20, Y20)
+
+    def test_what_is_split(self):
+        for given in ({"y": Y20[:19]}, {"X": 3}, {"groups": [1, 2]}):
+            with pytest.raises((ValueError, TypeError), match=rf"\b{next(iter(given))}\b"):
+                BlindSpotSplit().split(**{"X": X20, "y": Y20, **given})
+
+
+class TestIntervals:
+    @pytest.mark.filterwarnings("ignore::ltlearn.exceptions.SmallSampleWarning")
+    @pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-60, 2.0**400])
+    def test_follow_the_unit(self, unit):
+        X = RNG.normal(size=(60, 1))
+        y = X[:, 0] + RNG.normal(size=60)
+        plain = ConformalRegressor(LinearRegression()).fit(X, y).predict_interval(X)
+        scaled = ConformalRegressor(LinearRegression()).fit(X, y * unit).predict_interval(X)
+        np.testing.assert_allclose(scaled / unit, plain, rtol=1e-9)
+
+    def test_labels_that_cannot_be_calculated_with(self):
+        with pytest.raises(ValueError, match=r"\by holds"):
+            ConformalRegressor(LinearRegression()).fit(X20, Y20 * 1e200)
+        with pytest.raises(ValueError, match="y_val"):
+            ConformalRegressor(LinearRegression()).fit(X20, Y20, X_val=X20[:0], y_val=[])
 
 
 class TestLabelFiles:

@@ -20,7 +20,7 @@ def test_python_examples():
         warnings.simplefilter("ignore", LTLearnWarning)  # small data, as an example should have
         for example in examples:
             exec(compile(example, str(README), "exec"), namespace)
-    assert namespace["accuracy"] > 0.9  # a guess of the commonest of five digits has 0.2
+    assert namespace["accuracy"] > 0.75  # of ten digits, of which a guess gets 0.1
     # The dial moves predictions to rare scores, which are the high ones.
     model, X = namespace["model"], namespace["table"]
     assert model.predict(X, tail=0.5).mean() > model.predict(X).mean()

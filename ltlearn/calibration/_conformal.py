@@ -18,6 +18,7 @@ from ltlearn.calibration._score_bands import band_edges, band_of
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
+from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
 
 _LEVEL = Interval(Real, 0, 1, closed="neither")
@@ -184,6 +185,7 @@ class ConformalRegressor(HeldOutCalibrator):
             With fewer than 200 held-out rows.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype="numeric")
+        as_scores(y, "y")  # errors here and not in the middle of a fit
         X_val, y_val = unwrap_validation(X, y, X_val, y_val)
         routed = route(self, sample_weight, fit_params)
         self._check_enough(len(y) if y_val is None else len(y_val))  # before the long part

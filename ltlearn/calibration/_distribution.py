@@ -15,6 +15,7 @@ from ltlearn.calibration._predictive import can, predictions
 from ltlearn.calibration._score_bands import band_edges, band_of
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import LabelBands
+from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
 
 _ENOUGH_ROWS = 200
@@ -168,6 +169,7 @@ class DistributionCalibrator(HeldOutCalibrator):
                 "one label a row; of a score distribution, or of several targets, a row would "
                 "have to be many rows."
             )
+        as_scores(y, "y")  # errors here and not in the middle of a fit
         X_val, y_val = unwrap_validation(X, y, X_val, y_val)
         routed = route(self, sample_weight, fit_params)
 

@@ -137,7 +137,8 @@ def unwrap_validation(X, y, X_val, y_val):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
     if X_val is None:
         return None, None
-    y_val = check_array(y_val, ensure_2d=False, dtype="numeric", input_name="y_val")
+    with naming("y_val"):
+        y_val = check_array(y_val, ensure_2d=False, dtype="numeric", input_name="y_val")
     as_scores(y_val, "y_val")
     check_same_length(X_val=X_val, y_val=y_val)
     return X_val, y_val

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ltlearn.calibration._meta import check_training_data, route, take_feature_attributes
 from ltlearn.calibration._tau import HeldOut, cross_fit, predict_held_out
 from ltlearn.splitting import RareClassStratifiedKFold
-from ltlearn.utils._checks import check_numbers
+from ltlearn.utils._checks import check_numbers, naming
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._whole import unwrap
@@ -225,8 +225,9 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             ``y_val`` is given, or no row is held out for ``tau="auto"``.
         """
         X, y, sample_weight = check_training_data(self, X, y, sample_weight, dtype=None)
-        check_classification_targets(y)
-        y = column_or_1d(y)
+        with naming("y"):
+            check_classification_targets(y)
+            y = column_or_1d(y)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together; pass both or neither.")
         frozen = isinstance(self.estimator, FrozenEstimator)

@@ -10,6 +10,7 @@ from ltlearn.curation._rules import DEFAULT_RULES
 from ltlearn.curation._types import Candidate, SearchResult
 from ltlearn.exceptions import BadImageError, FetchError
 from ltlearn.images._decode import decode_image
+from ltlearn.utils._text import without_addresses
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
@@ -140,7 +141,7 @@ class WebSource:
             event = "refused" if error.permanent else "failed"
             return {"event": event, "url": url, "reason": str(error), "time": now()}
         except Exception as error:  # no server may end the run
-            reason = plain_text(f"{type(error).__name__}: {error}")
+            reason = without_addresses(plain_text(f"{type(error).__name__}: {error}"))
             return {"event": "failed", "url": url, "reason": reason, "time": now()}
         digest = checksum(data)
         file = Path("images", digest[:2], digest + extension)
@@ -192,7 +193,7 @@ def check_image(data, max_pixels):
         raise FetchError(f"too many pixels: {error}", permanent=True) from error
     except Exception as error:  # each of Pillow's formats fails in its own way
         message = f"not a JPEG, PNG, WebP or GIF image: {error}"
-        raise FetchError(message, permanent=True) from error
+        raise FetchError(without_addresses(message), permanent=True) from error
     return extension
 
 

@@ -4,6 +4,7 @@ Numbers keep the digits of float64; NaN marks what is missing, of either kind of
 """
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from ltlearn.data._views import chunks
@@ -139,6 +140,12 @@ class _ArrayColumns:
     def __init__(self, X):
         if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
             raise ValueError(f"X holds dates or times ({X.dtype}). {_DATES_ADVICE}")
+        if issparse(X):
+            raise TypeError(
+                "Sparse data was passed as X, but dense data is required. Pass X.toarray(), or "
+                "make it dense where it is made, as by OneHotEncoder(sparse_output=False); or pass "
+                "the categories themselves in a data frame."
+            )
         X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
         self.values = X
         self.shape = X.shape

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
@@ -47,7 +48,11 @@ class TableInputs:
         self.power = power
 
     def check(self, estimator, X, reset):
-        return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+        try:
+            return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{error}{_way_out(X)}") from error
 
     def _powers(self, X):
         with np.errstate(over="ignore", under="ignore"):
@@ -70,9 +75,32 @@ class TableInputs:
         return prepared_data(X, self._prepared, target, training)
 
     def _prepared(self, X):
+        X = self._powers(X)
         with np.errstate(over="ignore"):
-            scaled = np.clip(self.scaler.transform(self._powers(X)), -self.limit, self.limit)
+            # As the scaler does it; X is checked already.
+            scaled = X - self.scaler.mean_.astype(X.dtype)
+            scaled /= self.scaler.scale_.astype(X.dtype)
+            np.clip(scaled, -self.limit, self.limit, out=scaled)
         return np.ascontiguousarray(scaled, dtype=np.float32)
+
+
+def _way_out(X):
+    """What to do about an X that is no table of numbers, as far as it can be told."""
+    if issparse(X):
+        return (
+            " Make it dense where it is made, for instance by OneHotEncoder(sparse_output=False)."
+        )
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return ""
+    columns = columns_of(X)
+    named = [columns.label(j) for j in range(len(columns)) if columns.looks_categorical(j)]
+    if not named:
+        return ""
+    return (
+        f': {named[0]} of X does not hold numbers. Use backbone="tabular", which takes '
+        "categories, or turn them into numbers, for instance by "
+        "OneHotEncoder(sparse_output=False)."
+    )
 
 
 class ColumnInputs:

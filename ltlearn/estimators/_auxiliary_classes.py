@@ -29,8 +29,6 @@ class AuxiliaryClassesMixin:
 
     def _validate_auxiliary(self, train, X_aux, y_aux):
         """Auxiliary rows and labels as arrays, of length 0 where there are none to use."""
-        if (X_aux is None) != (y_aux is None):
-            raise ValueError("X_aux and y_aux belong together; pass both or neither.")
         options = self._option("auxiliary")
         if X_aux is None:
             if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):

@@ -16,6 +16,14 @@ def is_tabular(estimator):
     return isinstance(estimator.backbone, str) and estimator.backbone in ("auto", "tabular")
 
 
+def is_for_images(estimator):
+    """Whether the parameters ask for a backbone that takes images."""
+    backbone = estimator.backbone
+    if isinstance(backbone, str):
+        return backbone not in BUILT_IN
+    return input_spec_of(backbone) is not None
+
+
 def make_inputs(estimator):
     """What X may be and how it becomes data, by the parameter ``backbone``."""
     backbone, images = estimator.backbone, estimator._option("images")

@@ -23,6 +23,7 @@ from ltlearn.estimators._auto import general_defaults, tabular_defaults
 from ltlearn.estimators._backbone import (
     BUILT_IN,
     backbone_builder,
+    is_for_images,
     is_tabular,
     make_inputs,
     resolve_recipe,
@@ -437,6 +438,10 @@ class BaseDeepEstimator(
             )
         )
 
+    def _n_epochs(self, net):
+        """Epochs of this fit, of all that the net was trained for; to be told before it ends."""
+        return len(net.history) - (len(self.net_.history) if self._is_continued else 0)
+
     def _history_of(self, net, stage):
         return [
             {"stage": stage, **{k: v for k, v in row.items() if k != "batches"}}
@@ -455,7 +460,9 @@ class BaseDeepEstimator(
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                outputs = net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                data = self._inputs.data(X)
+                apply = net.apply_exactly if exact else net.apply_network
+                outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:
@@ -542,7 +549,12 @@ class BaseDeepEstimator(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = tags.input_tags.categorical = is_tabular(self)
+        inputs = tags.input_tags
+        inputs.allow_nan = inputs.categorical = is_tabular(self)
+        takes_images = is_for_images(self)
+        inputs.two_d_array = not takes_images
+        inputs.one_d_array = inputs.string = takes_images  # paths
+        inputs.three_d_array = self.backbone not in BUILT_IN
         return tags
 
     def __sklearn_is_fitted__(self):

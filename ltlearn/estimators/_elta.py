@@ -178,7 +178,8 @@ class ELTARegressor(
         One row per epoch: stage, every loss term by name, durations; with several estimators also
         the number of the ``"member"``. ``pandas.DataFrame(est.history_)`` makes a table of it.
     n_iter_ : int
-        Epochs run in the last stage of full training.
+        Epochs run in the last stage of full training of this fit; those of fits that
+        ``warm_start`` goes on from are in ``history_``.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
     feature_names_in_ : ndarray of shape (``n_features_in_``,)
@@ -447,7 +448,7 @@ class ELTARegressor(
                 break
             net = retrained
             history += self._history_of(net, stage)
-        self.n_iter_ = len(net.history)
+        self.n_iter_ = self._n_epochs(net)
         if options.head_retraining_epochs and not is_interrupted:
             settings["seed"] = seed_for(seed, "head retraining")
             history += self._retrain_head(net, self._rebalanced(data), **settings)

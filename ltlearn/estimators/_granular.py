@@ -53,7 +53,12 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     down (:class:`~ltlearn.losses.NeighborSilencingLoss`).
 
     Logit adjustment gains much on long tails; what auxiliary data and silencing add depends on the
-    data and is often little. Compare with :meth:`without_enhancers`, for instance through
+    data. On frozen features of six classes of Fashion-MNIST, of 500 to 5 images, neighboring
+    classes with silencing gained 1.0 points overall and 4.3 for few-shot classes (ten draws),
+    without silencing 0.1 and 1.7, random classes 0.2 and 0.5. With the same neighbors
+    :class:`~ltlearn.TailStackingClassifier`, ahead of all that without any, gained nothing, and
+    logistic regression lost. So they are worth collecting for networks, near the rare classes, and
+    seldom for a stack. Compare with :meth:`without_enhancers`, for instance through
     :func:`ltlearn.evaluation.compare`, before relying on them. The parameters to try first are
     ``logit_adjustment``, ``prior`` and ``lr``.
 
@@ -199,7 +204,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         One row per epoch: stage, every loss term by name, durations; with several estimators also
         the number of the ``"member"``. ``pandas.DataFrame(est.history_)`` makes a table of it.
     n_iter_ : int
-        Epochs run.
+        Epochs run in this fit; those of fits that ``warm_start`` goes on from are in ``history_``.
     n_features_in_ : int
         Number of columns (or size of the second dimension) seen in fit.
     feature_names_in_ : ndarray of shape (``n_features_in_``,)
@@ -627,6 +632,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     # Training
 
     def _fit_net(self, X, y, sample_weight, *, X_val, y_val, sample_weight_val, X_aux, y_aux, task):
+        if (X_aux is None) != (y_aux is None):
+            raise ValueError("X_aux and y_aux belong together; pass both or neither.")
         X_aux, y_aux = unwrap("X_aux", X_aux, X), unwrap("y_aux", y_aux, X)
         rng, (seed,) = self._draw_seeds(1)
         train, valid = self._validate_fit_rows(X, y, sample_weight, X_val, y_val, sample_weight_val)
@@ -673,8 +680,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             self.temperature_, self.tau_ = fit_adjustment(net, valid, self._log_share)
         elif self.calibrate_temperature:
             self.temperature_ = fit_temperature(net, valid)
+        self.n_iter_ = self._n_epochs(net)
         self.net_, self.history_ = net, self._history_of(net, "fit")
-        self.n_iter_ = len(net.history)
 
     def _learn_common(self, train, members):
         if not self._is_continued:

@@ -49,9 +49,9 @@ def validate_fit_rows(
     valid : Rows or None
         None when no validation rows were passed. Without rows of weight 0; weights have mean 1.
     """
-    X_val = unwrap("X_val", X_val, X)
     if (X_val is None) != (y_val is None):
         raise ValueError("X_val and y_val belong together; pass both or neither.")
+    X_val = unwrap("X_val", X_val, X)
     if y_val is not None:
         y_val = unwrap("y_val", y_val, y)
     sample_weight_val = unwrap("sample_weight_val", sample_weight_val, X)

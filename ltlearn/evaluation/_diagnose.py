@@ -10,6 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 from ltlearn.evaluation._rendering import html_report, text_table
 from ltlearn.metrics import ClassBands, LabelBands, expected_score
 from ltlearn.metrics._scores import are_distributions
+from ltlearn.utils._checks import holds_dates
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.weighting import label_density
 from ltlearn.weighting._density import is_constant
@@ -114,8 +115,9 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     validation_fraction : float, default=0.1
         Share of the samples that you would set aside for validation.
     bin_centers : array-like of shape (n_bins,), default=None
-        Scores of the bins of score distributions; None takes 1, 2, ..., n_bins, for rows that hold
-        whole vote counts or shares that sum to 1.
+        Scores of the bins of score distributions; None takes 1, 2, ..., n_bins. Columns count as
+        score distributions when bin_centers are given, and otherwise where each row holds whole
+        vote counts or shares that sum to 1.
 
     Returns
     -------
@@ -125,7 +127,8 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     Raises
     ------
     ValueError
-        If ``y`` is empty, not finite, or has a shape that fits no task, or not this one.
+        If ``y`` is empty, not finite, or has a shape that fits no task, or not this one; if it
+        holds dates, or several targets.
 
     See Also
     --------
@@ -142,6 +145,8 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
     >>> print(diagnosis.advice[-1])
     Control to beat: Recalibrator(model, method="stretch") with X_val and y_val.
     """
+    if holds_dates(y):
+        raise ValueError("y holds dates or durations; turn them into numbers or classes first.")
     y = np.asarray(y)
     if len(y) == 0:
         raise ValueError("y is empty: at least one label is needed.")
@@ -151,13 +156,13 @@ def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
                 f"y has {y.shape[1]} columns, which are score distributions: for classes pass one "
                 "label per sample, such as y.argmax(axis=1)."
             )
-        scores = expected_score(y, bin_centers=bin_centers)
-        if bin_centers is None and not are_distributions(y):
+        if bin_centers is None and y.dtype.kind in "iuf" and not are_distributions(y):
             raise ValueError(
                 f"y has {y.shape[1]} columns whose rows are neither whole vote counts nor shares "
-                "that sum to 1. Of several targets diagnose each; if the columns are the bins of a "
-                "rating distribution all the same, say so by bin_centers."
+                "that sum to 1. Of several targets, diagnose one column each; if the columns are "
+                "the bins of a rating distribution all the same, say so by bin_centers."
             )
+        scores = expected_score(y, bin_centers=bin_centers)
         return _diagnose_scores(scores, validation_fraction, n_bins=y.shape[1])
     y = column_or_1d(y)
     if (task or _guess_task(y)) == "classification":

@@ -16,9 +16,9 @@ from sklearn.metrics import (
 )
 
 from ltlearn import metrics
-from ltlearn.evaluation._rendering import without_addresses
 from ltlearn.metrics import ClassBands, LabelBands
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._text import without_addresses
 
 OVERALL = "overall"
 

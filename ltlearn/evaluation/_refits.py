@@ -16,9 +16,9 @@ from ltlearn.evaluation._provenance import (
     predicts_otherwise,
     strange_records,
 )
-from ltlearn.evaluation._rendering import without_addresses
 from ltlearn.exceptions import RefitWarning
 from ltlearn.utils._fitted import find_fitted
+from ltlearn.utils._text import without_addresses
 
 AUTO_REFITS = 5
 BUDGET_SECONDS = 120  # of "auto", for both sides together

@@ -1,12 +1,6 @@
-"""Plain-text and HTML tables for reports, and objects in messages."""
+"""Plain-text and HTML tables for reports."""
 
-import re
 from html import escape
-
-
-def without_addresses(text):
-    """Text without the memory addresses that objects have in their ``repr``."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def text_table(columns, rows):

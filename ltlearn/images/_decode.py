@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from ltlearn.exceptions import BadImageError
+from ltlearn.utils._text import without_addresses
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -133,7 +134,8 @@ def decode_image(data, name, *, channels=3):
     except MemoryError:
         raise
     except Exception as error:  # each of Pillow's formats fails in its own way
-        raise BadImageError(f"Image file {name} cannot be decoded: {error}") from error
+        problem = without_addresses(str(error))
+        raise BadImageError(f"Image file {name} cannot be decoded: {problem}") from error
 
 
 def raster_formats():

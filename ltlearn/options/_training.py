@@ -36,7 +36,8 @@ class Training(Options):
         Clip the gradient to this norm. ``"auto"`` is 1 for the body for tables, else None.
     accumulation_steps : int, default=1
         Parts that a batch passes through the network in, to save memory. An update still uses all
-        of ``batch_size``.
+        of ``batch_size``, but what looks at the rows of a batch together, such as mixup, alignment
+        and batch normalization, sees the rows of a part alone.
     validation_fraction : float, default=0.1
         Share of rows held out for early stopping when ``X_val`` is not given; spread evenly over
         the range of the scores, or over the classes.

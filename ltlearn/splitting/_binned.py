@@ -44,7 +44,7 @@ def _check_binning(n_bins, binning):
         raise ValueError(f'binning must be "quantile" or "width", got {binning!r}.')
 
 
-def _check_samples(X, y, groups):
+def check_samples(X, y, groups):
     """Errors that name the argument, where scikit-learn's would not."""
     with naming("X"):
         _num_samples(X)
@@ -161,7 +161,7 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         train, test : ndarray
             Sample numbers.
         """
-        _check_samples(X, y, groups)
+        check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_test_indices(self, X, y, groups):
@@ -269,7 +269,7 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
         train, test : ndarray
             Sample numbers.
         """
-        _check_samples(X, y, groups)
+        check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_indices(self, X, y, groups=None):
@@ -371,7 +371,7 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         ValueError
             When a test fold would be empty because its classes are needed in training.
         """
-        _check_samples(X, y, groups)
+        check_samples(X, y, groups)
         return super().split(X, y, groups)
 
     def _iter_test_indices(self, X, y, groups):

@@ -8,15 +8,15 @@ labels alone.
 """
 
 import warnings
-from numbers import Integral, Real
 
 import numpy as np
 from sklearn.model_selection import BaseShuffleSplit
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
-from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit
-from ltlearn.utils._compat import GroupsConsumerMixin
+from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit, check_samples
+from ltlearn.utils._checks import check_count, check_size
+from ltlearn.utils._compat import GroupsConsumerMixin, is_number
 from ltlearn.utils._suggestions import did_you_mean
 
 _BOTTOM, _MIDDLE, _TOP = 0.0, 0.5, 1.0
@@ -51,6 +51,8 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
             Sample numbers. The test part has labels of the whole range, those of the stretch
             included.
         """
+        check_samples(X, y, groups)
+        self._check_parameters()
         return super().split(X, y, groups)
 
     def in_stretch(self, y):
@@ -93,11 +95,11 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         """Hook for what a stretch must be."""
 
     def _check_parameters(self):
-        if not _is_number(self.n_splits, Integral) or self.n_splits < 1:
-            raise ValueError(f"n_splits must be a positive integer, got {self.n_splits!r}.")
-        if not _is_number(self.share, Real) or not 0 < self.share < 1:
+        check_count(self.n_splits, "n_splits")
+        check_size(self.test_size, "test_size")
+        if not is_number(self.share) or not 0 < self.share < 1:
             raise ValueError(f"share must be a number between 0 and 1, got {self.share!r}.")
-        if self.binning not in ("quantile", "width"):
+        if not isinstance(self.binning, str) or self.binning not in ("quantile", "width"):
             raise ValueError(f'binning must be "quantile" or "width", got {self.binning!r}.')
 
     def _iter_indices(self, X, y, groups=None):
@@ -128,10 +130,6 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
                     stacklevel=2,
                 )
             yield train[~is_removed], test
-
-
-def _is_number(value, kind):
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class ExtrapolationSplit(_StressSplit):
@@ -201,10 +199,10 @@ class ExtrapolationSplit(_StressSplit):
 
     def _check_parameters(self):
         super()._check_parameters()
-        if self.tail not in tuple(_TAILS):
+        if not isinstance(self.tail, str) or self.tail not in _TAILS:
             hint = did_you_mean(self.tail, _TAILS)
             raise ValueError(f"tail must be one of {list(_TAILS)}, got {self.tail!r}.{hint}")
-        if not _is_number(self.kept, Real) or not 0 <= self.kept < 1:
+        if not is_number(self.kept) or not 0 <= self.kept < 1:
             raise ValueError(f"kept must be at least 0 and below 1, got {self.kept!r}.")
 
 
@@ -261,8 +259,8 @@ class InterpolationSplit(_StressSplit):
     def _check_stretch(self, order, low, high):
         if low <= order[0] or high >= order[-1]:
             raise ValueError(
-                f"The middle of the labels, from {low:g} to {high:g}, reaches an end of them: from "
-                f"{order[0]:g} to {order[-1]:g}. Lower share, or use the other binning."
+                f"The middle of the labels y, from {low:g} to {high:g}, reaches an end of them: "
+                f"from {order[0]:g} to {order[-1]:g}. Lower share, or use the other binning."
             )
 
 

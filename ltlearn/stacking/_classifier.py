@@ -109,8 +109,9 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
     as one vote in forests and among neighbors, but no class is lifted beyond its share. The loss is
     convex in the factors and τ. Gaussian priors pull τ towards 0, by a deviation of 0.5, and the
     factors of several heads towards equal shares, by 0.3, which matters where rare classes have few
-    rows. Held-out rows see heads of fewer rows than those
-    that predict in the end, which moves τ slightly towards the tail.
+    rows. Held-out rows see heads of fewer rows than those that predict in the end, which moves τ
+    slightly towards the tail. Heads on embeddings see 256 principal components of standardized
+    columns, computed once for all heads and folds.
 
     References
     ----------

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.splitting import BinnedStratifiedKFold, RareClassStratifiedKFold
 from ltlearn.stacking._scaling import ScaledRows, Scalers
+from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import _check_sample_weight, _num_samples, _safe_indexing
 from ltlearn.utils._whole import unwrap
 from ltlearn.weighting._factors import BalancedRows
@@ -65,11 +65,13 @@ def check_rows(estimator, X, y, sample_weight):
         raise ValueError(
             f"This {name} estimator requires y to be passed, but the target y is None."
         )
-    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
-    check_classification_targets(y)
-    check_consistent_length(X, y)
+    with naming("y"):
+        y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+        check_classification_targets(y)
+    check_same_length(X=X, y=y)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        with naming("sample_weight"):
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         used = np.flatnonzero(sample_weight)
         if len(used) < len(y):
             X, y, sample_weight = _safe_indexing(X, used), y[used], sample_weight[used]
@@ -171,7 +173,7 @@ def check_scored_rows(estimator, X, y, sample_weight):
             "is None."
         )
     y = check_scores(y, "y")
-    check_consistent_length(X, y)
+    check_same_length(X=X, y=y)
     used = np.arange(len(y))
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

@@ -106,6 +106,8 @@ def check_class_labels(values, name, *, whole=False):
         labels = np.asarray(values)
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
+        if labels.dtype.kind == "S" or any(isinstance(label, bytes) for label in labels.flat):
+            raise ValueError(f"{name} holds bytes, no class labels; decode them into strings.")
         if labels.ndim != 1:
             raise ValueError(
                 f"{name} must be a 1d array, one label per sample; got shape {labels.shape}."

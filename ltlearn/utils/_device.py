@@ -1,5 +1,7 @@
 """Which device to compute on."""
 
+import os
+import threading
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
@@ -82,17 +84,59 @@ def own_modes():
         yield
 
 
+class _DefaultDtype:
+    """The default dtype of the whole process: float32 while any thread is inside.
+
+    The user's comes back when the last one leaves, so that nobody has to wait for anybody, and
+    no thread takes another's float32 for what the user wants.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()  # held for moments only
+        self.n_inside = 0
+        self.users = None
+        self.own = threading.local()
+
+    def enter(self):
+        with self.lock:
+            dtype = torch.get_default_dtype()
+            if self.n_inside == 0 or dtype != torch.float32:
+                self.users = dtype
+                torch.set_default_dtype(torch.float32)
+            self.n_inside += 1
+            self.own.depth = getattr(self.own, "depth", 0) + 1
+
+    def leave(self):
+        with self.lock:
+            self.n_inside -= 1
+            self.own.depth -= 1
+            if self.n_inside == 0:
+                torch.set_default_dtype(self.users)
+
+    def forget_other_threads(self):
+        """In a child of fork, where there are none."""
+        self.lock = threading.Lock()
+        was_inside, self.n_inside = self.n_inside, getattr(self.own, "depth", 0)
+        if was_inside and not self.n_inside:
+            torch.set_default_dtype(self.users)
+
+
+_DTYPE = _DefaultDtype()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_DTYPE.forget_other_threads)
+
+
 @contextmanager
 def torch_defaults():
     """A context in which new tensors are float32 on the CPU, whatever the user's defaults.
 
     The device is set only where it differs, since that slows down every call of torch.
     """
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
+    _DTYPE.enter()
     try:
         is_cpu = torch.empty(0).device.type == "cpu"
         with nullcontext() if is_cpu else torch.device("cpu"):
             yield
     finally:
-        torch.set_default_dtype(dtype)
+        _DTYPE.leave()

@@ -2,17 +2,25 @@
 
 import functools
 import inspect
+import warnings
 
 from sklearn.base import BaseEstimator as _BaseEstimator
 
+from ltlearn._version import __version__
+from ltlearn.exceptions import SavedFileWarning
 from ltlearn.utils._compat import validate_parameter_constraints
 from ltlearn.utils._suggestions import did_you_mean
 
+_VERSION = "_ltlearn_version"
 DOCUMENTATION = "https://ltlearn.readthedocs.io/en/stable"
 
 
 class BaseEstimator(_BaseEstimator):
-    """Scikit-learn's base class; its HTML links to our pages, its errors suggest what was meant."""
+    """Scikit-learn's base class; its HTML links to our pages, its errors suggest what was meant.
+
+    Pickles tell the version of ltlearn, as those of scikit-learn's estimators do theirs, and one of
+    another version is loaded with a warning.
+    """
 
     _doc_link_module = "ltlearn"
     _doc_link_template = DOCUMENTATION + "/api/{estimator_name}.html"
@@ -21,6 +29,21 @@ class BaseEstimator(_BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = _suggesting(cls.__init__)
+
+    def __getstate__(self):
+        return {**super().__getstate__(), _VERSION: __version__}
+
+    def __setstate__(self, state):
+        version = state.get(_VERSION, "unknown")
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled with ltlearn {version} and is loaded with "
+                f"{__version__}: it may fail, or predict something else. Files of ltlearn.save "
+                "are what later versions read.",
+                SavedFileWarning,
+                stacklevel=2,
+            )
+        super().__setstate__({name: value for name, value in state.items() if name != _VERSION})
 
     def set_params(self, **params):
         """Set parameters of this estimator, nested ones by names such as ``estimator__lr``.
@@ -57,6 +80,8 @@ def _suggesting(init):
 
     names = inspect.signature(init).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in names.values())
+    n_positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in names.values()) - 1
+    is_open = any(p.kind is p.VAR_POSITIONAL for p in names.values())
 
     @functools.wraps(init)
     def suggesting(self, *args, **kwargs):
@@ -65,6 +90,11 @@ def _suggesting(init):
             hint = did_you_mean(unknown[0], _names_with_options(self, names))
             raise TypeError(
                 f"{type(self).__name__} has no parameter {unknown[0]!r}.{hint or _list(names)}"
+            )
+        if len(args) > n_positional and not is_open:
+            raise TypeError(
+                f"{type(self).__name__} got {args[n_positional]!r} without the name of a "
+                f"parameter; give it by name.{_list(names)}"
             )
         return init(self, *args, **kwargs)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import nn
 
 from ltlearn import ELTARegressor, GranularClassifier
@@ -178,6 +179,19 @@ class TestErrors:
         given = {"X": X, "y": ESTIMATORS[estimator], "sample_weight": None, name: values}
         with pytest.raises((ValueError, TypeError), match=rf"\b{name}\b"):
             quick(estimator).fit(**given)
+
+    @both
+    def test_name_the_column_and_a_way_out(self, estimator):
+        y = ESTIMATORS[estimator]
+        frame = pd.DataFrame(X, columns=list("abc")).assign(b="u")
+        with pytest.raises(ValueError, match=r"column 'b' of X.*backbone=\"tabular\".*OneHot"):
+            quick(estimator).fit(frame, y)
+        frame["b"] = pd.Timestamp("2020-01-01")
+        for backbone in ("mlp", "tabular"):
+            with pytest.raises((TypeError, ValueError), match=r"Column 'b' of X .*turn dates into"):
+                quick(estimator, backbone=backbone).fit(frame, y)
+            with pytest.raises(TypeError, match=r"Sparse .*OneHotEncoder\(sparse_output=False\)"):
+                quick(estimator, backbone=backbone).fit(csr_matrix(X), y)
 
     @both
     def test_of_prediction_name_them_too(self, estimator):

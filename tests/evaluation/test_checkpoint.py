@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.calibration import Recalibrator
-from ltlearn.evaluation import _checkpoint
+from ltlearn.evaluation import _checkpoint, compare
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint
 
 
@@ -258,3 +258,25 @@ class Scale:
 
     def apply(self, y_true, y_pred):
         return self.factor * np.abs(y_true - y_pred).mean()
+
+
+class Unprintable:
+    """Its ``repr`` is Python's own, with an address."""
+
+
+class Failing(Ridge):
+    def fit(self, X, y, sample_weight=None):
+        raise ValueError(f"cannot fit with {Unprintable()!r}")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_errors_are_kept_without_addresses(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60.0)
+    path = tmp_path / "journal.jsonl"
+    models = {"failing": Failing(), "ridge": Ridge()}
+    found = compare(models, X, y, cv=2, controls=[], checkpoint=path)
+    errors = found["error"].dropna()
+    assert len(errors)
+    assert errors.str.contains("Unprintable object").all()
+    assert not errors.str.contains("0x").any()
+    assert "0x" not in path.read_text()

@@ -197,6 +197,7 @@ def test_html_shows_the_same_and_escapes():
         ([0.5, np.nan], "NaN"),
         ([[1, -1], [1, 1]], "negative"),
         (np.ones((2, 2, 2)), "dim 3"),
+        (np.array(["2020-01-01", "2021-01-01"], "datetime64[D]"), "y holds dates"),
     ],
 )
 def test_bad_labels(y, message):
@@ -204,17 +205,18 @@ def test_bad_labels(y, message):
         diagnose(y)
 
 
+def test_two_targets_are_no_distributions():
+    targets = np.column_stack([np.linspace(1e5, 9e5, 50), np.linspace(500.5, 900.5, 50)])
+    with pytest.raises(ValueError, match=r"y has 2 columns .*diagnose one column each"):
+        diagnose(targets)
+    said = diagnose(targets, bin_centers=[1, 2])
+    assert said.task == "distribution"
+    shares = targets / targets.sum(axis=1, keepdims=True)
+    assert repr(diagnose(shares)) == repr(said)
+
+
 def test_distributions_are_no_classes():
     votes = np.eye(3)[np.repeat([0, 1, 2], 20)]
     with pytest.raises(ValueError, match="3 columns, which are score distributions"):
         diagnose(votes, task="classification")
     assert diagnose(votes, task="regression").task == "distribution"
-
-
-def test_two_targets_are_no_votes():
-    targets = np.random.default_rng(0).lognormal(size=(50, 2))
-    with pytest.raises(ValueError, match="2 columns whose rows are neither whole vote counts nor"):
-        diagnose(targets)
-    assert diagnose(targets, bin_centers=[1, 2]).task == "distribution"
-    shares = targets / targets.sum(axis=1, keepdims=True)
-    assert diagnose(shares).task == "distribution"
