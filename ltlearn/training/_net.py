@@ -499,10 +499,7 @@ class ObjectiveNet(NeuralNet):
                 if average is not None:
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
-        means = mean_terms(steps, sizes)
-        if self._group is not None:
-            means = dict(zip(means, self._group.mean([*means.values()], sum(sizes)), strict=True))
-        for name, mean in means.items():
+        for name, mean in mean_terms(steps, sizes, self._group).items():
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):

@@ -9,14 +9,20 @@ def summed_terms(terms, shares):
     return {name: sum(share * part.get(name, 0) for share, part in pairs) for name in _names(terms)}
 
 
-def mean_terms(steps, sizes):
-    """Means over all rows of the terms of batches, as numbers; one that a batch lacks is 0."""
+def mean_terms(steps, sizes, group=None):
+    """Means over all rows of the terms of batches, as numbers; one that a batch lacks is 0.
+
+    With a group, over the rows of all its processes.
+    """
     share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
     missing = torch.zeros_like(steps[0]["loss"])
-    return {
+    means = {
         name: float(torch.stack([each.get(name, missing) for each in steps]).double().cpu() @ share)
         for name in _names(steps)
     }
+    if group is not None:
+        means = dict(zip(means, group.mean([*means.values()], sum(sizes)), strict=True))
+    return means
 
 
 def suspects(objective):
