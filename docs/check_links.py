@@ -27,7 +27,9 @@ class Page(HTMLParser):
 
 def dead_links(root):
     """Yield (page, link) for every link that leads nowhere below ``root``."""
-    pages = {path.resolve(): Page(path.read_text("utf-8")) for path in root.rglob("*.html")}
+    # Below _static lie templates of the theme.
+    paths = [path for path in root.rglob("*.html") if "_static" not in path.parts]
+    pages = {path.resolve(): Page(path.read_text("utf-8")) for path in paths}
     for path, page in pages.items():
         for link in page.links:
             parts = urlsplit(link)

@@ -73,6 +73,8 @@ def test_there_is_a_summary_and_an_example(name, value):
 
 
 SHARED_DIFFERENTLY = {
+    "enhancers",
+    "loss",
     "backbone",
     "batch_size",
     "max_epochs",

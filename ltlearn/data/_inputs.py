@@ -75,8 +75,12 @@ class TableInputs:
         return prepared_data(X, self._prepared, target, training)
 
     def _prepared(self, X):
+        X = self._powers(X)
         with np.errstate(over="ignore"):
-            scaled = np.clip(self.scaler.transform(self._powers(X)), -self.limit, self.limit)
+            # As the scaler does it; X is checked already.
+            scaled = X - self.scaler.mean_.astype(X.dtype)
+            scaled /= self.scaler.scale_.astype(X.dtype)
+            np.clip(scaled, -self.limit, self.limit, out=scaled)
         return np.ascontiguousarray(scaled, dtype=np.float32)
 
 

@@ -2,10 +2,12 @@
 
 `TailMixup` adds samples to a batch of features, `FeatureMixup` mixes all of its rows,
 `SimilarityAlignment` is a loss term on them, and `AdaptiveSharpening` selects pseudo-labels for
-self-training.
+self-training. An enhancer of one's own is a callable from `Batch` to `Batch`, passed to an
+estimator as ``enhancers=[...]``.
 """
 
 from ltlearn.enhancers._alignment import SimilarityAlignment, label_similarity
+from ltlearn.enhancers._batch import Batch
 from ltlearn.enhancers._density_sampler import DensitySampler
 from ltlearn.enhancers._feature_mixup import FeatureMix, FeatureMixup
 from ltlearn.enhancers._image_mixing import mix_images
@@ -20,6 +22,7 @@ from ltlearn.enhancers._sharpening import AdaptiveSharpening, select_sharpening,
 
 __all__ = [
     "AdaptiveSharpening",
+    "Batch",
     "DensitySampler",
     "FeatureMix",
     "FeatureMixup",

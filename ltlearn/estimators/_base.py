@@ -30,6 +30,7 @@ from ltlearn.estimators._backbone import (
 )
 from ltlearn.estimators._checkpointing import CheckpointMixin
 from ltlearn.estimators._ensemble import EnsembleMixin
+from ltlearn.estimators._own_parts import check_own_parts
 from ltlearn.estimators._validation import hold_out, validate_fit_rows, validate_X
 from ltlearn.images import Recipe
 from ltlearn.options import Architecture, Images, Training
@@ -185,6 +186,7 @@ class BaseDeepEstimator(
                 f"scoring={scoring!r} is not for {type(self).__name__}; training.scoring must be "
                 f"one of {sorted(self._lower_is_better)}."
             )
+        check_own_parts(self.loss, self._own_enhancers)
         for topic, names in self._foreign_options.items():
             options, defaults = self._option(topic), self._options[topic]()
             for name in names:
@@ -304,6 +306,16 @@ class BaseDeepEstimator(
         """
         return not self._is_table
 
+    @property
+    def _own_enhancers(self):
+        """Enhancers of the user's own, a sequence."""
+        return ()
+
+    @property
+    def _has_own_parts(self):
+        """Whether a loss or an enhancer is the user's own, and may draw from wherever it likes."""
+        return callable(self.loss) or len(self._own_enhancers) > 0
+
     @contextmanager
     def _few_threads(self, device):
         """One CPU thread for the built-in backbones for tables.
@@ -408,6 +420,7 @@ class BaseDeepEstimator(
             observers.append(EpochBar(f"{type(self).__name__} {stage}"))
         if draws_globally is None:
             draws_globally = self._draws_globally
+        draws_globally = draws_globally or self._has_own_parts
         checkpoint = current_checkpoint()
         start = train if checkpoint is None else train_alone
         return start(
@@ -447,7 +460,9 @@ class BaseDeepEstimator(
         exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
-                outputs = net.apply_network(self._inputs.data(X), method, exact).cpu().numpy()
+                data = self._inputs.data(X)
+                apply = net.apply_exactly if exact else net.apply_network
+                outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
                 if X.shape[1:] == seen:

@@ -20,6 +20,7 @@ from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
 from ltlearn.metrics import LabelBands
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
+from ltlearn.objectives._own import OwnEnhancers, OwnLoss
 from ltlearn.options import Bins, Enhancers
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
@@ -68,12 +69,13 @@ class ELTARegressor(
     reweighting : {None, "sqrt_inverse", "inverse"}, default=None
         Weights of the training loss from the smoothed density of the scores [2]_, see
         :func:`ltlearn.weighting.label_density_weights`.
-    loss : {"auto", "quantile", "mse", "emd"}, default="auto"
+    loss : {"auto", "quantile", "mse", "emd"} or callable, default="auto"
         ``"quantile"`` predicts 49 quantiles of a scalar score by pinball loss; ``"emd"`` predicts a
         distribution over bins and compares it with the true one by earth mover's distance [3]_;
         scalar scores become two neighboring bins whose expectation is the score. ``"auto"`` is
         ``"emd"`` for distributions; for scalar scores ``"quantile"`` with the body for tables, else
-        ``"mse"``.
+        ``"mse"``. A function or module is a loss of your own, of predicted and true scores, or of
+        logits and shares of bins where y holds distributions: see :mod:`ltlearn.losses`.
     prediction : {"mean", "median"}, default="mean"
         What ``predict`` reads off a predicted distribution: the mean has the least squared error,
         the median the least absolute error. May be changed after ``fit``.
@@ -161,8 +163,9 @@ class ELTARegressor(
     bins : ltlearn.options.Bins, default=None
         Number, range and prior of the score bins of ``loss="emd"``; number and range of those
         that ``predict_distribution`` refers to.
-    enhancers : ltlearn.options.Enhancers, default=None
-        Temperatures of mixup, head retraining, self-training.
+    enhancers : ltlearn.options.Enhancers or list of callables, default=None
+        Temperatures of mixup, head retraining, self-training; or a list of enhancers of one's own,
+        see :class:`ltlearn.enhancers.Batch`.
 
     Attributes
     ----------
@@ -182,7 +185,7 @@ class ELTARegressor(
     feature_names_in_ : ndarray of shape (``n_features_in_``,)
         Names of the columns, when X has string column names.
     loss_ : {"quantile", "mse", "emd"}
-        The loss used.
+        The loss used; with one of your own, that whose outputs it is given.
     bin_centers_ : ndarray of shape (K,) or None
         Scores of the bins; None for ``"mse"``.
     score_mean_, score_scale_ : float
@@ -226,13 +229,14 @@ class ELTARegressor(
         "mixup_strength": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "alignment_weight": [Interval(Real, 0, None, closed="left")],
         "reweighting": [StrOptions({"sqrt_inverse", "inverse"}), None],
-        "loss": [StrOptions({"auto", "quantile", "mse", "emd"})],
+        "loss": [StrOptions({"auto", "quantile", "mse", "emd"}), callable],
         "prediction": [StrOptions({"mean", "median"})],
         "tail": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "bins": [Bins, None],
-        "enhancers": [Enhancers, None],
+        "enhancers": [Enhancers, list, tuple, None],
     }
     _lower_is_better = {"loss": True, "mae": True, "srcc": False}
+    _bounds = None  # range of the outputs, as in files of models from before there were any
 
     def __init__(
         self,
@@ -390,6 +394,7 @@ class ELTARegressor(
             bins__logit_adjustment=0.0,
             enhancers__head_retraining_epochs=0,
             enhancers__self_training_rounds=0,
+            enhancers__own=None,
         )
 
     # Training
@@ -500,7 +505,7 @@ class ELTARegressor(
         if self._option("architecture").head == "sigmoid":
             ends = self._centers((low, high), 2)
             self._check_distance(ends)
-            self._bounds = tuple((ends - self.score_mean_) / self.score_scale_)
+            self._bounds = tuple(((ends - self.score_mean_) / self.score_scale_).tolist())
         self._logit_shift = None
         if bins.logit_adjustment:
             density = label_density(scores, at=self.bin_centers_)
@@ -583,8 +588,14 @@ class ELTARegressor(
             "score_scale": self.score_scale_,
             "temperature_scale": self._temperature_scale,
             "is_head_linear": is_linear and self._n_members is None,
+            "own_loss": OwnLoss(self.loss) if callable(self.loss) else None,
+            "own_enhancers": OwnEnhancers(self._own_enhancers) if self._own_enhancers else None,
             "ranks": self._option("training").scoring == "srcc",
         }
+
+    @property
+    def _own_enhancers(self):
+        return self._option("enhancers").own or ()
 
     def _sampler(self, options):
         """What chooses the anchors of mixup, in the units that mixup sees; None is the distance."""

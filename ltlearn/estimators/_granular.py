@@ -14,6 +14,13 @@ from ltlearn.data._inputs import ColumnInputs
 from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
 from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, as_float32
+from ltlearn.estimators._class_losses import (
+    LDAM_SCALE,
+    LOSSES,
+    check_loss,
+    make_loss,
+    training_tau,
+)
 from ltlearn.estimators._defaults import classifier_defaults
 from ltlearn.estimators._held_out import choose_power, fit_adjustment, fit_temperature
 from ltlearn.estimators._validation import (
@@ -23,11 +30,11 @@ from ltlearn.estimators._validation import (
     weighted_mean_one,
 )
 from ltlearn.images import Recipe
-from ltlearn.losses import NeighborSilencingLoss
 from ltlearn.networks import class_mean_directions
 from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.objectives._image_views import image_views
+from ltlearn.objectives._own import OwnEnhancers
 from ltlearn.options import Auxiliary
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
@@ -60,8 +67,18 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     Parameters
     ----------
+    loss : str or callable, default="neighbor_silencing"
+        ``"neighbor_silencing"`` and, without silencing, ``"balanced_cross_entropy"`` are trained
+        with ``logit_adjustment``; ``"cross_entropy"``, ``"focal"`` [3]_ and ``"ldam"`` [4]_
+        without, so that their logits refer to the training shares of the classes. Predictions
+        refer to the shares of ``prior``, whatever the loss. ``"focal"`` has γ = 2; its
+        probabilities are less far from each other than the true ones, which
+        ``calibrate_temperature`` makes up for. ``"ldam"`` has a head of cosines times 30, and the
+        margin 15 for the rarest class. For other settings pass a module of :mod:`ltlearn.losses`,
+        and for a loss of your own a function or module as described there: its logits are taken to
+        refer to shares in proportion to π^(1 - τ), with τ = 0 unless it has an attribute ``tau``.
     logit_adjustment : float or "auto", default=1.0
-        τ of [2]_: multiple of the log class shares that is added to the logits in training. 1 is
+        τ of [2]_: multiple of the log class shares π that is added to the logits in training. 1 is
         balanced cross-entropy, 0 plain cross-entropy. See the notes for how predictions follow.
         ``"auto"`` is 1 in training; afterwards it sets ``tau_``, and the temperature with it, to
         what gives the validation rows the least class-balanced cross-entropy. It holds rows out
@@ -91,6 +108,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     calibrate_temperature : bool, default=False
         Divide the logits by the temperature that gives the validation rows the least
         cross-entropy, between 1/20 and 20. Holds rows out where none are given.
+    enhancers : list of callables, default=None
+        Enhancers of one's own, see :class:`ltlearn.enhancers.Batch`.
     backbone : "mlp", "tabular", str, torch.nn.Module or callable, default="mlp"
         Maps a batch of inputs to features (B, D). ``"mlp"`` is for tables and standardizes them
         itself; ``"tabular"`` takes numbers and categories, with missing values or without, which
@@ -232,6 +251,9 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     ----------
     .. [1] Zhao et al., "Granularity Matters in Long-Tail Learning", CVPR 2025, arXiv:2410.15980.
     .. [2] Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021.
+    .. [3] Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
+    .. [4] Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+       NeurIPS 2019.
 
     Examples
     --------
@@ -254,6 +276,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     _parameter_constraints: dict = {
         **BaseDeepEstimator._parameter_constraints,
         "logit_adjustment": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
+        "loss": [StrOptions(set(LOSSES)), callable],
+        "enhancers": [list, tuple, None],
         "silencing": [Interval(Real, 0, 1, closed="both")],
         "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
@@ -266,6 +290,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def __init__(
         self,
         *,
+        loss="neighbor_silencing",
         logit_adjustment=1.0,
         silencing=0.1,
         neighbors="auto",
@@ -273,6 +298,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         class_weight=None,
         prior="balanced",
         calibrate_temperature=False,
+        enhancers=None,
         backbone="mlp",
         max_epochs="auto",
         lr="auto",
@@ -294,6 +320,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         architecture=None,
         images=None,
     ):
+        self.loss = loss
         self.logit_adjustment = logit_adjustment
         self.silencing = silencing
         self.neighbors = neighbors
@@ -301,6 +328,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.class_weight = class_weight
         self.prior = prior
         self.calibrate_temperature = calibrate_temperature
+        self.enhancers = enhancers
         self.backbone = backbone
         self.max_epochs = max_epochs
         self.lr = lr
@@ -461,8 +489,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         baseline : GranularClassifier
         """
         return clone(self).set_params(
+            loss="neighbor_silencing",
             logit_adjustment=1.0,
             silencing=1.0,
+            enhancers=None,
             neighbors="auto",
             auxiliary=Auxiliary(max_samples=0),
             training__label_smoothing=0.0,
@@ -529,7 +559,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     @property
     def _training_tau(self):
-        return 1.0 if self.logit_adjustment == "auto" else self.logit_adjustment
+        return training_tau(self.loss, self.logit_adjustment)
 
     def _initial_directions(self, train, auxiliary, seed):
         """Directions of the class means of the features before training, for a cosine head."""
@@ -547,6 +577,15 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     # Classes and auxiliary data
 
+    @property
+    def _own_enhancers(self):
+        return self.enhancers or ()
+
+    def _check_option_values(self):
+        super()._check_option_values()
+        smoothing = self._option("training").label_smoothing
+        check_loss(self.loss, self.logit_adjustment, smoothing)
+
     def _check_network_params(self):
         super()._check_network_params()
         if self._option("architecture").head == "sigmoid":
@@ -555,6 +594,11 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             )
         if not is_tabular(self):
             return
+        if isinstance(self.loss, str) and self.loss == "ldam":
+            raise ValueError(
+                'loss="ldam" needs a head that compares cosines, and the members of '
+                'backbone="tabular" have heads of their own; use another loss.'
+            )
         if self._option("architecture").batch_norm_head:
             raise ValueError(
                 "architecture.batch_norm_head=True is not for the body for tables, whose members "
@@ -688,8 +732,10 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     def _head(self):
         dropout, batch_norm = self._setting("dropout"), self._option("architecture").batch_norm_head
-        if self._directions is not None:
-            head = CosineClassHead(dropout, batch_norm, self._directions)
+        is_ldam = isinstance(self.loss, str) and self.loss == "ldam"
+        if self._directions is not None or is_ldam:
+            scale = LDAM_SCALE if is_ldam else 16.0
+            head = CosineClassHead(dropout, batch_norm, self._n_outputs, self._directions, scale)
         else:
             head = ClassHead(dropout, batch_norm, self._n_outputs, self._n_members)
         return WithProjection(head) if self._mixing.consistency_weight else head
@@ -700,7 +746,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     def _loss(self):
         label_smoothing = self._option("training").label_smoothing
-        return NeighborSilencingLoss(
+        return make_loss(
+            self.loss,
             self._epoch_counts,
             self._relation,
             silencing=self.silencing,
@@ -720,9 +767,17 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             "log_balance": self._log_balance,
             "log_prior": self._log_prior(self.prior),
         }
+        views = image_views(self._mixing)
+        if views is not None and self._own_enhancers:
+            raise ValueError(
+                "enhancers of one's own are not for an augmentation that mixes images; leave one "
+                "of the two None."
+            )
         return GranularObjective, {
             "loss": self._loss(),
-            "views": image_views(self._mixing),
+            "views": views,
             "feature_mixup": self._setting("feature_mixup"),
+            "own_enhancers": OwnEnhancers(self._own_enhancers) if self._own_enhancers else None,
+            "n_outputs": self._n_outputs,
             **{name: torch.from_numpy(values).float() for name, values in offsets.items()},
         }

@@ -24,11 +24,11 @@ class ScoresMixin:
             y = column_or_1d(y, warn=True)
         if reset:
             self.loss_ = self.loss
-            if self.loss == "auto":
-                scalar = "quantile" if is_tabular(self) else "mse"
+            if self.loss == "auto" or callable(self.loss):
+                scalar = "quantile" if is_tabular(self) and self.loss == "auto" else "mse"
                 self.loss_ = "emd" if is_distribution else scalar
             self._check_options(is_distribution)
-            if is_distribution and self.loss == "auto" and not are_distributions(y):
+            if is_distribution and self.loss != "emd" and not are_distributions(y):
                 raise ValueError(
                     f"{name} has {y.shape[1]} columns whose rows are neither whole vote counts nor "
                     "shares that sum to 1. For several targets, fit one regressor each, as "

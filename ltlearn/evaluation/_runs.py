@@ -5,10 +5,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ltlearn.estimators._backbone import BUILT_IN
+from ltlearn.estimators._base import BaseDeepEstimator
 from ltlearn.evaluation._fitting import fit, one_torch_thread, seeded_clone
 from ltlearn.evaluation._measures import OVERALL, TrainingLabels
 from ltlearn.evaluation._outcomes import predict, predict_turned
@@ -16,6 +19,9 @@ from ltlearn.evaluation._post_hoc import apply_post_hoc
 from ltlearn.evaluation._preprocessing import Preprocessing
 from ltlearn.evaluation._splits import Split
 from ltlearn.exceptions import EmptyBandWarning
+from ltlearn.training._together import how_many_at_once, run_together
+from ltlearn.training._trainer import train_many
+from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.utils._compat import _safe_indexing
 from ltlearn.utils._text import without_addresses
 from ltlearn.weighting._floors import probability_floor
@@ -93,12 +99,36 @@ class Job:
         )
 
 
-def run(job, X, target, measures, limit_threads):
-    """Fit a candidate on a split and measure it and its post-hoc controls.
+def bundles(jobs, n_bundles):
+    """Jobs to run at a time: of candidates whose networks can train together all, or single ones.
 
     Parameters
     ----------
-    job : Job
+    jobs : dict of int to Job
+    n_bundles : int
+        How many bundles the jobs of one candidate are dealt to at least, if there are as many.
+
+    Returns
+    -------
+    bundles : list of list of int
+    """
+    alone, together = [], {}
+    for number, job in jobs.items():
+        if _trains_tables(job.candidate.estimator):
+            together.setdefault(id(job.candidate), []).append(number)
+        else:
+            alone.append([number])
+    shares = [[own[i::n_bundles] for i in range(n_bundles)] for own in together.values()]
+    return sorted([*alone, *(share for own in shares for share in own if share)])
+
+
+def run(jobs, X, target, measures, limit_threads):
+    """Fit candidates on splits and measure them and their post-hoc controls.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        Networks in them train together where they can.
     X : array-like of n_samples rows
     target : Target
     measures : dict of str to callable
@@ -107,20 +137,52 @@ def run(job, X, target, measures, limit_threads):
 
     Returns
     -------
+    rows : list of list of dict
+        Of each job rows as of `run_one`.
+    """
+    with one_torch_thread() if limit_threads else nullcontext():
+        calls = [partial(run_one, job, X, target, measures) for job in jobs]
+        if len(calls) == 1:
+            return [calls[0]()]
+        trainer = partial(train_many, otherwise=train_stacked)
+        at_once = how_many_at_once(X)
+        return run_together(calls, trainer, at_once=at_once, correct=_without_waiting)
+
+
+def run_one(job, X, target, measures):
+    """Fit a candidate on a split and measure it and its post-hoc controls.
+
+    Returns
+    -------
     rows : list of dict
         ``estimator``, ``kind``, ``metric``, ``band``, ``value``, ``fit_seconds``, ``error``.
         After an exception: one row for each name and metric, with value NaN and the message in
         ``error``.
     """
-    with one_torch_thread() if limit_threads else nullcontext():
-        try:
-            return list(_measure(job, X, target, measures))
-        except Exception as error:
-            return [
-                row
-                for name, kind in job.candidate.measured()
-                for row in _failed(name, kind, measures, error)
-            ]
+    try:
+        return list(_measure(job, X, target, measures))
+    except Exception as error:
+        return [
+            row
+            for name, kind in job.candidate.measured()
+            for row in _failed(name, kind, measures, error)
+        ]
+
+
+def _trains_tables(estimator):
+    """Whether a deep estimator for tables is it, or is inside of it."""
+    params = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    return any(
+        isinstance(each, BaseDeepEstimator)
+        and isinstance(each.backbone, str)
+        and each.backbone in BUILT_IN
+        for each in (estimator, *params)
+    )
+
+
+def _without_waiting(rows, seconds):
+    """Take the time in which a run waited for others' training out of its fit time."""
+    return [{**row, "fit_seconds": max(row["fit_seconds"] - seconds, 0.0)} for row in rows]
 
 
 def _measure(job, X, target, measures):

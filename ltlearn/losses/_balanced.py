@@ -55,6 +55,7 @@ class BalancedCrossEntropy(nn.Module):
     """
 
     log_share: Tensor
+    member_numbers = ("tau",)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ltlearn.losses._class_balanced import ClassBalancedWeights
 from ltlearn.losses._class_counts import check_class_counts
 from ltlearn.losses._reduction import at_least_float32, check_reduction, reduce_loss
-from ltlearn.losses._targets import expected_label_loss
+from ltlearn.losses._targets import NO_LABEL, expected_label_loss
 
 
 class LDAMLoss(nn.Module):
@@ -136,8 +136,11 @@ class LDAMLoss(nn.Module):
         return reduce_loss(values, sample_weight, self.reduction)
 
     def _label_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        margin = F.one_hot(labels, len(self.margins)) * self.margins
-        values = F.cross_entropy(self.scale * (logits - margin), labels, reduction="none")
+        is_own = torch.arange(len(self.margins), device=labels.device) == labels.unsqueeze(1)
+        narrowed = logits - torch.where(is_own, self.margins, 0)
+        values = F.cross_entropy(
+            self.scale * narrowed, labels, reduction="none", ignore_index=NO_LABEL
+        )
         return values * self.class_weights(labels) if self.reweighting else values
 
     def extra_repr(self) -> str:

@@ -99,17 +99,21 @@ class ClassHead:
 class CosineClassHead:
     """Builds D features -> one scaled cosine per target and auxiliary class.
 
-    ``directions`` (n_outputs, D) is what its weights start from.
+    ``directions`` (n_outputs, D) is what its weights start from; None are random ones.
     """
 
-    def __init__(self, dropout, batch_norm, directions):
+    def __init__(self, dropout, batch_norm, n_outputs, directions=None, scale=16.0):
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.n_outputs = n_outputs
         self.directions = directions
+        self.scale = scale
 
     def __call__(self, n_features):
         norm = [_FeatureNorm(n_features, affine=False)] if self.batch_norm else []
-        cosine = CosineHead(n_features, len(self.directions), directions=self.directions)
+        cosine = CosineHead(
+            n_features, self.n_outputs, scale=self.scale, directions=self.directions
+        )
         return nn.Sequential(*norm, *_dropout(self.dropout), cosine)
 
 

@@ -65,7 +65,9 @@ class MemberLinear(nn.Module):
         if weight.ndim == 2 and self.scale is None:
             outputs = F.linear(X, weight)
             return outputs + bias if X.ndim == 2 else outputs.add_(bias)
-        if self.scale is not None:  # fewer products than if the inputs were scaled
+        if self.scale is not None:
+            if weight.ndim == 2 and X.shape[-2] < len(weight):  # fewer products than the other way
+                return F.linear(X * self.scale.unsqueeze(1), weight).add_(bias)
             weight = weight * self.scale.unsqueeze(1)
         return torch.baddbmm(bias, X.expand(len(bias), -1, -1), weight.mT)
 

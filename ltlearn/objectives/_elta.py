@@ -11,7 +11,12 @@ from torch.nn import functional as F
 from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
 from ltlearn.losses import EMDLoss, QuantileLoss
 from ltlearn.objectives._members import members_as_rows
+from ltlearn.objectives._own import names_of_own
 from ltlearn.objectives._ranking import rank_correlation
+from ltlearn.utils._random import seed_for
+
+# Targets that belong to rows, beside how these are mixed.
+_LABELS = ("score", "distribution", "weight")
 
 
 class ELTAObjective(nn.Module):
@@ -48,9 +53,12 @@ class ELTAObjective(nn.Module):
         Of :class:`~ltlearn.losses.EMDLoss`.
     ranks : bool
         Whether the rank correlation is a term of validation.
+    own_loss : OwnLoss, default=None
+        In the place of the task loss: of distributions with centers, else of scores.
+    own_enhancers : OwnEnhancers, default=None
+        Act after mixup.
     """
 
-    is_stackable = True
     member_numbers = (
         *("alignment_weight", "score_scale", "temperature_scale"),
         *("quantile_center", "quantile_scale"),
@@ -75,6 +83,8 @@ class ELTAObjective(nn.Module):
         is_head_linear=False,
         emd_form="sample",
         ranks=False,
+        own_loss=None,
+        own_enhancers=None,
     ):
         super().__init__()
         self.register_buffer("centers", None if centers is None else centers.clone())
@@ -85,17 +95,38 @@ class ELTAObjective(nn.Module):
         self.score_scale = score_scale
         self.temperature_scale = temperature_scale
         # A linear head maps mixed features to equally mixed outputs, of which there are fewer.
-        self.mixes_outputs = is_head_linear and self.alignment is None
+        self.mixes_outputs = is_head_linear and self.alignment is None and own_enhancers is None
+        self.own_loss, self.own_enhancers = own_loss, own_enhancers
         self.emd = EMDLoss(form=emd_form)
         self.ranks = ranks
         self.pinball = None if levels is None else QuantileLoss(levels)
         self.quantile_center = quantile_center
         self.quantile_scale = quantile_scale
-        self.generator = None
+        self.generator = self.own_generator = None
+
+    @property
+    def is_stackable(self):
+        return self.own_loss is None and self.own_enhancers is None
 
     def seed(self, seed, device):
-        """Draw mixup from an own generator from now on; None ends that."""
-        self.generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+        """Draw what is random from own generators from now on; None ends that."""
+        self.generator = self.own_generator = None
+        if seed is not None:
+            self.generator = torch.Generator(device).manual_seed(seed)
+        if seed is not None and self.own_enhancers is not None:
+            own_seed = seed_for(seed, "own enhancers")
+            self.own_generator = torch.Generator(device).manual_seed(own_seed)
+
+    @property
+    def own_names(self):
+        """Names of losses and enhancers of the user's own."""
+        return names_of_own(self.own_loss, self.own_enhancers)
+
+    def set_epoch(self, epoch):
+        """Tell losses and enhancers of the user's own the number of the epoch, from 0."""
+        for part in (self.own_loss, self.own_enhancers):
+            if part is not None:
+                part.set_epoch(epoch)
 
     def prepare_targets(self, target):
         """Do for mixup what takes labels only, for one batch or many at once.
@@ -125,18 +156,28 @@ class ELTAObjective(nn.Module):
         """``target`` is that of a batch, or prepared by ``prepare_targets``."""
         if "share" not in target:
             target = self.prepare_targets(target)
-        return self.terms(*self.pass_through(network, X, target), target)
+        if self.own_enhancers is None:
+            return self.terms(*self.pass_through(network, X, target), target)
+        features = self._mixed_features(network, X, target)
+        target = {name: target[name] for name in _LABELS if name in target}
+        features, target, more = self.own_enhancers(features, target, self.own_generator)
+        terms = self.terms(features, network.apply_head(features), target)
+        return {"task": terms["loss"], **terms, **more, "loss": sum(more.values(), terms["loss"])}
 
     def pass_through(self, network, X, target):
         """Features and outputs of a batch (..., B, *shape), mixed as the target is."""
-        features = network.features(X)
-        if "share" not in target:
-            return features, network.apply_head(features)
-        if self.mixes_outputs:
+        if "share" in target and self.mixes_outputs:
+            features = network.features(X)
             pairs = _take_rows(network.apply_head(features), target["rows"])
             return features, (pairs * target["share"]).sum(-3)
-        features = MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
+        features = self._mixed_features(network, X, target)
         return features, network.apply_head(features)
+
+    def _mixed_features(self, network, X, target):
+        features = network.features(X)
+        if "share" not in target:
+            return features
+        return MixupDraw(*(target[name] for name in MixupDraw._fields)).mix(features)
 
     def terms(self, features, outputs, target):
         """Loss terms of what ``pass_through`` gives for a single batch."""
@@ -170,6 +211,11 @@ class ELTAObjective(nn.Module):
 
     def _task_loss(self, outputs, target):
         """Loss of outputs (B, n_outputs), or the mean over members of theirs (B, M, n_outputs)."""
+        if self.own_loss is not None:
+            true, weight = target["score"], target.get("weight")
+            if self.centers is None:
+                return self.own_loss(outputs[..., 0], true, weight)
+            return self.own_loss(outputs, target["distribution"], weight)
         if self.pinball is not None:
             score = (target["score"] - self.quantile_center) / self.quantile_scale
             return self.pinball(outputs, score, target.get("weight"))

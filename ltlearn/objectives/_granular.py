@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from ltlearn.enhancers import FeatureMix, FeatureMixup
 from ltlearn.objectives._members import members_as_rows
+from ltlearn.objectives._own import OwnEnhancers, OwnLoss, names_of_own
+from ltlearn.utils._random import seed_for
 
 
 class GranularObjective(nn.Module):
@@ -30,6 +32,10 @@ class GranularObjective(nn.Module):
         How the images of a batch are mixed.
     feature_mixup : float, default=0
         Of mixing the rows of a batch, see :class:`~ltlearn.enhancers.FeatureMixup`.
+    own_enhancers : OwnEnhancers, default=None
+        Act on features and labels, which are shares of classes where rows are mixed.
+    n_outputs : int, default=None
+        Number of all classes, for own enhancers.
     """
 
     before_steps = ("feature_mixup",)
@@ -43,24 +49,44 @@ class GranularObjective(nn.Module):
         log_prior,
         views=None,
         feature_mixup=0.0,
+        own_enhancers=None,
+        n_outputs=None,
     ):
         super().__init__()
         self.loss = loss
         self.views = views
         self.feature_mixup = FeatureMixup(feature_mixup) if feature_mixup else None
-        self.generator = self.shares = None
+        self.own_enhancers = own_enhancers
+        self.n_outputs = n_outputs
+        self.generator = self.shares = self.own_generator = None
         self.register_buffer("log_share", log_share.clone())
         self.register_buffer("log_balance", log_balance.clone())
         self.register_buffer("log_prior", log_prior.clone())
 
     @property
     def is_stackable(self):
-        return self.views is None
+        has_own_parts = isinstance(self.loss, OwnLoss) or self.own_enhancers is not None
+        return self.views is None and not has_own_parts
 
     def seed(self, seed, device):
         """Draw how rows are mixed from an own generator from now on; None ends that."""
         self.generator = None if seed is None else torch.Generator("cpu").manual_seed(seed)
         self.shares = None if seed is None else random.Random(seed)
+        self.own_generator = None
+        if seed is not None and self.own_enhancers is not None:
+            own_seed = seed_for(seed, "own enhancers")
+            self.own_generator = torch.Generator(device).manual_seed(own_seed)
+
+    @property
+    def own_names(self):
+        """Names of losses and enhancers of the user's own."""
+        return names_of_own(self.loss, self.own_enhancers)
+
+    def set_epoch(self, epoch):
+        """Tell losses and enhancers of the user's own the number of the epoch, from 0."""
+        for part in (self.loss, self.own_enhancers):
+            if isinstance(part, OwnLoss | OwnEnhancers):
+                part.set_epoch(epoch)
 
     def training_terms(self, network, X, target):
         if self.feature_mixup is not None:
@@ -68,7 +94,19 @@ class GranularObjective(nn.Module):
             target = {**target, **draw._asdict()}
         if self.views is not None:
             return self.views.terms(network, X, target, self._loss_of, self.generator)
-        return self.terms(*self.pass_through(network, X, target), target)
+        if self.own_enhancers is None:
+            return self.terms(*self.pass_through(network, X, target), target)
+        features = network.features_of(self._mixed(network, X, target))
+        if "partners" in target:
+            target = _shared_labels(target, self.n_outputs)
+        features, target, more = self.own_enhancers(features, target, self.own_generator)
+        task = self._loss_of(network.apply_head(features), target)
+        return {"loss": sum(more.values(), task), "task": task, **more}
+
+    def _mixed(self, network, X, target):
+        """Prepared rows, mixed as the target says."""
+        prepared = network.prepare(X)
+        return _draw_in(target).mix(prepared) if "partners" in target else prepared
 
     def draw_shares(self, n_batches):
         """What the rows of the next batches keep of themselves in feature mixup: a list."""
@@ -78,10 +116,7 @@ class GranularObjective(nn.Module):
 
     def pass_through(self, network, X, target):
         """Features and outputs of batches (..., B, *shape), mixed as the target says."""
-        prepared = network.prepare(X)
-        if "partners" in target:
-            prepared = _draw_in(target).mix(prepared)
-        features = network.features_of(prepared)
+        features = network.features_of(self._mixed(network, X, target))
         return features, network.apply_head(features)
 
     def terms(self, features, outputs, target):
@@ -119,6 +154,8 @@ class GranularObjective(nn.Module):
         return (weight * losses).sum() / weight.sum()
 
     def _loss_of(self, logits, target):
+        if isinstance(self.loss, OwnLoss):
+            return self.loss(logits, target["label"], target.get("weight"))
         logits, target = members_as_rows(logits, target)
         return self.loss(logits, target["label"], target.get("weight"))
 
@@ -131,6 +168,22 @@ class GranularObjective(nn.Module):
 
 def _draw_in(target):
     return FeatureMix(*(target[name] for name in FeatureMix._fields))
+
+
+def _shared_labels(target, n_classes):
+    """Targets of mixed rows, whose labels are the shares (B, C) of both partners' classes.
+
+    Weights are such that the loss of a row, linear in the label, is what those of both partners,
+    each with its own weight, come to.
+    """
+    draw, weight = _draw_in(target), _weight(target)
+    own = F.one_hot(target["label"], n_classes).to(weight.dtype)
+    shares = torch.lerp(
+        (weight.unsqueeze(1) * own)[draw.partners], weight.unsqueeze(1) * own, draw.share
+    )
+    total = shares.sum(1)
+    label = {"label": shares / torch.where(total > 0, total, 1).unsqueeze(1)}
+    return {**label, "weight": total} if "weight" in target else label
 
 
 def _weight(target):

@@ -40,6 +40,9 @@ class Enhancers(Options):
     confidence_threshold : float or "auto", default="auto"
         Least sharpened probability of the likeliest bin for an unlabeled row to be used.
         ``"auto"`` chooses it on the held-out labeled rows.
+    own : list of callables, default=None
+        Enhancers of one's own, see :class:`ltlearn.enhancers.Batch`; they act after mixup.
+        ``ELTARegressor(enhancers=[...])`` is short for ``Enhancers(own=[...])``.
 
     References
     ----------
@@ -60,11 +63,12 @@ class Enhancers(Options):
         "pair_temperature": [Interval(Real, *TEMPERATURES, closed="both")],
         "temperature_unit": [StrOptions({"std"}), Interval(Real, 0, None, closed="neither")],
         "sampler": [StrOptions({"distance", "density"})],
-        "density_power": [Interval(Real, 0, None, closed="left")],
+        "density_power": [Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "head_retraining_epochs": [Interval(Integral, 0, None, closed="left")],
         "self_training_rounds": [Interval(Integral, 0, None, closed="left")],
         "sharpening": [StrOptions({"auto"}), Interval(Real, 0, MAX_EXPONENT, closed="both")],
         "confidence_threshold": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "own": [list, tuple, None],
     }
 
     def __init__(
@@ -79,6 +83,7 @@ class Enhancers(Options):
         self_training_rounds=1,
         sharpening="auto",
         confidence_threshold="auto",
+        own=None,
     ):
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature
@@ -89,3 +94,8 @@ class Enhancers(Options):
         self.self_training_rounds = self_training_rounds
         self.sharpening = sharpening
         self.confidence_threshold = confidence_threshold
+        self.own = own
+
+    @classmethod
+    def of(cls, value):
+        return cls(own=value) if isinstance(value, list | tuple) else super().of(value)

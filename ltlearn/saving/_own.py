@@ -260,7 +260,10 @@ _NETWORKS = {
         QuantileHead={**_BOUNDED, "n_outputs": COUNT},
         EMDHead={**_MEMBERS, "n_bins": COUNT},
         ClassHead={**_MEMBERS, "batch_norm": FLAG, "n_outputs": COUNT},
-        CosineClassHead={"dropout": NUMBER, "batch_norm": FLAG, "directions": TENSOR},
+        CosineClassHead={
+            **{"dropout": NUMBER, "batch_norm": FLAG, "directions": optional(TENSOR)},
+            **{"n_outputs": COUNT, "scale": NUMBER},
+        },
         WithProjection={"build_head": instance("ClassHead", "CosineClassHead")},
     ),
     **_entries(

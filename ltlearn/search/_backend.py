@@ -6,13 +6,10 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
 from ltlearn.search._memory import FirstTime, remember_transformers
-from ltlearn.training._together import run_together
+from ltlearn.training._together import MOST_CALLS, how_many_at_once, run_together
+from ltlearn.training._trainer import train_many
 from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.training.stacked._report import Report
-
-# Tasks that wait for their nets at the same time, and the most bytes of data that they hold.
-_MOST_TASKS = 256
-_MOST_BYTES = 2**31
 
 
 class StackingBackend(ParallelBackendBase):
@@ -37,7 +34,7 @@ class StackingBackend(ParallelBackendBase):
 
     def effective_n_jobs(self, n_jobs):
         """As many as there are tasks: all are collected first."""
-        return _MOST_TASKS
+        return MOST_CALLS
 
     def submit(self, func, callback=None):
         """Keep a task for later."""
@@ -85,24 +82,17 @@ class _Task:
 
 def _run_share(calls, verbose):
     memory = FirstTime()
+    (_, (_, X, *_), _), *_ = calls[0].items
     for call in calls:
         for _, args, _ in call.items:
             remember_transformers(args[0], memory)
     with Report(len(calls), verbose) as report:
         return run_together(
             calls,
-            partial(train_stacked, report=report),
-            at_once=_how_many_at_once(calls),
+            partial(train_many, otherwise=partial(train_stacked, report=report)),
+            at_once=how_many_at_once(X),
             correct=_correct_times,
         )
-
-
-def _how_many_at_once(calls):
-    """Calls hold a copy of their training rows each."""
-    (_, args, _), *_ = calls[0].items
-    n_bytes = getattr(args[1], "nbytes", 0)
-    n_bytes = n_bytes if isinstance(n_bytes, int) else 0
-    return max(2, min(_MOST_TASKS, _MOST_BYTES // max(1, n_bytes)))
 
 
 def _correct_times(results, seconds):

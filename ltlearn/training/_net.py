@@ -18,6 +18,7 @@ import copy
 import math
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from skorch import NeuralNet
@@ -28,17 +29,22 @@ from skorch.history import History
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
 from ltlearn.networks._dropout import use_generator
+from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
+from ltlearn.training._events import batch_events
 from ltlearn.training._growth import partly_reweighted
 from ltlearn.training._optimizers import move_tensors
 from ltlearn.training._parallel import current_group
+from ltlearn.training._parts import backward_in_parts
 from ltlearn.training._resuming import (
     restore_between_epochs,
     restore_optimizer,
     state_between_epochs,
 )
-from ltlearn.training._sharpness import Draws, ascended
+from ltlearn.training._sharpness import Uphill
+from ltlearn.training._terms import mean_terms, suspects
+from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
 from ltlearn.utils._random import DefaultGenerators, seed_for
@@ -51,7 +57,8 @@ class ObjectiveNet(NeuralNet):
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
     returns a dict of scalars for the outputs of a whole validation set. It may have a third,
     ``prepare_targets``, to do what it can before an epoch: see
-    :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without.
+    :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without. A
+    fourth, ``set_epoch``, is told the number of each epoch, from 0, at its start.
 
     Parameters
     ----------
@@ -71,6 +78,9 @@ class ObjectiveNet(NeuralNet):
     weight_averaging : {"ema", "swa"} or None, default=None
         Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
+
+    # What predicts in float64, kept from one call to the next.
+    _exact = None
 
     # How much of reweighting counts, see GrowingReweighting.
     reweighting_share_ = 1.0
@@ -122,7 +132,9 @@ class ObjectiveNet(NeuralNet):
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if self.parameter_groups is not None:
             decay = kwargs.get("weight_decay", 0.0)
-            args = (self.parameter_groups(self.module_, kwargs["lr"], decay),)
+            groups = self.parameter_groups(self.module_, kwargs["lr"], decay)
+            of_criterion = list(self.criterion_.parameters())
+            args = ([*groups, {"params": of_criterion}] if of_criterion else groups,)
         return args, kwargs
 
     def go_on_from(self, net):
@@ -252,7 +264,7 @@ class ObjectiveNet(NeuralNet):
                 observer.close()
             self.callbacks_ = kept
             del self._borrowed
-            self._named_parameters = self._group = None
+            self._named_parameters = self._group = self._update = None
             self.let_go()
         return self
 
@@ -269,6 +281,7 @@ class ObjectiveNet(NeuralNet):
         self.criterion_.seed(None, None)
         use_generator(self.module_, None)
         self.module_.zero_grad(set_to_none=True)
+        self.criterion_.zero_grad(set_to_none=True)
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
@@ -324,6 +337,8 @@ class ObjectiveNet(NeuralNet):
         """Train and validate once; whether this was the last time. ``progress`` counts it in."""
         epoch_data = {"dataset_train": batches.dataset, "dataset_valid": valid}
         self.notify("on_epoch_begin", **epoch_data)
+        if hasattr(self.criterion_, "set_epoch"):
+            self.criterion_.set_epoch(len(self.history) - 1)
         if average is not None:
             average.before_epoch(self.module_)
         self._train_epoch(batches, average)
@@ -363,24 +378,23 @@ class ObjectiveNet(NeuralNet):
         return is_last
 
     def train_step(self, batch, **fit_params):
-        terms = {}
+        if self._update is not None:
+            terms = self._gradient(batch)
+            if self._update.step():
+                return terms
+            self.optimizer_.step()
+        else:
+            terms = {}
 
-        def closure():
-            terms.update(self._gradient(batch))
-            if self._group is not None:
-                self._group.average_gradients(self.module_.parameters(), len(batch[0]))
-            self.notify(
-                "on_grad_computed",
-                named_parameters=self._named_parameters,
-                batch=batch,
-                training=True,
-            )
-            return terms["loss"]
+            def closure():
+                terms.update(self._gradient(batch))
+                return terms["loss"]
 
-        self.optimizer_.step(closure)
+            self.optimizer_.step(closure)
+        self._update = DirectUpdate.after_step_of(self.optimizer_)
         return terms
 
-    def apply_network(self, data, method="forward", exact=False):
+    def apply_network(self, data, method="forward"):
         """Pass data through the network in evaluation mode.
 
         Parameters
@@ -388,9 +402,6 @@ class ObjectiveNet(NeuralNet):
         data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
-        exact : bool, default=False
-            Compute in float64, so that the rounding of a row does not depend on the rows that
-            share its batch.
 
         Returns
         -------
@@ -398,36 +409,62 @@ class ObjectiveNet(NeuralNet):
             On the net's device.
         """
         self._set_training(False)
-        apply = getattr(self.module_, method)
-        if exact:
-            exact_apply = getattr(copy.deepcopy(self.module_).double(), method)
-
-            def apply(X):
-                return exact_apply(X.double())
-
         return apply_in_batches(
-            apply,
+            getattr(self.module_, method),
             data,
             batch_size=self.evaluation_batch_size,
             device=self.device,
             precision=self.precision,
         )
 
+    def apply_exactly(self, data, method="forward"):
+        """Pass data through the network in evaluation mode and in float64.
+
+        Parameters
+        ----------
+        data : TensorData or its like
+        method : str, default="forward"
+            Of the network.
+
+        Returns
+        -------
+        outputs : torch.Tensor of shape (n, ...), dtype float64
+            On the net's device.
+        """
+        exact = self._exact
+        if exact is None or not exact.is_of(self.module_):
+            exact = self._exact = ExactNetwork(self.module_)
+        return exact.apply(method, data, self.evaluation_batch_size)
+
     def _gradient(self, batch):
-        """Set the gradient of a batch; returns the loss terms."""
-        backward = self._backward if self.accumulation_steps == 1 else self._backward_in_parts
-        self.optimizer_.zero_grad()
-        if not self.sam_radius:
-            return backward(batch)
-        device = torch.device(self.device)
-        draws = Draws(self.module_, self.criterion_, device, self._borrowed is not nullcontext)
+        """Set the gradient of a batch, and tell callbacks; returns the loss terms."""
+        backward = self._backward
+        if self.accumulation_steps > 1:
+            backward = partial(backward_in_parts, backward, n_parts=self.accumulation_steps)
+        self.clear_gradients()
+        if self.sam_radius:
+            backward = Uphill(self, backward, self._borrowed is not nullcontext)
         terms = backward(batch)
-        learned = [values for group in self.optimizer_.param_groups for values in group["params"]]
-        with ascended(self.module_, learned, self.sam_radius):
-            draws.rewind()
-            self.optimizer_.zero_grad()
-            backward(batch)
+        if self._group is not None:
+            self._group.average_gradients(self.module_.parameters(), len(batch[0]))
+        self._tell(
+            "on_grad_computed",
+            named_parameters=self._named_parameters,
+            batch=batch,
+            training=True,
+        )
         return terms
+
+    def clear_gradients(self):
+        if self._update is None:
+            self.optimizer_.zero_grad()
+        else:
+            self._update.clear_gradients()
+
+    def _tell(self, event, **about):
+        """Notify the callbacks of an event of a batch, if any of them wants to know."""
+        if event in self._events:
+            self.notify(event, **about)
 
     def _inputs(self, train):
         """All training inputs, batch by batch, as in evaluation."""
@@ -443,50 +480,26 @@ class ObjectiveNet(NeuralNet):
         (terms["loss"] if share == 1 else share * terms["loss"]).backward()
         return {name: value.detach() for name, value in terms.items()}
 
-    def _backward_in_parts(self, batch):
-        """The same for a batch that is cut into parts; the terms are means over all of it."""
-        parts = self._parts(batch)
-        shares = [len(X) / len(batch[0]) for X, _ in parts]
-        terms = [self._backward(*each) for each in zip(parts, shares, strict=True)]
-        return {
-            name: sum(share * part[name] for share, part in zip(shares, terms, strict=True))
-            for name in terms[0]
-        }
-
-    def _parts(self, batch):
-        X, target = batch
-        n = min(self.accumulation_steps, len(X))
-        split = {name: values.tensor_split(n) for name, values in target.items()}
-        return [
-            (part, {name: values[i] for name, values in split.items()})
-            for i, part in enumerate(X.tensor_split(n))
-        ]
-
     def _train_epoch(self, batches, average=None):
         self._set_training(True)
         self._named_parameters = list(self.module_.named_parameters())
+        self._events = batch_events(self.callbacks_)
+        self._update = None
         steps, sizes, left = [], [], iter(batches)
         while True:
             with self._borrowed():  # batches may be augmented at random
                 batch = next(left, None)
                 if batch is None:
                     break
-                self.notify("on_batch_begin", batch=batch, training=True)
+                self._tell("on_batch_begin", batch=batch, training=True)
                 step = self.train_step(batch)
                 steps.append(step)
                 sizes.append(len(batch[0]))
-                self.notify("on_batch_end", batch=batch, training=True, **step)
+                self._tell("on_batch_end", batch=batch, training=True, **step)
                 if average is not None:
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
-        share = torch.tensor(sizes, dtype=torch.float64, device="cpu") / sum(sizes)
-        means = [
-            float(torch.stack([step[name] for step in steps]).double().cpu() @ share)
-            for name in steps[0]
-        ]
-        if self._group is not None:
-            means = self._group.mean(means, sum(sizes))
-        for name, mean in zip(steps[0], means, strict=True):
+        for name, mean in mean_terms(steps, sizes, self._group).items():
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
@@ -506,7 +519,7 @@ class ObjectiveNet(NeuralNet):
         if not all(values.isfinite().all() for values in self.module_.state_dict().values()):
             raise NonFiniteLossError(
                 f"Weights were no longer finite after epoch {len(self.history)}. Try a smaller lr "
-                f"(now {self.lr:g}) or scaled inputs."
+                f"(now {self.lr:g}) or scaled inputs.{suspects(self.criterion_)}"
             )
 
     def _record_term(self, prefix, name, value):
@@ -514,6 +527,7 @@ class ObjectiveNet(NeuralNet):
             raise NonFiniteLossError(
                 f"The {prefix} {name} became {value} in epoch {len(self.history)}. Try a smaller "
                 f"lr (now {self.lr:g}), scaled inputs, or look for extreme values in X and y."
+                f"{suspects(self.criterion_)}"
             )
         self.history.record(f"{prefix}_{name}", value)
 
@@ -523,6 +537,7 @@ class ObjectiveNet(NeuralNet):
         Skorch would pickle the modules by themselves, out of reach of cloudpickle.
         """
         state = self.__dict__.copy()
+        state.pop("_exact", None)
         if torch.device(self.device).type != "cpu":
             names = [name for name in _ON_DEVICE if name in state]
             moved = copy.deepcopy({name: state[name] for name in names})  # together: they share

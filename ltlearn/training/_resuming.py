@@ -79,9 +79,11 @@ def _draws(net):
     """What the objective and dropout have drawn and will draw."""
     layers, objective = _dropouts(net), net.criterion_
     shares = getattr(objective, "shares", None)
+    own = getattr(objective, "own_generator", None)
     members = [layer for layer in layers if isinstance(layer, MemberDropout)]
     return {
         "objective": None if objective.generator is None else objective.generator.get_state(),
+        "own enhancers": None if own is None else own.get_state(),
         "shares": None if shares is None else shares.getstate(),
         "dropout": layers[0].generator.get_state() if layers else None,
         "dropped": [None if layer.drawn is None else layer.drawn == 0 for layer in members],
@@ -92,6 +94,8 @@ def _set_draws(net, state):
     layers, objective = _dropouts(net), net.criterion_
     if state["objective"] is not None:
         objective.generator.set_state(state["objective"])
+    if state["own enhancers"] is not None:
+        objective.own_generator.set_state(state["own enhancers"])
     if state["shares"] is not None:
         objective.shares.setstate(state["shares"])
     if layers:

@@ -61,7 +61,8 @@ class Draws:
 
     def __init__(self, network, objective, device, draws_globally):
         layers = [module for module in network.modules() if isinstance(module, Dropout)]
-        own = [objective.generator, *(layer.generator for layer in layers)]
+        of_enhancers = getattr(objective, "own_generator", None)
+        own = [objective.generator, of_enhancers, *(layer.generator for layer in layers)]
         generators = {id(each): each for each in own if each is not None}
         if draws_globally:
             generators[None] = torch.default_generator
@@ -81,3 +82,33 @@ class Draws:
         if self._shares is not None:
             shares, state = self._shares
             shares.setstate(state)
+
+
+class Uphill:
+    """Gradients where the loss near the weights is highest.
+
+    Parameters
+    ----------
+    net : ObjectiveNet
+        In training, with a ``sam_radius``.
+    backward : callable
+        From a batch to its loss terms; adds its gradient.
+    draws_globally : bool
+        Of :class:`Draws`.
+    """
+
+    def __init__(self, net, backward, draws_globally):
+        self.net, self.backward, self.draws_globally = net, backward, draws_globally
+
+    def __call__(self, batch):
+        """Loss terms at the weights as they are."""
+        net = self.net
+        device = torch.device(net.device)
+        draws = Draws(net.module_, net.criterion_, device, self.draws_globally)
+        terms = self.backward(batch)
+        learned = [values for group in net.optimizer_.param_groups for values in group["params"]]
+        with ascended(net.module_, learned, net.sam_radius):
+            draws.rewind()
+            net.clear_gradients()
+            self.backward(batch)
+        return terms

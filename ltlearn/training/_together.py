@@ -15,6 +15,10 @@ from sklearn import config_context, get_config
 
 from ltlearn.training._trainer import trained_by
 
+# Calls that may wait at the same time, and the most bytes of data that they hold together.
+MOST_CALLS = 256
+_MOST_BYTES = 2**31
+
 
 def run_together(calls, train_all, *, at_once=None, correct=None):
     """Values of calls, in their order.
@@ -57,6 +61,13 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
     if correct is None:
         return [call.value for call in everyone]
     return [correct(call.value, call.waited) for call in everyone]
+
+
+def how_many_at_once(X):
+    """Calls that may wait at the same time, where each holds a copy of most rows of X."""
+    n_bytes = getattr(X, "nbytes", 0)
+    n_bytes = n_bytes if isinstance(n_bytes, int) else 0
+    return max(2, min(MOST_CALLS, _MOST_BYTES // max(1, n_bytes)))
 
 
 class _GivenUp(BaseException):

@@ -154,9 +154,9 @@ def test_held_out_rows_keep_their_weights():
     with mock.patch("ltlearn.estimators._base.hold_out", keep):
         model.fit(X, SCORES, sample_weight=weight)
     rows = held_out["valid"]
-    assert set(rows.weight) == {1.0, 2.0, 3.0}
+    times = (rows.weight / rows.weight.min()).round().astype(int)  # whatever their scale
+    assert set(times) == {1, 2, 3}
     best = max(row["valid_srcc"] for row in model.history_)
-    times = rows.weight.astype(int)
     predicted = np.repeat(model.predict(rows.X), times)
     assert best == pytest.approx(spearmanr(predicted, np.repeat(rows.y, times))[0], abs=1e-6)
 
@@ -205,8 +205,8 @@ def test_what_is_refused():
     rows = {"X_val": X[VALID], "y_val": SCORES[VALID]}
     for weight, message in [
         (np.ones(59), "sample_weight_val"),
-        (-np.ones(60), "sample_weight_val must be non-negative"),
-        (np.zeros(60), "sample_weight_val: Sample weights must contain at least one non-zero"),
+        (-np.ones(60), "sample_weight_val.*[Nn]egative"),
+        (np.zeros(60), "sample_weight_val"),
         (np.full(60, np.nan), "sample_weight_val"),
         (np.ones(120), "sample_weight_val has as many rows as X"),
     ]:

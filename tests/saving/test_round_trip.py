@@ -125,6 +125,16 @@ DEEP = {
     "ensemble of classifiers": lambda: GranularClassifier(n_estimators=2, **SMALL).fit(X, CLASSES),
     "votes": lambda: ELTARegressor(**SMALL).fit(X, VOTES),
     "mse": lambda: ELTARegressor(loss="mse", backbone="mlp", **SMALL).fit(X, SCORES),
+    "bounded": lambda: ELTARegressor(
+        loss="mse", backbone="mlp", architecture=Architecture(head="sigmoid"), **SMALL
+    ).fit(X, SCORES),
+    "bounded members": lambda: ELTARegressor(
+        loss="mse", architecture=Architecture(head="sigmoid"), **SMALL
+    ).fit(X, SCORES),
+    "anchors by density": lambda: ELTARegressor(
+        mixup_strength=0.2, enhancers=Enhancers(sampler="density"), **SMALL
+    ).fit(X, SCORES),
+    "LDAM": lambda: GranularClassifier(loss="ldam", **SMALL).fit(X, CLASSES),
     "self-training": lambda: ELTARegressor(loss="emd", early_stopping=True, **SMALL).fit(
         X, SCORES, X_unlabeled=X[:30] + 0.1
     ),
@@ -430,6 +440,9 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     function = FunctionTransformer(lambda values: values).fit(X)
     with pytest.raises(TypeError, match=r"FunctionTransformer.*func"):
         ltlearn.save(function, path)
+    for own in ({"loss": nn.MSELoss(reduction="none")}, {"enhancers": [lambda batch: batch]}):
+        with pytest.raises(TypeError, match=rf"ELTARegressor.*{next(iter(own))}"):
+            ltlearn.save(ELTARegressor(**own, **SMALL).fit(X, SCORES), path)
     with pytest.raises(TypeError, match="must be an estimator, got list"):
         ltlearn.save([forest], path)
     with pytest.raises(NotFittedError):
