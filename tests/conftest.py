@@ -13,6 +13,9 @@ from ltlearn.utils import _random
 
 torch.set_num_threads(1)
 
+# Read by the type checker, not run.
+collect_ignore = ["typing/user_script.py"]
+
 
 @pytest.fixture(autouse=True)
 def seeded_global_generators():

@@ -97,8 +97,10 @@ class CategoryEncoding(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Encodings (B, n_outputs) of codes (B, n_columns), whole numbers in a floating type."""
         indicators = codes.new_zeros(codes.shape[0], self.n_indicators)
+        ones = codes.new_ones(codes.shape[0], len(self.few))
         codes = codes.long()
-        indicators.scatter_(1, codes[:, self.few] + self.few_starts, 1)
+        # From a tensor rather than a number: so it is one operation for several networks, too.
+        indicators = indicators.scatter(1, codes[:, self.few] + self.few_starts, ones)
         parts = [indicators[:, self.known]]
         if self.embedding is not None:
             parts.append(self.embedding[codes[:, self.many] + self.many_starts].flatten(1))

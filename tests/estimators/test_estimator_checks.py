@@ -55,7 +55,7 @@ HEADS = [("plda", PLDAClassifier(shrinkage=0.5)), ("logistic", TailLogisticClass
         TailLogisticClassifier(random_state=0),
         TailStackingClassifier(HEADS, random_state=0),
         TailStackingClassifier("fast", random_state=0),
-        TailStackingRegressor([("ridge", Ridge())], cv=3, random_state=0),
+        TailStackingRegressor([("ridge", Ridge(tol=1e-12))], cv=3, random_state=0),
         TailStackingRegressor(REGRESSORS, prediction="median", tail=0.25, random_state=0),
     ],
     expected_failed_checks=lambda estimator: FOREST if "forest" in str(estimator) else {},

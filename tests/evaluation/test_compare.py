@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -725,9 +723,3 @@ def test_one_torch_thread_inside_and_the_same_as_before_outside():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_pandas_is_imported_only_when_used(monkeypatch, skewed):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"ltlearn\[evaluation\]"):
-        compare({"a": Ridge()}, *skewed)
