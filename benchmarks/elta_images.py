@@ -73,8 +73,6 @@ END_TO_END = {**SETTINGS, "max_epochs": 5, "training__lr_schedule": "cosine"}
 SUMMARY_ROWS = {
     "mixup 0.25": ["mixup 0.25"],
     "reweighting sqrt": ["reweighting sqrt"],
-    "cubic recalibration": ["plain MSE + cubic"],
-    "plain MSE, frozen features": ["plain MSE, frozen features"],
 }
 
 

@@ -57,11 +57,8 @@ CONTROLS = [*POST_HOC, "ridge", "hgb", "hgb_density_weights"]
 # Of the tables in README.md, with the names that a row has.
 SUMMARY_ROWS = {
     "mixup 0.1": ["mixup 0.1"],
-    "anchors repeated 0.25": ["anchors repeated 0.25"],
     "reweighting sqrt": ["reweighting sqrt"],
-    "isotonic recalibration": ["plain MSE + isotonic", "plain EMD + isotonic"],
     "boosting": ["hgb"],
-    "boosting, density weights": ["hgb_density_weights"],
 }
 
 

@@ -2,6 +2,7 @@
 
 Command::
 
+    python -m pip install -e ".[rivals]"
     python benchmarks/tabular.py [--sets movies ...] [--seeds 10] [--rows 4000] [--data FOLDER]
 
 Held fixed: within a set and seed every estimator gets the same training rows (at most 4,000, drawn
@@ -556,7 +557,7 @@ def summary(folder):
     large = [name for name in LARGE if name in frame["set"].unique()]
     rarest = {name: frontiers(frame, name) for name in large}
     lines = []
-    for family in (NETWORK, STACK, FOREST, *TREES):
+    for family in (NETWORK, STACK, *TREES):
         own = [title for title in ratios.columns if title.partition(", ")[0] == family]
         means = ratios[[title for title in own if title != TUNED]].groupby("set").mean().min(axis=1)
         cells = []
