@@ -630,7 +630,7 @@ class TestTraining:
         with pytest.raises(ValueError, match=r"\['lynx', 'oak', 'wolf'\]; y_aux has"):
             model.fit(*target, X_aux=X_aux[keep], y_aux=y_aux[keep])
         synthesized = quick(warm_start=True, auxiliary="synthesize").fit(*target)
-        assert synthesized.fit(*target).n_iter_ == 8
+        assert len(synthesized.fit(*target).history_) == 8
         keep = target[1] != "eel"
         with pytest.raises(ValueError, match=r"no rows of \['eel'\]"):
             synthesized.fit(target[0][keep], target[1][keep])
