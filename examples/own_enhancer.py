@@ -1,4 +1,8 @@
-"""Does an enhancer of one's own help the tail, beside ELTA's mixup and beside none?
+"""
+An enhancer of one's own
+========================
+
+Does an enhancer of one's own help the tail, beside ELTA's mixup and beside none?
 
 Command::
 
