@@ -58,7 +58,7 @@ class MixedImages(nn.Module):
         images = network.prepare(X)
         mixed, _, partners, share = mix_images(
             images,
-            arange_like(images),
+            torch.arange(len(images), device=images.device),
             mixup_alpha=self.mixup_alpha,
             cutmix_alpha=self.cutmix_alpha,
             generator=generator,
@@ -115,8 +115,3 @@ def mixed_loss(outputs, target, partners, share, loss_of):
     """Expected loss of images that keep ``share`` of themselves, the rest being their partners'."""
     other = {name: values.index_select(0, partners) for name, values in target.items()}
     return share * loss_of(outputs, target) + (1 - share) * loss_of(outputs, other)
-
-
-def arange_like(images):
-    """Row numbers of a batch, on its device."""
-    return torch.arange(len(images), device=images.device)

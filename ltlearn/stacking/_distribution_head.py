@@ -1,21 +1,19 @@
 """One regressor of a stack, which predicts distributions or is given them by its residuals."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import has_fit_parameter
 
 from ltlearn.losses import quantile_levels
-from ltlearn.stacking._head import with_seed
+from ltlearn.stacking._head import SlicedFits
 from ltlearn.stacking._pooling import Nodes
-from ltlearn.utils._compat import _check_method_params
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._distributions import QuantileDistributions
 
 LEVELS = quantile_levels().numpy()
 
 
-class DistributionHead:
+class DistributionHead(SlicedFits):
     """Predictions of held-out rows, and the last fit, of one regressor.
 
     Parameters
@@ -23,22 +21,13 @@ class DistributionHead:
     estimator : regressor
     encode : callable or None
         From X to what the regressor takes.
-    seed : int
-        For every ``random_state`` that is None.
-    params : dict
-        Of ``fit``; those that are as long as X was are sliced.
-    used : ndarray of shape (n,)
-        Numbers that the rows had in X as it was passed.
-    n_passed : int
-        Rows of X as it was passed.
+    **params
+        As for :class:`SlicedFits`.
     """
 
-    def __init__(self, estimator, encode, *, seed, params, used, n_passed):
-        self.estimator = with_seed(estimator, seed)
+    def __init__(self, estimator, encode, **params):
+        super().__init__(estimator, **params)
         self.encode = encode
-        self.params = params
-        self.used = used
-        self.n_passed = n_passed
 
     def hold_out(self, rows, train, test):
         """What the regressor says of held-out rows: see :func:`describe`."""
@@ -53,8 +42,7 @@ class DistributionHead:
         return self._fitted(rows, self.used, **extra)
 
     def _fitted(self, rows, numbers, **extra):
-        params = _check_method_params(np.empty(self.n_passed), self.params, numbers)
-        return clone(self.estimator).fit(self.encoded(rows.X), rows.y, **params, **extra)
+        return self.fitted_to(self.encoded(rows.X), rows.y, numbers, **extra)
 
     def encoded(self, X):
         """Rows as the regressor takes them."""

@@ -13,14 +13,12 @@ from ltlearn.utils._whole import Whole
 from ltlearn.weighting._factors import Factors
 
 
-class Head:
-    """Settings to try, scores of held-out rows, and the last fit of one classifier.
+class SlicedFits:
+    """Fits of one estimator to some of the rows of X, each with its part of what ``fit`` was given.
 
     Parameters
     ----------
-    estimator : classifier
-    classes : ndarray of shape (K,)
-        What the class numbers of rows stand for.
+    estimator : estimator
     seed : int
         For every ``random_state`` that is None.
     params : dict
@@ -31,13 +29,34 @@ class Head:
         Rows of X as it was passed.
     """
 
-    def __init__(self, estimator, classes, *, seed, params, used, n_passed):
+    def __init__(self, estimator, *, seed, params, used, n_passed):
         self.estimator = with_seed(estimator, seed)
-        self.classes = classes
         self.seed = seed
         self.params = params
         self.used = used
         self.n_passed = n_passed
+
+    def fitted_to(self, X, y, numbers, **extra):
+        """A copy of the estimator fitted to rows whose numbers in X as it was passed are these."""
+        params = _check_method_params(np.empty(self.n_passed), self.params, numbers)
+        return clone(self.estimator).fit(X, y, **{**params, **extra})
+
+
+class Head(SlicedFits):
+    """Settings to try, scores of held-out rows, and the last fit of one classifier.
+
+    Parameters
+    ----------
+    estimator : classifier
+    classes : ndarray of shape (K,)
+        What the class numbers of rows stand for.
+    **params
+        As for :class:`SlicedFits`.
+    """
+
+    def __init__(self, estimator, classes, **params):
+        super().__init__(estimator, **params)
+        self.classes = classes
 
     @property
     def is_tuned(self):
@@ -68,11 +87,11 @@ class Head:
         return head._fit_chosen(rows, auxiliary, setting, seed_of(head), alone)
 
     def _fitted(self, rows, auxiliary, numbers):
-        params = _check_method_params(np.empty(self.n_passed), self.params, numbers)
+        extra = {}
         if auxiliary is not None and has_fit_parameter(self.estimator, "X_aux"):
             labels = auxiliary.names[auxiliary.codes]
-            params |= {"X_aux": Whole(auxiliary.X), "y_aux": Whole(labels)}
-        return clone(self.estimator).fit(rows.X, self.classes[rows.codes], **params)
+            extra = {"X_aux": Whole(auxiliary.X), "y_aux": Whole(labels)}
+        return self.fitted_to(rows.X, self.classes[rows.codes], numbers, **extra)
 
 
 def seed_of(head):
