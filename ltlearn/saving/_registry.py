@@ -103,8 +103,10 @@ def _built(cls, state, entry, where):
         if unknown:
             raise SavedFileError(f"{where}: {cls.__name__} has no parameter {min(unknown)!r}.")
         built = cls(**params)
-        now = built.get_params() if moved else {}
-        built.set_params(**{name: value for name, value in moved.items() if value != now[name]})
+        if moved:
+            now = built.get_params()
+            built.set_params(**{name: v for name, v in moved.items() if v != now[name]})
+            built._validate_options()
         if hasattr(cls, "_parameter_constraints"):
             built._validate_params()
         _check_kinds(state["learned"], entry.kinds, where)
