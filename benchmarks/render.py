@@ -31,6 +31,7 @@ STUDIES = {
     "granular_images.jsonl": "granular.py images --budget 0.7",
     "classes_features.jsonl": "classes.py features",
     "classes_tables.jsonl": "classes.py tables",
+    "class_tail.jsonl": "class_tail.py",
     "auxiliary_heads.jsonl": "auxiliary_heads.py",
     "granularity_study.jsonl": "granularity_study.py",
     "curation.json": "curation.py",
