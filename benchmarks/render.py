@@ -24,6 +24,7 @@ README = Path(__file__).parent / "README.md"
 # The command that makes each file.
 STUDIES = {
     "tabular.jsonl": "tabular.py",
+    "defaults.csv": "defaults.py",
     "elta_tabular.csv": "elta_tabular.py",
     "elta_images.csv": "elta_images.py",
     "granular_features.jsonl": "granular.py features",

@@ -271,7 +271,7 @@ def fit_lightgbm(loss, weight, seed, problem, **settings):
 def fit_catboost(loss, weight, seed, problem):
     from catboost import CatBoostRegressor, Pool
 
-    X, kept, held_out = _with_texts(problem.X), problem.kept, problem.held_out
+    X, kept, held_out = with_texts(problem.X), problem.kept, problem.held_out
     categories = [name for name in X.columns if problem.X[name].dtype == "category"]
     model = CatBoostRegressor(
         loss_function=loss,
@@ -288,10 +288,10 @@ def fit_catboost(loss, weight, seed, problem):
         eval_set=Pool(_rows(X, held_out), problem.y[held_out], categories),
         early_stopping_rounds=50,
     )
-    return lambda X: model.predict(_with_texts(X))
+    return lambda X: model.predict(with_texts(X))
 
 
-def _with_texts(X):
+def with_texts(X):
     """Categories as strings, of which "missing" is one."""
     texts = {
         name: X[name].astype(object).where(X[name].notna(), "missing").astype(str)
