@@ -22,7 +22,9 @@ squared-error variant. Levers that trade overall error for that of rare scores:
 
 Rivals: HistGradientBoosting as it comes; LightGBM (rate 0.05) and CatBoost (0.06), at most 1,000
 rounds, stopped after 50; a quantile forest (200 trees, 5 rows a leaf, half of the columns); ridge;
-LightGBM with 30 random draws of its settings by validation MAE. CatBoost, the forest and weights
+LightGBM with 30 random draws of its settings by validation MAE; RealMLP and TabM with the defaults of
+pytabkit, which hold out a fifth for early stopping, gaps filled by medians, in the first seed, since
+they take one to five minutes of CPU a fit. CatBoost, the forest and weights
 are left out on STS-B-DIR, whose 768 columns take them minutes and whose test has no rarest band.
 
 Finished fits are kept in ``OUT/tabular.jsonl`` and not repeated.
@@ -63,6 +65,7 @@ BUDGETS = {"as the better HGB": 1.0, "+2 %": 1.02, "+5 %": 1.05}
 LEVELS = quantile_levels().numpy()
 NETWORK, STACK, FOREST = "ELTARegressor()", "TailStackingRegressor()", "quantile forest"
 PLAIN, RIDGE, TUNED = "ELTARegressor, plain MLP", "ridge", "LightGBM, tuned"
+PYTABKIT = {"RealMLP": "RealMLP_TD_Regressor", "TabM": "TabM_D_Regressor"}
 # Losses of the families of trees: for absolute and for squared errors.
 TREES = {
     "HGB": ("absolute_error", "squared_error"),
@@ -151,6 +154,8 @@ def run(name, seed, row, *, n_rows, data):
         fit = fit_ridge
     elif row == TUNED:
         fit = partial(fit_tuned, seed)
+    elif row in PYTABKIT:
+        fit = partial(fit_pytabkit, row, seed)
     else:
         loss, _, exponent = detail.partition(", weights ")
         fit = partial(fit_trees, family, loss, float(exponent or 0), seed)
@@ -301,6 +306,24 @@ def with_texts(X):
     return X.assign(**texts)
 
 
+def fit_pytabkit(row, seed, problem):
+    from pytabkit.models.sklearn import sklearn_interfaces
+
+    columns = [name for name in problem.X.columns if problem.X[name].dtype != "category"]
+    middle = problem.X[columns].median()
+    texts, texts_test = (
+        with_texts(X).assign(
+            **{name: X[name].fillna(middle[name]).astype(float) for name in columns}
+        )
+        for X in (problem.X, problem.X_test)
+    )
+    model = getattr(sklearn_interfaces, PYTABKIT[row])(
+        device="cpu", random_state=seed, n_threads=1, verbosity=0
+    )
+    seconds, model = timed(model.fit, texts, problem.y)
+    return seconds, {"plain": model.predict(texts_test)}
+
+
 def fit_tuned(seed, problem, n_draws=30):
     """The best of random settings of LightGBM by MAE of the held-out rows."""
     rng = np.random.default_rng(seed)
@@ -374,7 +397,7 @@ def plain_values(frame, metric):
     for family, losses in TREES.items():
         for loss in losses:
             columns[f"{family}, {loss}"] = (f"{family}, {loss}", "plain")
-    for title in (TUNED, RIDGE, PLAIN):
+    for title in (TUNED, *PYTABKIT, RIDGE, PLAIN):
         columns[title] = (title, "plain")
     values = {}
     for title, (row, setting) in columns.items():
@@ -585,6 +608,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--weighted-seeds", type=int, default=3)
     parser.add_argument("--tuned-seeds", type=int, default=1)
+    parser.add_argument("--pytabkit-seeds", type=int, default=1)
     parser.add_argument("--wide-seeds", type=int, default=3, help="of STS-B-DIR")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4_000)
@@ -600,10 +624,11 @@ def main():
             rows = plain_rows(name)
             rows += weighted_rows(name) if number < args.weighted_seeds else []
             rows += [TUNED] if number < args.tuned_seeds and name != "sts_b_dir" else []
+            rows += list(PYTABKIT) if number < args.pytabkit_seeds and name != "sts_b_dir" else []
             keys += [(name, args.first_seed + number, row) for row in rows]
     keys = [key for key in keys if args.only is None or key[2] in args.only]
     # What takes longest comes last.
-    keys.sort(key=lambda key: (key[0] == "sts_b_dir", "weights" in key[2]))
+    keys.sort(key=lambda key: (key[2] in PYTABKIT, key[0] == "sts_b_dir", "weights" in key[2]))
     path = args.out / "tabular.jsonl"
     run_missing(partial(run, n_rows=args.rows, data=args.data), keys, 1, path)
     print(write_page(path))
