@@ -22,10 +22,10 @@ squared-error variant. Levers that trade overall error for that of rare scores:
 
 Rivals: HistGradientBoosting as it comes; LightGBM (rate 0.05) and CatBoost (0.06), at most 1,000
 rounds, stopped after 50; a quantile forest (200 trees, 5 rows a leaf, half of the columns); ridge;
-LightGBM with 30 random draws of its settings by validation MAE; RealMLP and TabM with the defaults of
-pytabkit, which hold out a fifth for early stopping, gaps filled by medians, in the first seed, since
-they take one to five minutes of CPU a fit. CatBoost, the forest and weights
-are left out on STS-B-DIR, whose 768 columns take them minutes and whose test has no rarest band.
+LightGBM with 30 random draws of its settings by validation MAE; RealMLP and TabM with the defaults
+of pytabkit, which hold out a fifth for early stopping (gaps filled by medians), in few seeds, since
+they take up to minutes a fit. CatBoost, the forest and weights are left out on STS-B-DIR, whose 768
+columns take them minutes and whose test has no rarest band.
 
 Finished fits are kept in ``OUT/tabular.jsonl`` and not repeated.
 """
@@ -311,17 +311,15 @@ def fit_pytabkit(row, seed, problem):
 
     columns = [name for name in problem.X.columns if problem.X[name].dtype != "category"]
     middle = problem.X[columns].median()
-    texts, texts_test = (
-        with_texts(X).assign(
-            **{name: X[name].fillna(middle[name]).astype(float) for name in columns}
-        )
+    filled, filled_test = (
+        with_texts(X).assign(**X[columns].fillna(middle).astype(float))
         for X in (problem.X, problem.X_test)
     )
     model = getattr(sklearn_interfaces, PYTABKIT[row])(
         device="cpu", random_state=seed, n_threads=1, verbosity=0
     )
-    seconds, model = timed(model.fit, texts, problem.y)
-    return seconds, {"plain": model.predict(texts_test)}
+    seconds, model = timed(model.fit, filled, problem.y)
+    return seconds, {"plain": model.predict(filled_test)}
 
 
 def fit_tuned(seed, problem, n_draws=30):
