@@ -16,6 +16,7 @@ squared-error variant. Levers that trade overall error for that of rare scores:
 
 - ELTARegressor, TailStackingRegressor and the quantile forest have the dial, ``tail``, after the
   one fit.
+- The network also has mixup and alignment, each at 0.1, in the first seeds.
 - Boosting has training weights, label density to the power -1/4, -1/2 and -1, a fit each (in the
   first seeds, see the tables); after every fit predictions stretched about the median by 1.1, 1.25
   and 1.5, and isotonic regression on held-out rows with the same weights and none.
@@ -65,6 +66,12 @@ BUDGETS = {"as the better HGB": 1.0, "+2 %": 1.02, "+5 %": 1.05}
 LEVELS = quantile_levels().numpy()
 NETWORK, STACK, FOREST = "ELTARegressor()", "TailStackingRegressor()", "quantile forest"
 PLAIN, RIDGE, TUNED = "ELTARegressor, plain MLP", "ridge", "LightGBM, tuned"
+# Variants of the network: mixup and alignment beside the dial, and rows held out for early stopping.
+VARIANTS = {
+    "ELTARegressor, mixup 0.1": {"mixup_strength": 0.1},
+    "ELTARegressor, alignment 0.1": {"alignment_weight": 0.1},
+    "ELTARegressor, early stopping": {"early_stopping": True},
+}
 PYTABKIT = {"RealMLP": "RealMLP_TD_Regressor", "TabM": "TabM_D_Regressor"}
 # Losses of the families of trees: for absolute and for squared errors.
 TREES = {
@@ -142,9 +149,10 @@ def run(name, seed, row, *, n_rows, data):
     torch.set_num_threads(1)
     problem = Problem(name, seed, n_rows, data)
     family, _, detail = row.partition(", ")
-    if row in (NETWORK, STACK):
-        kind = ELTARegressor if row == NETWORK else TailStackingRegressor
-        fit = partial(fit_dialed, kind(random_state=seed))
+    if row == STACK:
+        fit = partial(fit_dialed, TailStackingRegressor(random_state=seed))
+    elif row == NETWORK or row in VARIANTS:
+        fit = partial(fit_dialed, ELTARegressor(random_state=seed, **VARIANTS.get(row, {})))
     elif row == FOREST:
         fit = partial(fit_forest, seed)
     elif row == PLAIN:
@@ -376,7 +384,7 @@ def read_frame(path):
     """A line a set, seed, row and setting."""
     lines = []
     for (name, seed, row), record in read_runs(path).items():
-        family, _, detail = row.partition(", ")
+        family, _, detail = (row, "", "") if row in VARIANTS else row.partition(", ")
         about = {k: record[k] for k in ("seconds", "n_train", "n_test", "n_few")}
         for setting, values in record["settings"].items():
             lines.append(
@@ -390,7 +398,7 @@ def plain_values(frame, metric):
     """Values of each estimator by (set, seed) and title: one column an estimator."""
     for_mae = metric != "rmse"
     columns = {}
-    for title in (NETWORK, STACK, FOREST):
+    for title in (NETWORK, STACK, FOREST, *VARIANTS):
         columns[title] = (title, "tail 0" if for_mae else "mean")
     for family, losses in TREES.items():
         for loss in losses:
@@ -488,7 +496,7 @@ def frontiers(frame, name):
     weighted = of_set[of_set["detail"].str.contains("weights")]
     seeds = sorted(weighted["seed"].unique() if len(weighted) else of_set["seed"].unique())
     reference = better_hgb(frame)
-    families = [NETWORK, STACK, FOREST, *TREES]
+    families = [NETWORK, *VARIANTS, STACK, FOREST, *TREES]
     rows = {}
     for budget, factor in BUDGETS.items():
         for seed in seeds:
@@ -606,6 +614,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--weighted-seeds", type=int, default=3)
     parser.add_argument("--tuned-seeds", type=int, default=1)
+    parser.add_argument("--variant-seeds", type=int, default=3)
     parser.add_argument("--pytabkit-seeds", type=int, default=1)
     parser.add_argument("--wide-seeds", type=int, default=3, help="of STS-B-DIR")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -621,6 +630,7 @@ def main():
                 continue
             rows = plain_rows(name)
             rows += weighted_rows(name) if number < args.weighted_seeds else []
+            rows += list(VARIANTS) if number < args.variant_seeds else []
             rows += [TUNED] if number < args.tuned_seeds and name != "sts_b_dir" else []
             rows += list(PYTABKIT) if number < args.pytabkit_seeds and name != "sts_b_dir" else []
             keys += [(name, args.first_seed + number, row) for row in rows]
