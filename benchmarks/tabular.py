@@ -66,7 +66,7 @@ BUDGETS = {"as the better HGB": 1.0, "+2 %": 1.02, "+5 %": 1.05}
 LEVELS = quantile_levels().numpy()
 NETWORK, STACK, FOREST = "ELTARegressor()", "TailStackingRegressor()", "quantile forest"
 PLAIN, RIDGE, TUNED = "ELTARegressor, plain MLP", "ridge", "LightGBM, tuned"
-# Variants of the network: mixup and alignment beside the dial, and rows held out for early stopping.
+# Variants of the network: mixup and alignment beside the dial, rows held out for early stopping.
 VARIANTS = {
     "ELTARegressor, mixup 0.1": {"mixup_strength": 0.1},
     "ELTARegressor, alignment 0.1": {"alignment_weight": 0.1},
