@@ -73,7 +73,7 @@ class AuxiliaryClassesMixin:
         n_classes = len(self.classes_)
         self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
         # Classes whose rows all have weight 0 have no prototype.
-        present, train_codes = np.unique(train.y, return_inverse=True)
+        present = np.flatnonzero(np.bincount(train.y))
         if self._synthesizes:
             if len(present) < 2:
                 raise ValueError(
@@ -85,7 +85,11 @@ class AuxiliaryClassesMixin:
                 raise ValueError(
                     'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
                 )
-            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
+            pairs = present[
+                most_similar_pairs(
+                    self._prototypes(train.X, np.searchsorted(present, train.y), seed)
+                )
+            ]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
             relation = np.zeros((n_classes, len(pairs)), dtype=bool)
@@ -93,7 +97,7 @@ class AuxiliaryClassesMixin:
         elif not len(y_aux):
             relation = np.zeros((n_classes, 0), dtype=bool)
         elif self.neighbors == "auto":
-            prototypes = self._prototypes(train.X, train_codes, seed)
+            prototypes = self._prototypes(train.X, np.searchsorted(present, train.y), seed)
             similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
             relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
             bounds = self._option("auxiliary").neighbor_similarity

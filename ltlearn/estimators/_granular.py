@@ -613,8 +613,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _encode_y(self, y, *, reset, name="y"):
         y = check_labels(y, name)
         if reset:
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            return codes
+            self.classes_ = np.unique(y)
+            return np.searchsorted(self.classes_, y)
         unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
         if unknown:
             raise ValueError(

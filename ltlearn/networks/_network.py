@@ -1,5 +1,7 @@
 """From a batch of inputs to outputs: preparation, backbone, head."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -145,4 +147,16 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
     """
     batches = WholeBatches(data.without_augmentation().to(device), batch_size)
     with torch.inference_mode(), autocast(precision, torch.device(device)):
-        return torch.cat([at_least_float32(function(X)) for X, _ in batches])
+        return _joined((at_least_float32(function(X)) for X, _ in batches), len(data))
+
+
+def _joined(parts, n):
+    """Tensors with n rows in all, one after the other, of which few are held twice."""
+    first = next(parts)
+    if len(first) == n:
+        return first
+    joined, start = first.new_empty(n, *first.shape[1:]), 0
+    for part in chain([first], parts):
+        joined[start : start + len(part)] = part
+        start += len(part)
+    return joined

@@ -43,7 +43,7 @@ from ltlearn.training._resuming import (
     state_between_epochs,
 )
 from ltlearn.training._sharpness import Uphill
-from ltlearn.training._terms import mean_terms, suspects
+from ltlearn.training._terms import StepTerms, suspects
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -485,7 +485,7 @@ class ObjectiveNet(NeuralNet):
         self._named_parameters = list(self.module_.named_parameters())
         self._events = batch_events(self.callbacks_)
         self._update = None
-        steps, sizes, left = [], [], iter(batches)
+        steps, left = StepTerms(), iter(batches)
         while True:
             with self._borrowed():  # batches may be augmented at random
                 batch = next(left, None)
@@ -493,13 +493,12 @@ class ObjectiveNet(NeuralNet):
                     break
                 self._tell("on_batch_begin", batch=batch, training=True)
                 step = self.train_step(batch)
-                steps.append(step)
-                sizes.append(len(batch[0]))
+                steps.add(step, len(batch[0]))
                 self._tell("on_batch_end", batch=batch, training=True, **step)
                 if average is not None:
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
-        for name, mean in mean_terms(steps, sizes, self._group).items():
+        for name, mean in steps.means(self._group).items():
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):

@@ -95,9 +95,9 @@ def binned_density(y, bandwidth=None, weight=None):
     bandwidth = min(max(bandwidth, _LEAST_BANDWIDTH * (high - low)), 2 * (high - low))
     n_bins = max(float(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth)), _MIN_BINS)
     width = (high - low) / n_bins
-    number = np.minimum((y - low) // width, n_bins - 1)
-    occupied, row = np.unique(number, return_inverse=True)
-    counts = np.bincount(row, weight)
+    number = y - low
+    number //= width
+    occupied, counts = _counted(np.minimum(number, n_bins - 1, out=number), weight)
 
     # Between two occupied bins there are at most as many rows as the kernel reaches from both, and
     # a few empty ones.
@@ -117,6 +117,17 @@ def binned_density(y, bandwidth=None, weight=None):
     histogram[occupied_rows] = counts / (counts.sum() * width)
     density = gaussian_filter1d(histogram, bandwidth / width, mode="reflect", radius=reach)
     return BinnedDensity(density, numbers, width, low, high, bandwidth, exponent)
+
+
+def _counted(number, weight):
+    """The different whole numbers of some, all as floats, and how often or heavily each occurs."""
+    most = number.max()
+    if most > len(number):
+        occupied, row = np.unique(number, return_inverse=True)
+        return occupied, np.bincount(row, weight)
+    number = number.astype(np.int64)
+    occupied = np.flatnonzero(np.bincount(number))
+    return occupied.astype(np.float64), np.bincount(number, weight)[occupied]
 
 
 def _scaled(bandwidth, exponent):

@@ -30,6 +30,7 @@ def test_views_are_the_rows():
 
 def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
     monkeypatch.setattr(_views, "LARGE", 4 * 4 * 60)
+    monkeypatch.setattr(_views, "_FEW", 4 * 4 * 60)
     half = np.arange(60)
     assert isinstance(take_rows(X, half), np.ndarray)
     more = take_rows(X, np.arange(61))
@@ -43,7 +44,7 @@ def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
 
 
 def test_chunks_are_all_rows(monkeypatch):
-    monkeypatch.setattr(_views, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(_views, "_NUMBERS_AT_ONCE", 200)
     parts = list(chunks(X))
     assert [len(part) for part in parts] == [50, 50, 20]
     np.testing.assert_array_equal(np.concatenate(parts), X)
@@ -75,6 +76,7 @@ def test_prepared_data_gives_the_batches_of_tensors():
 def fitted(make, monkeypatch, is_lazy, *data, **kwargs):
     with monkeypatch.context() as context:
         context.setattr(_views, "LARGE", 8 if is_lazy else 2**40)
+        context.setattr(_views, "_FEW", 8)
         model = make().fit(*data, **kwargs)
         return model, model.predict(X)
 
