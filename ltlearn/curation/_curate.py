@@ -60,9 +60,10 @@ class CuratedData:
 
     >>> from ltlearn import BackboneFeatures, GranularClassifier, Whole
     >>> from ltlearn.curation import load_curated
+    >>> from ltlearn.options import Auxiliary
     >>> data = load_curated("curated")  # doctest: +SKIP
     >>> embed = BackboneFeatures().fit(images)  # doctest: +SKIP
-    >>> model = GranularClassifier(neighbors=data.neighbors).fit(
+    >>> model = GranularClassifier(auxiliary=Auxiliary(neighbors=data.neighbors)).fit(
     ...     embed.transform(images), labels,
     ...     X_aux=Whole(embed.transform(data.X_aux)), y_aux=Whole(data.y_aux))  # doctest: +SKIP
     """

@@ -427,6 +427,7 @@ class ELTARegressor(
             "early_stopping": early_stopping,
             "batch_size": self._setting("batch_size"),
         }
+        del train  # its labels are in the targets
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
         self.pseudo_labels_, is_interrupted = [], net.was_interrupted

@@ -87,16 +87,11 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     silencing : float, default=0.1
         λ_s of [1]_: weight, in the softmax of a sample's loss, of the neighbors of its class. 0
         takes them out of it, 1 turns silencing off.
-    neighbors : "auto" or dict, default="auto"
-        Which auxiliary classes are neighbors of which target classes: a dict from target class to a
-        list of auxiliary classes, in which a class may occur any number of times, or not at all.
-        ``"auto"`` takes the pairs whose prototypes are similar; prototypes are mean directions of
-        the standardized inputs for ``backbone="mlp"``, of the features before training for a
-        module, which had better be pretrained then.
     auxiliary : {None, "synthesize"} or ltlearn.options.Auxiliary, default=None
-        Where auxiliary classes come from, how many of their rows an epoch sees, and which count as
-        neighbors. ``"synthesize"`` is short for ``Auxiliary(synthesize=True)``: classes made from
-        the training rows.
+        Which auxiliary classes are neighbors of which target classes, how many of their rows an
+        epoch sees, and where they come from. None finds neighbors by similar prototypes;
+        ``"synthesize"`` is short for ``Auxiliary(synthesize=True)``: classes made from the training
+        rows.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the training loss, auxiliary classes included; classes that a dict
         does not name have weight 1. They come on top of ``logit_adjustment``: ``"balanced"`` is
@@ -279,7 +274,6 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         "loss": [StrOptions(set(LOSSES)), callable],
         "enhancers": [list, tuple, None],
         "silencing": [Interval(Real, 0, 1, closed="both")],
-        "neighbors": [StrOptions({"auto"}), dict],
         "auxiliary": [StrOptions({"synthesize"}), Auxiliary, None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "prior": [StrOptions({"balanced", "train"}), "array-like"],
@@ -293,7 +287,6 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         loss="neighbor_silencing",
         logit_adjustment=1.0,
         silencing=0.1,
-        neighbors="auto",
         auxiliary=None,
         class_weight=None,
         prior="balanced",
@@ -323,7 +316,6 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         self.loss = loss
         self.logit_adjustment = logit_adjustment
         self.silencing = silencing
-        self.neighbors = neighbors
         self.auxiliary = auxiliary
         self.class_weight = class_weight
         self.prior = prior
@@ -493,7 +485,6 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             logit_adjustment=1.0,
             silencing=1.0,
             enhancers=None,
-            neighbors="auto",
             auxiliary=Auxiliary(max_samples=0),
             training__label_smoothing=0.0,
             training__feature_mixup=0.0,

@@ -127,7 +127,7 @@ def count_features(backbone, input_shape):
     return features.shape[1]
 
 
-def apply_in_batches(function, data, *, batch_size, device, precision):
+def apply_in_batches(function, data, *, batch_size, device, precision, then=None):
     """Pass data through ``function`` batch by batch, without gradients.
 
     Parameters
@@ -139,6 +139,8 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
     batch_size : int
     device : torch.device
     precision : torch.dtype
+    then : callable, default=None
+        From the outputs and the target of a batch to what is returned in place of the outputs.
 
     Returns
     -------
@@ -147,7 +149,9 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
     """
     batches = WholeBatches(data.without_augmentation().to(device), batch_size)
     with torch.inference_mode(), autocast(precision, torch.device(device)):
-        return _joined((at_least_float32(function(X)) for X, _ in batches), len(data))
+        pairs = ((at_least_float32(function(X)), target) for X, target in batches)
+        parts = (outputs if then is None else then(outputs, target) for outputs, target in pairs)
+        return _joined(parts, len(data))
 
 
 def _joined(parts, n):

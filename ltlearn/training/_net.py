@@ -394,7 +394,7 @@ class ObjectiveNet(NeuralNet):
         self._update = DirectUpdate.after_step_of(self.optimizer_)
         return terms
 
-    def apply_network(self, data, method="forward"):
+    def apply_network(self, data, method="forward", then=None):
         """Pass data through the network in evaluation mode.
 
         Parameters
@@ -402,6 +402,8 @@ class ObjectiveNet(NeuralNet):
         data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
+        then : callable, default=None
+            From the outputs and the target of a batch to what is returned in their place.
 
         Returns
         -------
@@ -415,6 +417,7 @@ class ObjectiveNet(NeuralNet):
             batch_size=self.evaluation_batch_size,
             device=self.device,
             precision=self.precision,
+            then=then,
         )
 
     def apply_exactly(self, data, method="forward"):
@@ -502,7 +505,12 @@ class ObjectiveNet(NeuralNet):
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
-        terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
+        criterion = self.criterion_
+        if hasattr(criterion, "validation_rows"):
+            rows = self.apply_network(valid, then=criterion.validation_rows)
+            terms = criterion.terms_of_rows(rows, valid.target)
+        else:
+            terms = criterion.validation_terms(self.apply_network(valid), valid.target)
         self._record_validation({name: float(value) for name, value in terms.items()})
 
     def _record_validation(self, terms):

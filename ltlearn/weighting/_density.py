@@ -17,6 +17,7 @@ _MIN_BINS = 16
 _RELATIVE_RESOLUTION = 1e-10
 # Below this share of the range of the labels a bandwidth would only count more empty bins.
 _LEAST_BANDWIDTH = 1e-100
+_LABELS_AT_ONCE = 2**16
 
 
 def _check_labels(y, name="y"):
@@ -95,9 +96,7 @@ def binned_density(y, bandwidth=None, weight=None):
     bandwidth = min(max(bandwidth, _LEAST_BANDWIDTH * (high - low)), 2 * (high - low))
     n_bins = max(float(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth)), _MIN_BINS)
     width = (high - low) / n_bins
-    number = y - low
-    number //= width
-    occupied, counts = _counted(np.minimum(number, n_bins - 1, out=number), weight)
+    occupied, counts = _counted(lambda y: np.minimum((y - low) // width, n_bins - 1), y, weight)
 
     # Between two occupied bins there are at most as many rows as the kernel reaches from both, and
     # a few empty ones.
@@ -119,15 +118,21 @@ def binned_density(y, bandwidth=None, weight=None):
     return BinnedDensity(density, numbers, width, low, high, bandwidth, exponent)
 
 
-def _counted(number, weight):
-    """The different whole numbers of some, all as floats, and how often or heavily each occurs."""
-    most = number.max()
-    if most > len(number):
-        occupied, row = np.unique(number, return_inverse=True)
+def _counted(number_of, y, weight):
+    """Numbers of the bins of labels, as floats, and how often or with what weight each occurs."""
+    largest = number_of(np.max(y))
+    if largest > len(y):
+        occupied, row = np.unique(number_of(y), return_inverse=True)
         return occupied, np.bincount(row, weight)
-    number = number.astype(np.int64)
-    occupied = np.flatnonzero(np.bincount(number))
-    return occupied.astype(np.float64), np.bincount(number, weight)[occupied]
+    n_bins = int(largest) + 1
+    is_occupied, counts = np.zeros(n_bins, dtype=bool), np.zeros(n_bins)
+    for start in range(0, len(y), _LABELS_AT_ONCE):
+        part = slice(start, start + _LABELS_AT_ONCE)
+        numbers = number_of(y[part]).astype(np.int64)
+        is_occupied[numbers] = True
+        counts += np.bincount(numbers, None if weight is None else weight[part], n_bins)
+    occupied = np.flatnonzero(is_occupied)
+    return occupied.astype(np.float64), counts[occupied]
 
 
 def _scaled(bandwidth, exponent):
