@@ -73,6 +73,18 @@ def test_prepared_data_gives_the_batches_of_tensors():
     assert lazy.without_augmentation().epoch_index is None
 
 
+def test_views_of_large_tables_are_small(monkeypatch):
+    monkeypatch.setattr(_views, "LARGE", 100)
+    monkeypatch.setattr(_views, "_FEW", 100)
+    view = take_rows(X, rng.permutation(120)[:40])
+    assert view.index.dtype == np.int32
+    monkeypatch.setattr(_views, "_FEW", 16 * 10)
+    assert isinstance(take_rows(view, np.arange(11)), RowView)  # a view stays one, however small
+    few = take_rows(view, np.arange(10))
+    assert isinstance(few, np.ndarray)
+    np.testing.assert_array_equal(few, np.asarray(view)[:10])
+
+
 def fitted(make, monkeypatch, is_lazy, *data, **kwargs):
     with monkeypatch.context() as context:
         context.setattr(_views, "LARGE", 8 if is_lazy else 2**40)
