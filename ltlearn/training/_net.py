@@ -43,7 +43,7 @@ from ltlearn.training._resuming import (
     state_between_epochs,
 )
 from ltlearn.training._sharpness import Uphill
-from ltlearn.training._terms import StepTerms, suspects
+from ltlearn.training._terms import StepTerms, suspects, validation_terms
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -505,12 +505,7 @@ class ObjectiveNet(NeuralNet):
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
-        criterion = self.criterion_
-        if hasattr(criterion, "validation_rows"):
-            rows = self.apply_network(valid, then=criterion.validation_rows)
-            terms = criterion.terms_of_rows(rows, valid.target)
-        else:
-            terms = criterion.validation_terms(self.apply_network(valid), valid.target)
+        terms = validation_terms(self, valid)
         self._record_validation({name: float(value) for name, value in terms.items()})
 
     def _record_validation(self, terms):

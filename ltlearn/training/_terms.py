@@ -59,6 +59,21 @@ class StepTerms:
         self._open = []
 
 
+def validation_terms(net, valid):
+    """Terms of a net's validation rows, whose outputs are not held all at once where they are wide.
+
+    Parameters
+    ----------
+    net : ObjectiveNet
+    valid : TensorData or FileData
+    """
+    objective = net.criterion_
+    if not hasattr(objective, "validation_rows"):
+        return objective.validation_terms(net.apply_network(valid), valid.target)
+    rows = net.apply_network(valid, then=objective.validation_rows)
+    return objective.terms_of_rows(rows, valid.target)
+
+
 def suspects(objective):
     """A sentence that names losses and enhancers of the user's own, if there are any."""
     names = getattr(objective, "own_names", [])
