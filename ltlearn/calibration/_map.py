@@ -1,8 +1,10 @@
 """Non-decreasing maps from held-out predictions to labels."""
 
 import warnings
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import lstsq
 from sklearn.isotonic import isotonic_regression
 from sklearn.utils.validation import check_is_fitted
@@ -68,11 +70,15 @@ class RecalibrationMap(BaseEstimator):
 
     _parameter_constraints: dict = {"method": [StrOptions(METHODS)]}
 
-    def __init__(self, method="stretch"):
+    def __init__(
+        self, method: Literal["stretch", "linear", "isotonic", "cubic"] = "stretch"
+    ) -> None:
         self.method = method
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, predictions, y, sample_weight=None):
+    def fit(
+        self, predictions: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "RecalibrationMap":
         """Fit the map.
 
         Parameters
@@ -138,7 +144,7 @@ class RecalibrationMap(BaseEstimator):
             raise ValueError("predictions are spread too little for a line through y.")
         return slope, intercept
 
-    def predict(self, predictions):
+    def predict(self, predictions: ArrayLike) -> np.ndarray:
         """Recalibrate predictions.
 
         Parameters

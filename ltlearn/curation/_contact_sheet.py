@@ -2,11 +2,13 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
+from os import PathLike
 from pathlib import Path
 
 from ltlearn.curation._files import checksum, write_atomically
-from ltlearn.curation._manifest import neighbors_of
+from ltlearn.curation._manifest import ManifestRow, neighbors_of
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
 
@@ -60,7 +62,9 @@ the curation again, or load the folder.</p>
 """
 
 
-def write_contact_sheet(folder, rows, *, max_images=24):
+def write_contact_sheet(
+    folder: str | PathLike[str], rows: Sequence[ManifestRow], *, max_images: int = 24
+) -> Path:
     """Write ``contact_sheet.html``: one file that needs no other and runs no script.
 
     Parameters

@@ -1,6 +1,9 @@
 """Names that a person listed."""
 
 import os
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
 
 from ltlearn.curation._files import read_table
 from ltlearn.curation._types import Proposal
@@ -23,7 +26,7 @@ class ListProposer:
     ['beaver', 'mink']
     """
 
-    def __init__(self, names):
+    def __init__(self, names: Mapping[str, Any] | str | PathLike[str]) -> None:
         self.names = names
 
     def __repr__(self):
@@ -33,7 +36,7 @@ class ListProposer:
     def _is_file(self):
         return isinstance(self.names, (str, os.PathLike))
 
-    def propose(self, targets, folder=None):
+    def propose(self, targets: Any, folder: Any = None) -> None:
         """Yield the listed names, in their order.
 
         Parameters

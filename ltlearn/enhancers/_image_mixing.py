@@ -6,7 +6,14 @@ import numpy as np
 import torch
 
 
-def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
+def mix_images(
+    images: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    mixup_alpha: float = 0.8,
+    cutmix_alpha: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Mix every image of a batch with another one.
 
     One share λ holds for the whole batch: mixup [1]_ takes ``λ x + (1 - λ) x'``, cutmix [2]_

@@ -1,12 +1,15 @@
 """What the deep regressor offers when it predicts distributions, and when it does not."""
 
+from typing import Any, Literal
+
 import numpy as np
 from scipy.special import softmax
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.estimators._validation import validate_X
 from ltlearn.losses import quantile_levels
+from ltlearn.utils._compat import available_if
+from ltlearn.utils._typing import Rows
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions, mix
 
@@ -20,7 +23,14 @@ class DistributionMixin(DialedPredictions):
     the dial turns by the training scores of its own network.
     """
 
-    def predict(self, X, *, tail=None, prediction=None, return_std=False):
+    def predict(
+        self,
+        X: Rows,
+        *,
+        tail: float | None = None,
+        prediction: Literal["mean", "median"] | None = None,
+        return_std: bool = False,
+    ) -> Any:
         """Predict scores.
 
         Of several networks the mean score, or what the mixture of their distributions says.
@@ -60,7 +70,7 @@ class DistributionMixin(DialedPredictions):
         return scores, np.std(each, axis=0, ddof=1)
 
     @available_if(lambda estimator: estimator._check_predicts_distributions())
-    def predict_distribution(self, X, *, tail=None):
+    def predict_distribution(self, X: Rows, *, tail: float | None = None) -> np.ndarray:
         """Predict distributions over the score bins ``bin_centers_``.
 
         What they are calibrated for depends on the loss. Trained by earth mover's distance on

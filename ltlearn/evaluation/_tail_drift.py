@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
 from ltlearn.evaluation._diagnose import _guess_task
@@ -105,7 +107,15 @@ class TailDrift:
     },
     prefer_skip_nested_validation=True,
 )
-def tail_drift(reference, new, *, bands=None, task=None, bin_centers=None, confidence_level=0.95):
+def tail_drift(
+    reference: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    bands: LabelBands | ClassBands | None = None,
+    task: Literal["regression", "classification"] | None = None,
+    bin_centers: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> TailDrift:
     """Compare new rows with those that a model was judged on, tail first.
 
     Three things are counted. *Labels* and *predictions*, as far as both sides have them: which

@@ -20,9 +20,12 @@ documents, vector graphics  :class:`~ltlearn.exceptions.BadImageError`: only the
 """
 
 import io
+from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from ltlearn.exceptions import BadImageError
 from ltlearn.utils._text import without_addresses
@@ -40,7 +43,7 @@ FORMATS = (
 SIXTEEN_BIT_FORMATS = {"PNG", "PPM"}
 
 
-def read_image(path, *, channels=3):
+def read_image(path: str | PathLike[str], *, channels: Literal[1, 3] = 3) -> Image.Image:
     """Read an image file as upright 8-bit pixels.
 
     Parameters

@@ -1,10 +1,17 @@
 """Which auxiliary classes are neighbors of which target classes."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.auxiliary._neighbors import check_lists
 from ltlearn.plotting._style import new_axes
 from ltlearn.utils._fitted import find_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class NeighborDisplay:
@@ -33,13 +40,15 @@ class NeighborDisplay:
            [0, 0, 1]])
     """
 
-    def __init__(self, *, matrix, target_names, auxiliary_names):
+    def __init__(
+        self, *, matrix: np.ndarray, target_names: Sequence[str], auxiliary_names: Sequence[str]
+    ) -> None:
         self.matrix = matrix
         self.target_names = target_names
         self.auxiliary_names = auxiliary_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: "Axes | None" = None) -> "NeighborDisplay":
         """Plot the neighbor relation that a fitted classifier used.
 
         Parameters
@@ -69,7 +78,14 @@ class NeighborDisplay:
         )
 
     @classmethod
-    def from_neighbors(cls, neighbors, *, targets=None, auxiliary=None, ax=None):
+    def from_neighbors(
+        cls,
+        neighbors: Mapping[Any, Any] | ArrayLike,
+        *,
+        targets: Sequence[Any] | None = None,
+        auxiliary: Sequence[Any] | None = None,
+        ax: "Axes | None" = None,
+    ) -> "NeighborDisplay":
         """Plot a neighbor relation.
 
         Parameters
@@ -124,7 +140,7 @@ class NeighborDisplay:
             auxiliary_names=[str(name) for name in auxiliary],
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "NeighborDisplay":
         """Draw the heat map; similarities get a color bar.
 
         Parameters

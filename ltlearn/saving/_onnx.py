@@ -4,6 +4,8 @@ import copy
 import json
 import logging
 import warnings
+from os import PathLike
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.utils._random import isolated_generators
 
 
-def export_onnx(estimator, path):
+def export_onnx(estimator: Any, path: str | PathLike[str]) -> None:
     """Write the prediction of a fitted deep estimator as an ONNX file.
 
     The graph holds the scaling of the inputs, the network, and all that turns its outputs into

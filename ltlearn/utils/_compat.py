@@ -1,4 +1,4 @@
-"""The one place where private or version-dependent names of scikit-learn are imported."""
+"""The one place where names of scikit-learn without types, private or of some versions are imported."""
 
 import functools
 import inspect
@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from numbers import Integral
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
@@ -29,6 +28,19 @@ try:
 except ImportError:  # scikit-learn < 1.7
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    # Decorators without types would hide those of the methods that they decorate.
+    def _fit_context(
+        *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Function], _Function]: ...
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[_Function], _Function]: ...
+else:
+    from sklearn.base import _fit_context
+    from sklearn.utils.metaestimators import available_if
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn < 1.9
@@ -39,11 +51,8 @@ except ImportError:  # scikit-learn < 1.9
         def _init_callback_context(self, **kwargs):
             return None
 
-    def with_callbacks(method):
+    def with_callbacks(method: _Function) -> _Function:
         return method
-
-
-_Function = TypeVar("_Function", bound=Callable)
 
 
 class Interval(_Interval):
@@ -167,6 +176,7 @@ __all__ = [
     "_safe_split",
     "_validate_shuffle_split",
     "add_scorers",
+    "available_if",
     "is_number",
     "plain_number",
     "validate_parameter_constraints",
