@@ -22,7 +22,7 @@ from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 
 _LEVEL = Interval(Real, 0, 1, closed="neither")
@@ -161,11 +161,11 @@ class ConformalRegressor(HeldOutCalibrator):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "ConformalRegressor":
@@ -255,7 +255,7 @@ class ConformalRegressor(HeldOutCalibrator):
                 stacklevel=4,
             )
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor that was fitted on all training data.
 
         Parameters
@@ -271,7 +271,7 @@ class ConformalRegressor(HeldOutCalibrator):
         check_is_fitted(self)
         return predictions(self.estimator_, X)
 
-    def predict_interval(self, X: Rows, confidence_level: float | None = None) -> np.ndarray:
+    def predict_interval(self, X: RowsLike, confidence_level: float | None = None) -> np.ndarray:
         """Prediction intervals.
 
         Those of a higher level hold those of a lower one.

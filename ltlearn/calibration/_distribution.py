@@ -18,7 +18,7 @@ from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, available_if
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 
 _ENOUGH_ROWS = 200
@@ -138,11 +138,11 @@ class DistributionCalibrator(HeldOutCalibrator):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "DistributionCalibrator":
@@ -225,7 +225,7 @@ class DistributionCalibrator(HeldOutCalibrator):
             raise AttributeError(f"{type(self.estimator_).__name__} has no bins.")
         return centers
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor as it is.
 
         Parameters
@@ -241,7 +241,7 @@ class DistributionCalibrator(HeldOutCalibrator):
         check_is_fitted(self)
         return predictions(self.estimator_, X)
 
-    def predict_quantiles(self, X: Rows, levels: ArrayLike) -> np.ndarray:
+    def predict_quantiles(self, X: RowsLike, levels: ArrayLike) -> np.ndarray:
         """Calibrated quantiles.
 
         Parameters
@@ -270,7 +270,7 @@ class DistributionCalibrator(HeldOutCalibrator):
         return cdf.inverse(wanted)
 
     @available_if(_predicts_bins)
-    def predict_distribution(self, X: Rows) -> np.ndarray:
+    def predict_distribution(self, X: RowsLike) -> np.ndarray:
         """Calibrated distributions over the score bins ``bin_centers_``.
 
         Parameters

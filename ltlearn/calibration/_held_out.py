@@ -20,7 +20,7 @@ from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import _check_method_params, _safe_split
 from ltlearn.utils._estimator import BaseEstimator
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import unwrap
 
 _DEFAULT_FOLDS = 5
@@ -91,7 +91,7 @@ class HeldOutCalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         descriptions = self._over_folds(describe, splits, X, y, routed.estimator.fit)
         return descriptions, [scores[test] for _, test in splits]
 
-    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R² of the predictions.
 
         Parameters

@@ -20,7 +20,7 @@ from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._checks import check_numbers, naming
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
 from ltlearn.utils._estimator import BaseEstimator
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._floors import probability_floor, raise_to_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
@@ -202,11 +202,11 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "LogitAdjuster":
@@ -329,7 +329,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return adjust_proba([self.class_prior_], self.class_prior_, tau=self.tau_)[0]
 
-    def predict_proba(self, X: Rows) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Adjusted class probabilities.
 
         Parameters
@@ -351,7 +351,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             proba = raise_to_floor(proba, self.class_prior_, self.floor_)
         return adjust_proba(proba, self.class_prior_, tau=tau)
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Most probable class after the adjustment.
 
         Parameters

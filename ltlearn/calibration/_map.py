@@ -162,11 +162,11 @@ class RecalibrationMap(BaseEstimator):
             When predictions are not finite, or so far from those fitted that the result is not.
         """
         check_is_fitted(self)
-        predictions = check_number_per_sample(predictions, "predictions")
+        values = check_number_per_sample(predictions, "predictions")
         if self.thresholds_ is not None:
-            return _interpolate(predictions, self.thresholds_, self.values_)
+            return _interpolate(values, self.thresholds_, self.values_)
         with np.errstate(over="ignore"):
-            recalibrated = self.intercept_ + self.slope_ * predictions
+            recalibrated = self.intercept_ + self.slope_ * values
         if not np.isfinite(recalibrated).all():
             raise ValueError("predictions lie too far from those that the map was fitted to.")
         return recalibrated

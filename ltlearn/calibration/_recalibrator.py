@@ -16,7 +16,7 @@ from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, StrOptions, _fit_context
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 
 
@@ -99,11 +99,11 @@ class Recalibrator(HeldOutCalibrator):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "Recalibrator":
@@ -165,7 +165,7 @@ class Recalibrator(HeldOutCalibrator):
         predictions = self._over_folds(_predict, splits, X, y, routed.estimator.fit)
         return np.concatenate([test for _, test in splits]), np.concatenate(predictions)
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor and recalibrate.
 
         Parameters

@@ -13,7 +13,7 @@ from ltlearn.calibration._meta import check_training_data, route, take_feature_a
 from ltlearn.calibration._quantile_sources import predicted_quantiles
 from ltlearn.metrics import LabelBands
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, _safe_indexing
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import QuantileDistributions
 from ltlearn.weighting._tail import TailWeights
@@ -113,7 +113,7 @@ class TailDial(RegressorMixin, MetaEstimatorMixin, DialedPredictions, BaseEstima
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any
+        self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any
     ) -> "TailDial":
         """Fit the regressor and the density of the labels.
 

@@ -5,7 +5,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,12 @@ from ltlearn.curation._manifest import (
 )
 from ltlearn.curation._names import class_targets, screen
 from ltlearn.curation._reasons import nothing_kept
-from ltlearn.curation._types import Proposal
+from ltlearn.curation._types import Candidate, Proposal
 from ltlearn.curation.protocols import Filter, Proposer, Source
 from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.utils._progress import progress_bar
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import FilePath, RowsLike
 
 DINOV2 = "vit_small_patch14_dinov2.lvd142m"
 
@@ -96,11 +95,11 @@ class CuratedData:
 
 
 def curate(
-    X: Rows,
+    X: RowsLike,
     y: ArrayLike,
     *,
     source: Source,
-    folder: str | PathLike[str],
+    folder: FilePath,
     proposer: Proposer | None = None,
     filter: Filter | None = None,
     protected: dict[str, Any] | None = None,
@@ -202,12 +201,12 @@ def curate(
         judge = _default_filter(X, folder, progress) if filter is None else filter
         judge = judge.fit(X, names, protected=protected)
         proposals, dropped = _propose(proposer, source, list(targets.values()), folder, progress)
-        anchors = {}
+        anchors: dict[str, list[str]] = {}
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
         fetched = source.fetch(list(anchors), folder)
         fetched = progress_bar(fetched, desc="Fetch", unit=" candidates", disable=not progress)
-        candidates = {}
+        candidates: dict[tuple[str, str], Candidate] = {}
         for candidate in fetched:
             candidates.setdefault((candidate.name, candidate.source), candidate)
         verdicts = judge.decide(list(candidates.values()), anchors)
@@ -227,9 +226,9 @@ def curate(
 
 
 def load_curated(
-    folder: str | PathLike[str],
+    folder: FilePath,
     *,
-    bank: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    bank: FilePath | Sequence[FilePath] | None = None,
 ) -> CuratedData:
     """Load what was curated from images, with the decisions as they stand in ``manifest.csv``.
 

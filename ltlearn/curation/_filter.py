@@ -16,7 +16,7 @@ from ltlearn.curation._types import Candidate, Verdict
 from ltlearn.images import FileSource, as_image_source
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
 from ltlearn.utils._estimator import BaseEstimator
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 # No duplicate threshold that is read off the data is above this: identical images embed identically
 # only up to rounding, which may differ from batch to batch.
@@ -136,7 +136,7 @@ class FeatureFilter(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Rows, y: Sequence[str], *, protected: dict[str, Any] | None = None
+        self, X: RowsLike, y: Sequence[str], *, protected: dict[str, Any] | None = None
     ) -> "FeatureFilter":
         """Learn prototypes and thresholds.
 
@@ -159,8 +159,7 @@ class FeatureFilter(BaseEstimator):
         ValueError
             When there are fewer than two target classes, or protected data is empty.
         """
-        y = np.asarray(y)
-        names, codes = np.unique(y, return_inverse=True)
+        names, codes = np.unique(np.asarray(y), return_inverse=True)
         if len(names) < 2:
             raise ValueError(f"There must be at least two target classes; got {len(names)}.")
         protected = protected or {}

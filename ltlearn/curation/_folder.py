@@ -1,7 +1,6 @@
 """A local bank of images as a source of candidates."""
 
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ltlearn.curation._names import matching_names
 from ltlearn.curation._types import Candidate
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
+from ltlearn.utils._typing import FilePath
 
 RIGHTS = ("license", "license_url", "creator", "landing_page")
 
@@ -42,7 +42,7 @@ class FolderSource:
     [('sea lions', '1.png')]
     """
 
-    def __init__(self, path: str | PathLike[str], *, max_per_class: int | None = None) -> None:
+    def __init__(self, path: FilePath, *, max_per_class: int | None = None) -> None:
         if max_per_class is not None and max_per_class < 1:
             raise ValueError(f"max_per_class must be at least 1, or None; got {max_per_class}.")
         self.path = path
@@ -55,7 +55,7 @@ class FolderSource:
         """Names of the classes in the bank, sorted."""
         return sorted(self.files())
 
-    def fetch(self, names: Sequence[str], folder: Any) -> None:
+    def fetch(self, names: Sequence[str], folder: Any) -> Iterator[Candidate]:
         """Yield the candidates of some classes, in the order of their files.
 
         Nothing is copied. Files that cannot be decoded are candidates with a ``problem``.
@@ -103,7 +103,7 @@ class FolderSource:
                 for folder in sorted(root.iterdir())
                 if folder.is_dir() and not folder.name.startswith(".")
             }
-        files = {}
+        files: dict[str, list[tuple[Path, dict[str, str]]]] = {}
         for row in read_table(root, ("path", "class")):
             if not (row["path"] and row["class"]):
                 raise ValueError(

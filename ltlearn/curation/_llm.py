@@ -5,9 +5,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +14,7 @@ from ltlearn.curation._files import checksum, now, plain_text, write_atomically
 from ltlearn.curation._types import Proposal, Target
 from ltlearn.exceptions import BudgetExceededError, CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._typing import FilePath
 
 EXAMPLES = (
     ("violin", ("viola", "cello", "rebec", "mandolin", "hurdy-gurdy")),
@@ -160,7 +160,7 @@ class LLMProposer:
         timeout: float = 60.0,
         max_retries: int = 4,
         request_options: dict[str, Any] | None = None,
-        cache: str | PathLike[str] | None = None,
+        cache: FilePath | None = None,
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -177,7 +177,7 @@ class LLMProposer:
     def __repr__(self):
         return f"LLMProposer({self.model!r}, request_options={self.request_options})"
 
-    def propose(self, targets: Sequence[Target], folder: str | PathLike[str]) -> None:
+    def propose(self, targets: Sequence[Target], folder: FilePath) -> Iterator[Proposal]:
         """Yield proposals, class by class.
 
         A target class that the model refuses, or answers twice in a form that cannot be used,
@@ -217,7 +217,7 @@ class LLMProposer:
                 yield Proposal(target.name, name, f"llm:{self.model}", digest)
 
     def dry_run(
-        self, targets: Sequence[Target], folder: str | PathLike[str], *, file: IO[str] | None = None
+        self, targets: Sequence[Target], folder: FilePath, *, file: IO[str] | None = None
     ) -> Usage:
         """Print every prompt that :meth:`propose` would send, and an estimate; send nothing.
 

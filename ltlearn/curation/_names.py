@@ -150,7 +150,7 @@ def screen(
     wanted = {target.name: target.n_names for target in targets}
     known_targets, known_names = _Names(wanted), _Names()
     accepted, dropped = [], []
-    names_of = defaultdict(set)
+    names_of: defaultdict[str, set[str]] = defaultdict(set)
     for proposal in proposals:
         if proposal.anchor not in wanted:
             raise ValueError(

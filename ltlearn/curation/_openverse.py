@@ -1,6 +1,7 @@
 """Search for openly licensed images through the public API of Openverse."""
 
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from urllib.parse import urlencode
 
@@ -54,7 +55,7 @@ class OpenverseSearch:
 
         return Fetcher(self.rules)
 
-    def search(self, query: str, n: int) -> None:
+    def search(self, query: str, n: int) -> Iterator[SearchResult]:
         """Yield results in Openverse's order.
 
         Parameters

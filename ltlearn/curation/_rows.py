@@ -1,6 +1,6 @@
 """A pool of feature rows as a source of candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from ltlearn.curation._files import checksum
 from ltlearn.curation._names import label_name, matching_names
 from ltlearn.curation._types import Candidate
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 
 class RowPool:
@@ -42,7 +42,7 @@ class RowPool:
 
     def __init__(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike | None = None,
         *,
         n_clusters: int = 20,
@@ -65,7 +65,7 @@ class RowPool:
         """Labels, or names of clusters."""
         return np.unique(self.labels).tolist()
 
-    def fetch(self, names: Sequence[str], folder: Any) -> None:
+    def fetch(self, names: Sequence[str], folder: Any) -> Iterator[Candidate]:
         """Yield the rows of some classes.
 
         Parameters

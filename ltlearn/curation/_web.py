@@ -2,8 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ltlearn.curation._files import Journal, checksum, now, plain_text, write_atomically
@@ -14,6 +13,7 @@ from ltlearn.curation.protocols import SearchEngine
 from ltlearn.exceptions import BadImageError, FetchError
 from ltlearn.images._decode import decode_image
 from ltlearn.utils._text import without_addresses
+from ltlearn.utils._typing import FilePath
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
@@ -80,7 +80,7 @@ class WebSource:
             f"rules={self.rules!r})"
         )
 
-    def fetch(self, names: Sequence[str], folder: str | PathLike[str]) -> None:
+    def fetch(self, names: Sequence[str], folder: FilePath) -> Iterator[Candidate]:
         """Yield the images found for some classes; fetch those not fetched before.
 
         Parameters

@@ -3,9 +3,8 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ltlearn.curation._names import same_name
 from ltlearn.curation._types import Proposal, Target
 from ltlearn.exceptions import CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._typing import FilePath
 
 # WordNet has 45 lexicographer files (lexnames(5WN)); their names are not needed here.
 N_LEXICOGRAPHER_FILES = 45
@@ -56,7 +56,7 @@ class WordNetProposer:
 
     def __init__(
         self,
-        folder: str | PathLike[str] = "/usr/share/wordnet",
+        folder: FilePath = "/usr/share/wordnet",
         *,
         vocabulary: Sequence[str] | None = None,
         max_distance: int = 8,
@@ -74,7 +74,7 @@ class WordNetProposer:
             f"max_distance={self.max_distance}, senses={self.senses})"
         )
 
-    def propose(self, targets: Sequence[Target], folder: Any = None) -> None:
+    def propose(self, targets: Sequence[Target], folder: Any = None) -> Iterator[Proposal]:
         """Yield proposals, the best first for each target class.
 
         Parameters

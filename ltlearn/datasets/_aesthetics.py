@@ -8,7 +8,6 @@ of that folder.
 import csv
 import os
 import warnings
-from os import PathLike
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
 from ltlearn.utils._checks import LARGEST, naming
+from ltlearn.utils._typing import FilePath
 
 IMAGE_COLUMN = "image_id"
 AVA_VOTE_COLUMNS = [f"score{k}" for k in range(2, 12)]
@@ -24,8 +24,8 @@ SHOWN = 5
 
 
 def read_ava(
-    images_dir: str | PathLike[str],
-    labels_file: str | PathLike[str],
+    images_dir: FilePath,
+    labels_file: FilePath,
     *,
     on_missing: Literal["raise", "drop"] = "raise",
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -88,8 +88,8 @@ def read_ava(
 
 
 def read_aadb(
-    images_dir: str | PathLike[str],
-    labels_file: str | PathLike[str],
+    images_dir: FilePath,
+    labels_file: FilePath,
     *,
     on_missing: Literal["raise", "drop"] = "raise",
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +144,8 @@ def read_aadb(
 
 
 def read_tad66k(
-    images_dir: str | PathLike[str],
-    labels_file: str | PathLike[str],
+    images_dir: FilePath,
+    labels_file: FilePath,
     *,
     on_missing: Literal["raise", "drop"] = "raise",
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +192,8 @@ def read_tad66k(
 
 
 def read_para(
-    images_dir: str | PathLike[str],
-    labels_file: str | PathLike[str],
+    images_dir: FilePath,
+    labels_file: FilePath,
     *,
     on_missing: Literal["raise", "drop"] = "raise",
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ from ltlearn.utils._device import resolve_device
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
-from ltlearn.utils._typing import Rows, Self
+from ltlearn.utils._typing import RowsLike, Self
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
@@ -485,7 +485,7 @@ class BaseDeepEstimator(
         """Context of prediction: a module that draws even then draws the same every time."""
         return isolated_generators(0, device) if self._draws_globally else nullcontext()
 
-    def embed(self, X: Rows) -> np.ndarray:
+    def embed(self, X: RowsLike) -> np.ndarray:
         """Features of the backbone, before the head.
 
         Of members inside one network the mean; of several networks all, one after the other.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from numbers import Real
-from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -26,15 +25,12 @@ from ltlearn.metrics import LabelBands
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.objectives._own import OwnEnhancers, OwnLoss
-from ltlearn.options import Bins, Enhancers
-from ltlearn.options._architecture import Architecture
-from ltlearn.options._images import Images
-from ltlearn.options._training import Training
+from ltlearn.options import Architecture, Bins, Enhancers, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
 from ltlearn.utils._random import isolated_generators, seed_for
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import Backbone, FilePath, RowsLike
 from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
@@ -256,7 +252,7 @@ class ELTARegressor(
         loss: str | Callable[..., torch.Tensor] = "auto",
         prediction: Literal["mean", "median"] = "mean",
         tail: float = 0.0,
-        backbone: str | nn.Module | Callable[..., nn.Module] = "auto",
+        backbone: Backbone = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         lr: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -271,7 +267,7 @@ class ELTARegressor(
         callbacks: list[Any] | None = None,
         device: str | torch.device = "auto",
         warm_start: bool = False,
-        checkpoint: str | PathLike[str] | None = None,
+        checkpoint: FilePath | None = None,
         verbose: int = 0,
         training: Training | None = None,
         architecture: Architecture | None = None,
@@ -314,14 +310,14 @@ class ELTARegressor(
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         sample_weight_val: ArrayLike | Whole | None = None,
-        X_unlabeled: Rows = None,
+        X_unlabeled: RowsLike = None,
     ) -> "ELTARegressor":
         """Train on scores or score distributions.
 
@@ -360,7 +356,7 @@ class ELTARegressor(
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         return self._fit_as_task(X, y, sample_weight, **validation, X_unlabeled=X_unlabeled)
 
-    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R² of the predicted scores.
 
         Parameters

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.data._inputs import ColumnInputs
@@ -40,13 +38,11 @@ from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.objectives._image_views import image_views
 from ltlearn.objectives._own import OwnEnhancers
-from ltlearn.options import Auxiliary
-from ltlearn.options._architecture import Architecture
-from ltlearn.options._images import Images
-from ltlearn.options._training import Training
+from ltlearn.options import Architecture, Auxiliary, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
+from ltlearn.utils._typing import Backbone, FilePath, RowsLike
 from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
@@ -300,7 +296,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         prior: Literal["balanced", "train"] | ArrayLike = "balanced",
         calibrate_temperature: bool = False,
         enhancers: list[Callable[..., Any]] | None = None,
-        backbone: str | nn.Module | Callable[..., nn.Module] = "mlp",
+        backbone: Backbone = "mlp",
         max_epochs: int | Literal["auto"] = "auto",
         lr: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -315,7 +311,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         callbacks: list[Any] | None = None,
         device: str | torch.device = "auto",
         warm_start: bool = False,
-        checkpoint: str | PathLike[str] | None = None,
+        checkpoint: FilePath | None = None,
         verbose: int = 0,
         training: Training | None = None,
         architecture: Architecture | None = None,
@@ -356,13 +352,13 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_aux: Rows = None,
+        X_aux: RowsLike = None,
         y_aux: ArrayLike | Whole | None = None,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         sample_weight_val: ArrayLike | Whole | None = None,
     ) -> "GranularClassifier":
@@ -408,7 +404,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     # Prediction
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters
@@ -423,7 +419,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         check_is_fitted(self)
         return self.classes_[self._adjusted_logits(X).argmax(axis=1)]
 
-    def predict_proba(self, X: Rows) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -439,7 +435,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         check_is_fitted(self)
         return softmax(self._adjusted_logits(X), axis=1)
 
-    def decision_function(self, X: Rows) -> np.ndarray:
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Logits of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -456,7 +452,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         logits = self._adjusted_logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of the predicted classes.
 
         Parameters

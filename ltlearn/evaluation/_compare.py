@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._suggestions import did_you_mean
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import FilePath, RowsLike
 
 _ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
@@ -61,7 +60,7 @@ _COLUMNS = [
 )
 def compare(
     estimators: Mapping[str, Any],
-    X: Rows,
+    X: RowsLike,
     y: ArrayLike,
     *,
     cv: Any = 5,
@@ -75,7 +74,7 @@ def compare(
     groups: ArrayLike | None = None,
     fit_params: dict[str, Any] | None = None,
     n_jobs: int | None = None,
-    checkpoint: str | PathLike[str] | None = None,
+    checkpoint: FilePath | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
     """Measure estimators and controls on the same splits and seeds, overall and in the tail.

@@ -321,11 +321,14 @@ def frontier(
     return table.iloc[np.argsort(costs[:, 0], kind="stable")].reset_index()
 
 
-def as_quantity(results, quantity, band):
+def as_quantity(
+    results: pd.DataFrame, quantity: str | tuple[str, str] | None, band: str
+) -> tuple[str, str]:
     """The metric and band that ``quantity`` stands for: both, the metric alone, or None."""
     if quantity is None:
         quantity = "mae" if "mae" in set(results["metric"]) else "accuracy"
-    return (quantity, band) if isinstance(quantity, str) else tuple(quantity)
+    metric, band = (quantity, band) if isinstance(quantity, str) else quantity
+    return metric, band
 
 
 def _mean_and_cost(results, metric, band, greater_is_better):

@@ -176,26 +176,26 @@ def tail_drift(
     >>> sorted(set(frame.loc[frame["changed"], "part"]))
     ['labels']
     """
-    reference, new = Side(reference, "reference"), Side(new, "new")
-    common = [part for part in PARTS if part in reference.parts and part in new.parts]
+    old, recent = Side(reference, "reference"), Side(new, "new")
+    common = [part for part in PARTS if part in old.parts and part in recent.parts]
     if not common:
         raise ValueError(
-            f"reference has {sorted(reference.parts)} and new has {sorted(new.parts)}: there is "
+            f"reference has {sorted(old.parts)} and new has {sorted(recent.parts)}: there is "
             'nothing to compare. Give both "X", "y" or "y_pred".'
         )
     targets = [part for part in common if part != "X"]
     if targets and bands is None:
-        bands = _make_bands(reference, task, bin_centers)
+        bands = _make_bands(old, task, bin_centers)
     comparisons = [
-        *(Labels(part, reference, new, bands, bin_centers) for part in targets),
-        *(columns(reference.parts["X"], new.parts["X"]) if "X" in common else []),
+        *(Labels(part, old, recent, bands, bin_centers) for part in targets),
+        *(columns(old.parts["X"], recent.parts["X"]) if "X" in common else []),
     ]
     n_shares = sum(comparison.n_shares for comparison in comparisons)
     level = 1 - (1 - confidence_level) / n_shares
     rows = tuple(row for comparison in comparisons for row in comparison.rows(level))
     return TailDrift(
-        reference.n_rows,
-        new.n_rows,
+        old.n_rows,
+        recent.n_rows,
         bands if targets else None,
         confidence_level,
         tuple(_describe(rows)),

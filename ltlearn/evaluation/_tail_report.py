@@ -26,7 +26,7 @@ from ltlearn.metrics._bands import check_same_kind
 from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.utils._fitted import find_fitted
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._prior import prediction_prior
 
@@ -48,13 +48,13 @@ _ENOUGH_TO_RECALIBRATE = 200
 )
 def tail_report(
     estimator: Any,
-    X: Rows,
+    X: RowsLike,
     y: ArrayLike,
     *,
     baseline: Any = None,
-    X_train: Rows = None,
+    X_train: RowsLike = None,
     y_train: ArrayLike | None = None,
-    X_val: Rows = None,
+    X_val: RowsLike = None,
     y_val: ArrayLike | Whole | None = None,
     bin_centers: ArrayLike | None = None,
     n_refits: int | Literal["auto"] = "auto",

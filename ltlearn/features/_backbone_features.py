@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import os
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, Literal
 
 import joblib
@@ -29,7 +28,7 @@ from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import autocast, resolve_precision
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import FilePath, RowsLike
 
 # Raised whenever the same image, model and settings would give other features.
 CACHE_FORMAT = 2
@@ -141,7 +140,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         num_workers: int = 0,
         device: str | torch.device = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
-        cache: str | PathLike[str] | joblib.Memory | None = None,
+        cache: FilePath | joblib.Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -160,7 +159,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @_fit_context(prefer_skip_nested_validation=True)
     @torch_defaults()
-    def fit(self, X: Rows, y: None = None) -> "BackboneFeatures":
+    def fit(self, X: RowsLike, y: Any = None) -> "BackboneFeatures":
         """Build the backbone and check that X holds images. Nothing is learned from X.
 
         Parameters
@@ -193,7 +192,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     @torch_defaults()
-    def transform(self, X: Rows) -> np.ndarray:
+    def transform(self, X: RowsLike) -> np.ndarray:
         """Embed images.
 
         Parameters

@@ -8,12 +8,12 @@ from joblib import Parallel, delayed
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
 from ltlearn.images._sources import FileSource, as_paths_or_pixels
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 SHOWN = 5
 
 
-def find_bad_images(X: Rows, *, n_jobs: int | None = None) -> dict[int, str]:
+def find_bad_images(X: RowsLike, *, n_jobs: int | None = None) -> dict[int, str]:
     """Decode every image file once and list those that cannot be read.
 
     Parameters
@@ -46,7 +46,7 @@ def find_bad_images(X: Rows, *, n_jobs: int | None = None) -> dict[int, str]:
 
 
 def readable_rows(
-    X: Rows, on_bad_image: Literal["raise", "skip"], *, n_jobs: int | None = None
+    X: RowsLike, on_bad_image: Literal["raise", "skip"], *, n_jobs: int | None = None
 ) -> np.ndarray:
     """Rows to train on.
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 import time
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ltlearn.images._decode import decode_image, read_bytes
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 # A file written this recently may be written again without a new time stamp.
 RECENT_SECONDS = 2.0
@@ -29,7 +28,7 @@ EXPECTED = (
 )
 
 
-def as_image_source(X: Rows, *, channels: int = 3) -> "ArraySource | FileSource":
+def as_image_source(X: RowsLike, *, channels: int = 3) -> "ArraySource | FileSource":
     """Wrap images or paths to image files.
 
     Parameters
@@ -233,7 +232,7 @@ class FileSource:
     'a.jpg'
     """
 
-    def __init__(self, paths: np.ndarray, channels: Literal[1, 3]) -> None:
+    def __init__(self, paths: np.ndarray, channels: int) -> None:
         if channels not in (1, 3):
             raise ValueError(
                 f"Image files are read with 1 or 3 channels; the backbone takes {channels}. Pass "

@@ -322,8 +322,8 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         for name, values in (("mean", mean), ("std", std)):
-            values = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
-            self.register_buffer(name, values, persistent=False)
+            channels = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Scale a batch.

@@ -56,7 +56,7 @@ class BalancedCrossEntropy(nn.Module):
     """
 
     log_share: Tensor
-    member_numbers = ("tau",)
+    member_numbers: tuple[str, ...] = ("tau",)
 
     def __init__(
         self,

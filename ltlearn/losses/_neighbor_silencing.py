@@ -83,7 +83,7 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
     """
 
     silenced: Tensor
-    member_numbers = ("tau", "silencing", "log_silencing")
+    member_numbers: tuple[str, ...] = ("tau", "silencing", "log_silencing")
 
     def __init__(
         self,

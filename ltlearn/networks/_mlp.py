@@ -32,7 +32,7 @@ class MLP(nn.Sequential):
     def __init__(
         self, n_inputs: int, hidden_layer_sizes: Sequence[int] = (128, 64), dropout: float = 0.0
     ) -> None:
-        layers = []
+        layers: list[nn.Module] = []
         for n_outputs in hidden_layer_sizes:
             if layers and dropout:
                 layers.append(Dropout(dropout))

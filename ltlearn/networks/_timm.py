@@ -2,7 +2,6 @@
 
 import difflib
 from numbers import Integral
-from os import PathLike
 from typing import Any, Literal
 
 import torch
@@ -16,6 +15,7 @@ from ltlearn.networks._weights import (
     read_checkpoint,
     registered_weights,
 )
+from ltlearn.utils._typing import FilePath
 
 # Weights that come in a Python package, under a tag of their own.
 PACKAGED_WEIGHTS = {OFFLINE_BACKBONE: efficientnet_lite0_weights}
@@ -99,7 +99,7 @@ def timm_backbone(
     name: str,
     *,
     pretrained: bool = True,
-    checkpoint_path: str | PathLike[str] | None = None,
+    checkpoint_path: FilePath | None = None,
     img_size: int | tuple[int, ...] | None = None,
     feature_pooling: Literal["avg", "max", "token"] | None = None,
     **model_params: Any,

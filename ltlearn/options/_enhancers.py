@@ -1,6 +1,6 @@
 """Settings of ELTA's enhancers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -85,7 +85,7 @@ class Enhancers(Options):
         self_training_rounds: int = 1,
         sharpening: float | Literal["auto"] = "auto",
         confidence_threshold: float | Literal["auto"] = "auto",
-        own: list[Callable[..., Any]] | None = None,
+        own: Sequence[Callable[..., Any]] | None = None,
     ) -> None:
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.plotting._style import draw_density, line_style, new_axes
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.weighting import label_density
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ErrorByLabelDisplay:
     def from_estimator(
         cls,
         estimator: Any,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         *,
         y_train: ArrayLike | None = None,

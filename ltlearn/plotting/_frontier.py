@@ -96,9 +96,9 @@ class FrontierDisplay:
         results = results[~results["estimator"].isin(exclude)]
         overall = as_quantity(results, overall, "overall")
         tail = as_quantity(results, tail, "few")
-        options = {"overall": overall, "tail": tail, "greater_is_better": greater_is_better}
+        table = frontier(results, overall=overall, tail=tail, greater_is_better=greater_is_better)
         return cls(
-            table=frontier(results, **options),
+            table=table,
             overall_name=" ".join(overall),
             tail_name=" ".join(tail),
         ).plot(ax=ax)

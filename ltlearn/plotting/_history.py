@@ -110,7 +110,7 @@ class TrainingHistoryDisplay:
         unknown = [name for name in terms if name not in names]
         if unknown:
             raise ValueError(f"The history has no {unknown}; there are {list(names)}.")
-        stages = []
+        stages: list[tuple[str, int]] = []
         for row in history:
             stage = row.get("stage", "fit")
             if "member" in row:

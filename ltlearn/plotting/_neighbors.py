@@ -124,11 +124,12 @@ class NeighborDisplay:
             )
         else:
             matrix = np.asarray(neighbors)
-            rows, columns = map(range, matrix.shape)
-            if hasattr(neighbors, "columns"):
-                rows, columns = neighbors.index, neighbors.columns
-            targets = rows if targets is None else targets
-            auxiliary = columns if auxiliary is None else auxiliary
+            is_frame = hasattr(neighbors, "columns")
+            names = (neighbors.index, neighbors.columns) if is_frame else map(range, matrix.shape)
+            targets, auxiliary = (
+                given if given is not None else name
+                for given, name in zip((targets, auxiliary), names, strict=True)
+            )
         if not matrix.size:
             raise ValueError(
                 f"There is nothing to plot: {len(targets)} target classes and {len(auxiliary)} "

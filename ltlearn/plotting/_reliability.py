@@ -10,7 +10,7 @@ from ltlearn.metrics._bands import ClassBands
 from ltlearn.metrics._classification import binned_confidence
 from ltlearn.plotting._bands import class_bands
 from ltlearn.plotting._style import line_style, new_axes
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ class ReliabilityDisplay:
     def from_estimator(
         cls,
         estimator: Any,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         *,
         bands: ClassBands | None = None,
@@ -141,8 +141,9 @@ class ReliabilityDisplay:
                     np.bincount(bins[inside], weights=values[inside], minlength=n_bins)
                     for values in (confidence, correct)
                 ]
-                means = [total[occupied] / counts[occupied] for total in sums]
-                curves[name] = (*means, counts[occupied])
+                means = (total[occupied] / counts[occupied] for total in sums)
+                mean_confidence, accuracy = means
+                curves[name] = (mean_confidence, accuracy, counts[occupied])
         return cls(curves=curves).plot(ax=ax)
 
     def plot(self, *, ax: "Axes | None" = None) -> "ReliabilityDisplay":

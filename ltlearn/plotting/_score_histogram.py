@@ -9,7 +9,7 @@ from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import check_distributions
 from ltlearn.plotting._style import bar_style, new_axes
 from ltlearn.utils._fitted import find_fitted
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,13 @@ class ScoreHistogramDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Rows, y: ArrayLike, *, n_bins: int = 20, ax: "Axes | None" = None
+        cls,
+        estimator: Any,
+        X: RowsLike,
+        y: ArrayLike,
+        *,
+        n_bins: int = 20,
+        ax: "Axes | None" = None,
     ) -> "ScoreHistogramDisplay":
         """Plot the scores, or distributions, that a fitted regressor predicts.
 

@@ -13,7 +13,7 @@ from ltlearn.metrics import shot_accuracy
 from ltlearn.metrics._bands import ClassBands
 from ltlearn.plotting._bands import class_bands
 from ltlearn.plotting._style import bar_style, new_axes
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ class ShotAccuracyDisplay:
     def from_estimator(
         cls,
         estimator: Any,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         *,
         baseline: Any = None,

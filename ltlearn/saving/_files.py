@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from os import PathLike
 from typing import Any, Literal
 
 import torch
@@ -16,12 +15,13 @@ from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.persistence._archive import read_archive, write_archive
 from ltlearn.persistence._values import NotSavableError, Reader, Writer
 from ltlearn.saving._parts import Loading, take_apart
+from ltlearn.utils._typing import FilePath
 
 FORMAT = 1
 _PACKAGES = ("scikit-learn", "torch", "numpy", "timm")
 
 
-def save(estimator: Any, path: str | PathLike[str]) -> None:
+def save(estimator: Any, path: FilePath) -> None:
     """Save a fitted estimator in one file, which :func:`load` reads without running any code.
 
     The file holds the names of classes, parameters in JSON, and arrays and weights in the format
@@ -92,7 +92,7 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
 
 
 def load(
-    path: str | PathLike[str],
+    path: FilePath,
     *,
     device: str | torch.device | None = None,
     precision: Literal["auto", "float32", "bfloat16"] | None = None,

@@ -4,7 +4,6 @@ import copy
 import json
 import logging
 import warnings
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from ltlearn.persistence._archive import replace_file
 from ltlearn.saving._graphs import ClassOutputs, PreparedColumns, PreparedTable, ScoreOutputs
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.utils._random import isolated_generators
+from ltlearn.utils._typing import FilePath
 
 
-def export_onnx(estimator: Any, path: str | PathLike[str]) -> None:
+def export_onnx(estimator: Any, path: FilePath) -> None:
     """Write the prediction of a fitted deep estimator as an ONNX file.
 
     The graph holds the scaling of the inputs, the network, and all that turns its outputs into

@@ -9,13 +9,13 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ltlearn.search._backend import StackingBackend
 from ltlearn.utils._estimator import BaseEstimator
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 
 class _TogetherMixin(BaseEstimator):
     """Run the fits of a search together."""
 
-    def fit(self, X: Rows, y: ArrayLike | None = None, **params: Any) -> Any:
+    def fit(self, X: RowsLike, y: ArrayLike | None = None, **params: Any) -> Any:
         """Run fit with all sets of parameters.
 
         Parameters

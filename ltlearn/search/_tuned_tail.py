@@ -46,7 +46,7 @@ from ltlearn.utils._compat import (
 )
 from ltlearn.utils._fitted import find_fitted
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting import label_density
 
@@ -216,11 +216,11 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "TunedTailCV":
@@ -438,7 +438,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return class_shares(self.estimator_, self.tail_)
 
-    def predict(self, X: Rows, **params: Any) -> np.ndarray:
+    def predict(self, X: RowsLike, **params: Any) -> np.ndarray:
         """Predict with the dial at ``tail_``.
 
         Parameters
@@ -459,7 +459,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(X, **params)
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Rows) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Class probabilities with the dial at ``tail_``.
 
         Parameters
@@ -475,7 +475,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_proba", X)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X: Rows) -> np.ndarray:
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Decision values with the dial at ``tail_``.
 
         Parameters
@@ -490,7 +490,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("decision_function", X)
 
     @available_if(_estimator_has("predict_quantiles"))
-    def predict_quantiles(self, X: Rows, levels: ArrayLike) -> np.ndarray:
+    def predict_quantiles(self, X: RowsLike, levels: ArrayLike) -> np.ndarray:
         """Quantiles with the dial at ``tail_``.
 
         Parameters
@@ -507,7 +507,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_quantiles", X, levels)
 
     @available_if(_estimator_has("predict_interval"))
-    def predict_interval(self, X: Rows, confidence_level: float | None = None) -> np.ndarray:
+    def predict_interval(self, X: RowsLike, confidence_level: float | None = None) -> np.ndarray:
         """Intervals with the dial at ``tail_``.
 
         Parameters
@@ -524,7 +524,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_interval", X, confidence_level)
 
     @available_if(_estimator_has("predict_distribution"))
-    def predict_distribution(self, X: Rows) -> np.ndarray:
+    def predict_distribution(self, X: RowsLike) -> np.ndarray:
         """Distributions over score bins with the dial at ``tail_``.
 
         Parameters
@@ -542,7 +542,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return ask(self.estimator_, method, X, *args)
 
-    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score of the estimator, with the dial at ``tail_``: R² or accuracy.
 
         Parameters

@@ -36,7 +36,7 @@ from ltlearn.utils._compat import (
     _num_samples,
     _validate_shuffle_split,
 )
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 _DEFAULT_BINS = 10
 
@@ -155,7 +155,7 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         self.binning = binning
 
     def split(
-        self, X: Rows, y: ArrayLike, groups: ArrayLike | None = None
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
@@ -265,7 +265,7 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self.binning = binning
 
     def split(
-        self, X: Rows, y: ArrayLike, groups: ArrayLike | None = None
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
@@ -370,7 +370,7 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(
-        self, X: Rows, y: ArrayLike, groups: ArrayLike | None = None
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 

@@ -21,7 +21,7 @@ from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit, check_sample
 from ltlearn.utils._checks import check_count, check_size
 from ltlearn.utils._compat import GroupsConsumerMixin, is_number
 from ltlearn.utils._suggestions import did_you_mean
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 _BOTTOM, _MIDDLE, _TOP = 0.0, 0.5, 1.0
 _TAILS = {"upper": (_TOP,), "lower": (_BOTTOM,), "both": (_BOTTOM, _TOP)}
@@ -38,7 +38,7 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self.binning = binning
 
     def split(
-        self, X: Rows, y: ArrayLike, groups: ArrayLike | None = None
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 

@@ -28,7 +28,7 @@ from ltlearn.utils._compat import (
     _num_samples,
 )
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._factors import Factors, fit_factors, leave_one_out_losses
 from ltlearn.weighting._prior import log_prior
@@ -164,11 +164,11 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_aux: Rows = None,
+        X_aux: RowsLike = None,
         y_aux: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "TailStackingClassifier":
@@ -308,7 +308,7 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         self.tau_ = factors.tau
         return chosen
 
-    def predict_proba(self, X: Rows) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the classes at the class shares of ``prior``.
 
         Parameters
@@ -333,7 +333,7 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         factors = Factors(np.array([self.factors_[name] for name in self.heads_]), self.tau_)
         return softmax(factors.pool(scores, np.log(self._counts)) + self._log_prior(), axis=1)
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters

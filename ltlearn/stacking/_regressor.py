@@ -32,7 +32,7 @@ from ltlearn.stacking._rows import (
 from ltlearn.stacking._stack import STACK, BaseStack
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, _num_samples
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import QuantileDistributions
@@ -162,11 +162,11 @@ class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Rows = None,
+        X_val: RowsLike = None,
         y_val: ArrayLike | Whole | None = None,
         **fit_params: Any,
     ) -> "TailStackingRegressor":
@@ -245,7 +245,7 @@ class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
         self._tail_weights = TailWeights(rows.y, rows.weight)
         return self
 
-    def predict_distribution(self, X: Rows, *, tail: float | None = None) -> np.ndarray:
+    def predict_distribution(self, X: RowsLike, *, tail: float | None = None) -> np.ndarray:
         """Predict distributions over the score bins ``bin_centers_``.
 
         Parameters

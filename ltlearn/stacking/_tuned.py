@@ -17,7 +17,7 @@ from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds, sca
 from ltlearn.utils._compat import StrOptions, _fit_context
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._factors import Factors, center, fit_factors, with_unknown
 from ltlearn.weighting._prior import log_prior
@@ -50,11 +50,11 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Rows,
+        X: RowsLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_aux: Rows = None,
+        X_aux: RowsLike = None,
         y_aux: ArrayLike | Whole | None = None,
     ) -> Any:
         """Choose the settings by held-out rows and fit to all rows.
@@ -151,7 +151,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return center(self._model.scores(self._scaler(X)))
 
-    def predict_proba(self, X: Rows) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -167,7 +167,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         logits = self._factors.pool(scores[None], self._log_counts)
         return softmax(logits + self._log_prior(), axis=1)
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters

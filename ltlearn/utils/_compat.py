@@ -1,4 +1,4 @@
-"""The one place where names of scikit-learn without types, private or of some versions are imported."""
+"""The one place where names of scikit-learn that are private, without types or new are imported."""
 
 import functools
 import inspect
@@ -37,12 +37,22 @@ if TYPE_CHECKING:
     ) -> Callable[[_Function], _Function]: ...
 
     def available_if(check: Callable[[Any], bool]) -> Callable[[_Function], _Function]: ...
+
+    def with_callbacks(method: _Function) -> _Function: ...
 else:
     from sklearn.base import _fit_context
     from sklearn.utils.metaestimators import available_if
 
+    try:
+        from sklearn.callback import with_callbacks
+    except ImportError:  # scikit-learn < 1.9
+
+        def with_callbacks(method):
+            return method
+
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn < 1.9
 
     class CallbackSupportMixin:
@@ -50,9 +60,6 @@ except ImportError:  # scikit-learn < 1.9
 
         def _init_callback_context(self, **kwargs):
             return None
-
-    def with_callbacks(method: _Function) -> _Function:
-        return method
 
 
 class Interval(_Interval):

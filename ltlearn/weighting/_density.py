@@ -189,11 +189,12 @@ def label_density(
     """
     y = _check_labels(y)
     at = y if at is None else _check_labels(at, name="at")
+    density = np.zeros(len(at))
     if is_constant(y):
         with np.errstate(over="ignore"):
-            return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
+            density[np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0)] = 1.0
+        return density
     binned = binned_density(y, bandwidth)
-    density = np.zeros(len(at))
     inside = (at >= np.min(y)) & (at <= np.max(y))
     with np.errstate(over="ignore"):
         density[inside] = np.ldexp(

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.utils._checks import MAX_EXPONENT, check_numbers
 from ltlearn.utils._compat import available_if, is_number
-from ltlearn.utils._typing import Rows
+from ltlearn.utils._typing import RowsLike
 
 # Share of the probability within an interval, unless another one is asked for.
 _CONFIDENCE_LEVEL = 0.9
@@ -41,7 +41,7 @@ class DialedPredictions:
 
     def predict(
         self,
-        X: Rows,
+        X: RowsLike,
         *,
         tail: float | None = None,
         prediction: Literal["mean", "median"] | None = None,
@@ -68,7 +68,7 @@ class DialedPredictions:
     @available_if(_predicts_distributions)
     def predict_quantiles(
         self,
-        X: Rows,
+        X: RowsLike,
         levels: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
         *,
         tail: float | None = None,
@@ -99,7 +99,7 @@ class DialedPredictions:
 
     @available_if(_predicts_distributions)
     def predict_interval(
-        self, X: Rows, confidence_level: float | None = None, *, tail: float | None = None
+        self, X: RowsLike, confidence_level: float | None = None, *, tail: float | None = None
     ) -> np.ndarray:
         """Predict the central interval of the distribution.
 
