@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ from ltlearn.utils._device import resolve_device
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
-from ltlearn.utils._typing import RowsLike, Self
+from ltlearn.utils._typing import Function, RowsLike, Self
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
@@ -59,7 +59,7 @@ _MOST_ESTIMATORS = 10_000
 _LARGE = 1e38
 
 
-def all_or_nothing(fit):
+def all_or_nothing(fit: Function) -> Function:
     """Decorate a ``fit`` so that one that fails leaves the estimator as it was before."""
 
     @functools.wraps(fit)
@@ -72,7 +72,7 @@ def all_or_nothing(fit):
             vars(self).update(before)
             raise
 
-    return guarded
+    return cast(Function, guarded)
 
 
 class BaseDeepEstimator(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from numbers import Integral
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -22,23 +22,20 @@ from sklearn.utils.metaestimators import _BaseComposition, _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
 
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import Function
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
 except ImportError:  # scikit-learn < 1.7
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 if TYPE_CHECKING:
     # Decorators without types would hide those of the methods that they decorate.
-    def _fit_context(
-        *, prefer_skip_nested_validation: bool
-    ) -> Callable[[_Function], _Function]: ...
+    def _fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Function], Function]: ...
 
-    def available_if(check: Callable[[Any], bool]) -> Callable[[_Function], _Function]: ...
+    def available_if(check: Callable[[Any], bool]) -> Callable[[Function], Function]: ...
 
-    def with_callbacks(method: _Function) -> _Function: ...
+    def with_callbacks(method: Function) -> Function: ...
 else:
     from sklearn.base import _fit_context
     from sklearn.utils.metaestimators import available_if
@@ -111,7 +108,7 @@ def plain_number(value, constraints):
 
 def validate_params(
     constraints, *, prefer_skip_nested_validation
-) -> Callable[[_Function], _Function]:
+) -> Callable[[Function], Function]:
     """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
 
     def decorate(function):

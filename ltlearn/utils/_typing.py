@@ -14,5 +14,8 @@ FilePath: TypeAlias = str | PathLike[str]
 
 Backbone: TypeAlias = str | nn.Module | Callable[..., nn.Module]
 
+# What a decorator takes and returns.
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 # What a method that returns the object itself is given and returns.
 Self = TypeVar("Self")
