@@ -2,9 +2,10 @@
 
 import math
 from numbers import Real
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
 from ltlearn.utils._checks import check_numbers, scaled_by_power
@@ -150,7 +151,9 @@ def _scaled(bandwidth, exponent):
     },
     prefer_skip_nested_validation=True,
 )
-def label_density(y, *, at=None, bandwidth=None):
+def label_density(
+    y: ArrayLike, *, at: ArrayLike | None = None, bandwidth: float | None = None
+) -> np.ndarray:
     """Kernel-smoothed density of a continuous label (label distribution smoothing, LDS).
 
     The labels are counted in equal-width bins an eighth of a bandwidth wide, the counts are
@@ -202,11 +205,12 @@ def label_density(y, *, at=None, bandwidth=None):
     """
     y = _check_labels(y)
     at = y if at is None else _check_labels(at, name="at")
+    density = np.zeros(len(at))
     if is_constant(y):
         with np.errstate(over="ignore"):
-            return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
+            density[np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0)] = 1.0
+        return density
     binned = binned_density(y, bandwidth)
-    density = np.zeros(len(at))
     inside = (at >= np.min(y)) & (at <= np.max(y))
     with np.errstate(over="ignore"):
         density[inside] = np.ldexp(
@@ -226,7 +230,13 @@ def label_density(y, *, at=None, bandwidth=None):
     },
     prefer_skip_nested_validation=True,
 )
-def label_density_weights(y, *, scheme="sqrt_inverse", bandwidth=None, max_ratio=200.0):
+def label_density_weights(
+    y: ArrayLike,
+    *,
+    scheme: Literal["inverse", "sqrt_inverse"] = "sqrt_inverse",
+    bandwidth: float | None = None,
+    max_ratio: float = 200.0,
+) -> np.ndarray:
     """Sample weights from the inverse of the smoothed label density.
 
     ``w_i ∝ 1 / p(y_i)`` (``"inverse"``) or ``1 / sqrt(p(y_i))`` (``"sqrt_inverse"``), where p is
