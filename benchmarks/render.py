@@ -34,6 +34,7 @@ STUDIES = {
     "classes_tables.jsonl": "classes.py tables",
     "class_tail.jsonl": "class_tail.py",
     "auxiliary_heads.jsonl": "auxiliary_heads.py",
+    "image_recipes.jsonl": "image_recipes.py",
     "granularity_study.jsonl": "granularity_study.py",
     "curation.json": "curation.py",
     "speed.jsonl": "speed.py",
