@@ -126,7 +126,23 @@ def result_tables(path):
         counts = [(places.loc[row] == 1).sum(), (gap <= LEVEL).sum(), len(gap)]
         lines.append([row, *map(str, counts), f"{100 * gap.mean():.1f}", f"{100 * gap.max():.1f}"])
     header = ["", "first", "first or within 1 %", "sets", "mean gap, %", "largest gap, %"]
-    return tables | {"All sets": markdown_table(header, lines)}
+    tables["All sets"] = markdown_table(header, lines)
+    title = "All sets, each of the two beside the rivals alone, without the other one"
+    return tables | {title: beside_rivals(table)}
+
+
+def beside_rivals(table):
+    """Of our two, sets in which each is ahead of all rivals, or within 1 % of the best of them."""
+    best = table[~table.index.str.startswith(OWN)].min()
+    lines = []
+    for row in OWN:
+        gap = table.loc[row] / best - 1
+        counts = [(gap < 0).sum(), (gap <= LEVEL).sum(), len(gap)]
+        lines.append(
+            [row, *map(str, counts), f"{100 * gap.mean():+.1f}", f"{100 * gap.max():+.1f}"]
+        )
+    header = ["", "ahead of all", "or within 1 %", "sets", "mean change, %", "largest, %"]
+    return markdown_table(header, lines)
 
 
 def _cell(percent, place):
