@@ -8,7 +8,7 @@ from itertools import product
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 
@@ -17,9 +17,10 @@ from ltlearn.evaluation._controls import choose_controls
 from ltlearn.evaluation._measures import choose_measures
 from ltlearn.evaluation._outcomes import Target
 from ltlearn.evaluation._post_hoc import RECALIBRATIONS
-from ltlearn.evaluation._runs import Candidate, Job, bundles, run
+from ltlearn.evaluation._runs import Candidate, Job, bundles, failed_run, run
 from ltlearn.evaluation._splits import make_splits
-from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
+from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning, WorkerLostError
+from ltlearn.utils._cluster import run_calls
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._suggestions import did_you_mean
@@ -286,19 +287,19 @@ def compare(
     todo = [number for number, found in enumerate(rows) if found is None]
 
     n_at_once = effective_n_jobs(n_jobs)
-    outputs = Parallel(n_jobs, return_as="generator_unordered")(
-        delayed(_run_numbered)(
-            numbers, [jobs[number] for number in numbers], X, target, measures, n_at_once > 1
-        )
-        for numbers in bundles({number: jobs[number] for number in todo}, n_at_once)
-    )
+    numbers = bundles({number: jobs[number] for number in todo}, n_at_once)
+    bundled = [[jobs[number] for number in bundle] for bundle in numbers]
+    outputs = run_calls(run, bundled, (X, target, measures, n_at_once > 1), n_jobs=n_jobs)
     bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "unit": "fit"}
     with progress_bar(disable=not verbose, **bar) as progress:
-        for number, measured in (pair for pairs in outputs for pair in pairs):
-            rows[number] = measured
-            if not any(row["error"] for row in measured):
-                finished.add(keys[number], measured)
-            progress.update()
+        for place, outcome in outputs:
+            if isinstance(outcome, WorkerLostError):
+                outcome = [failed_run(job, measures, outcome) for job in bundled[place]]
+            for number, measured in zip(numbers[place], outcome, strict=True):
+                rows[number] = measured
+                if not any(row["error"] for row in measured):
+                    finished.add(keys[number], measured)
+                progress.update()
 
     table = pd.DataFrame(
         [
@@ -371,10 +372,6 @@ def _resolve(fit_params, name, split):
             "validation_fraction=0."
         )
     return params
-
-
-def _run_numbered(numbers, *args):
-    return list(zip(numbers, run(*args), strict=True))
 
 
 def _report_missing(table):
