@@ -55,20 +55,21 @@ class MergingClassifier(GranularClassifier):
     """Auxiliary rows count as rows of a target class next to theirs.
 
     Of every auxiliary class, as many rows as an epoch would draw of it are used, dealt in turn to
-    the target classes that ``neighbors`` names for it.
+    the target classes that ``auxiliary.neighbors`` names for it.
     """
 
     def fit(self, X, y, *, X_aux, y_aux):
         X_aux, y_aux = X_aux.values, y_aux.values
         rng = np.random.default_rng(self.random_state)
         X_parts, y_parts = [X], [y]
+        options = self._option("auxiliary")
         for auxiliary in np.unique(y_aux):
-            anchors = [t for t, neighbors in self.neighbors.items() if auxiliary in neighbors]
+            anchors = [t for t, neighbors in options.neighbors.items() if auxiliary in neighbors]
             rows = np.flatnonzero(y_aux == auxiliary)
-            rows = rng.permutation(rows)[: self._option("auxiliary").max_samples]
+            rows = rng.permutation(rows)[: options.max_samples]
             X_parts.append(X_aux[rows])
             y_parts.append(np.resize(anchors, len(rows)))
-        merged = self.get_params(deep=False) | {"neighbors": "auto"}
+        merged = self.get_params(deep=False) | {"auxiliary": None}
         self.model_ = GranularClassifier(**merged)
         self.model_.fit(np.concatenate(X_parts), np.concatenate(y_parts))
         self.history_, self.classes_ = self.model_.history_, self.model_.classes_

@@ -127,7 +127,7 @@ _GRANULAR = {
         st.sampled_from([0.9, 0.0, (0.1, 0.9), [-1, 1]]),
         [1.0, (1,), ("a", "b"), (1, 0), (None, 1), ((0, 1), (1, 2)), "a", (np.nan, 1), [True, 2]],
     ),
-    "neighbors": often(
+    "auxiliary__neighbors": often(
         st.sampled_from(["auto", {}, {0: ["x"], 1: ["x", "y"]}]),
         ["a", {0: "x"}, {0: 3}, {0: ["z"]}, {"q": ["x"]}, {0: None}, {0: [[]]}, 3],
     ),

@@ -45,6 +45,7 @@ from ltlearn import (
     TailStackingClassifier,
     Whole,
 )
+from ltlearn.options import Auxiliary
 
 SETS = ["cifar", "fashion"]
 HEADS = ["TailLogisticClassifier", "PLDAClassifier", "GranularClassifier", "TailStackingClassifier"]
@@ -67,7 +68,10 @@ def make_model(head, kind, problem, seed):
         neighbors = "auto" if kind in ("none", "random") else problem.neighbors
         silencing = 0.1 if kind == SILENCED else 1.0
         return GranularClassifier(
-            neighbors=neighbors, silencing=silencing, device="cpu", random_state=seed
+            auxiliary=Auxiliary(neighbors=neighbors),
+            silencing=silencing,
+            device="cpu",
+            random_state=seed,
         )
     kinds = [TailLogisticClassifier, PLDAClassifier, TailStackingClassifier]
     return {each.__name__: each for each in kinds}[head](random_state=seed)

@@ -195,8 +195,10 @@ def fit(problem, epochs, seed, auxiliary=None, neighbors=None):
         callbacks=[LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs)],
         device="cpu",
         random_state=seed,
-        auxiliary=Auxiliary(max_samples=AUXILIARY_SAMPLES),
-        neighbors="auto" if auxiliary is None else neighbors or {},
+        auxiliary=Auxiliary(
+            max_samples=AUXILIARY_SAMPLES,
+            neighbors="auto" if auxiliary is None else neighbors or {},
+        ),
         silencing=0.1 if neighbors else 1.0,
     )
     aux = {}

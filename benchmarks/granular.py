@@ -192,7 +192,7 @@ def make_rows(part, problem):
     def row(data=None, cls=GranularClassifier, **params):
         return Row(cls, params, data)
 
-    near = {"data": "neighbors", "neighbors": problem.neighbors}
+    near = {"data": "neighbors", "auxiliary__neighbors": problem.neighbors}
     n_near, n_far = (len(np.unique(problem.auxiliary[kind][1])) for kind in ("neighbors", "random"))
     rows = {
         "CE": row(**PLAIN),
@@ -214,7 +214,7 @@ def make_rows(part, problem):
         "+ neighbors, silencing 0.1, target": row(**near, auxiliary__silencing_direction="target"),
         "+ neighbors, silencing 0": row(**near, silencing=0.0),
         "+ neighbors found by similarity, silencing 0.1": row("neighbors"),
-        "+ neighbors shuffled, silencing 0.1": row("neighbors", neighbors=shuffled),
+        "+ neighbors shuffled, silencing 0.1": row("neighbors", auxiliary__neighbors=shuffled),
         "+ synthesized, silencing 0.1": row(auxiliary="synthesize"),
         "class-balanced resampling": row(cls=ResamplingClassifier, **PLAIN),
         "LDAM, deferred weights": row(cls=LDAMClassifier, **PLAIN),

@@ -32,6 +32,7 @@ STUDIES = {
     "classes_features.jsonl": "classes.py features",
     "classes_tables.jsonl": "classes.py tables",
     "auxiliary_heads.jsonl": "auxiliary_heads.py",
+    "image_recipes.jsonl": "image_recipes.py",
     "granularity_study.jsonl": "granularity_study.py",
     "curation.json": "curation.py",
     "speed.jsonl": "speed.py",

@@ -12,6 +12,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from ltlearn import Whole
+from ltlearn.options import Auxiliary
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -136,7 +137,9 @@ class TestComparators:
     def test_merged_classes_are_auxiliary_classes_no_more(self, problem, load):
         X, y = problem
         script = load("_comparators")
-        model = script.MergingClassifier(neighbors={"c": ["d"]}, max_epochs=30, random_state=0)
+        model = script.MergingClassifier(
+            auxiliary=Auxiliary(neighbors={"c": ["d"]}), max_epochs=30, random_state=0
+        )
         X_aux, y_aux = X[y == "c"] + 1.0, np.full(10, "d")
         model.fit(X, y, X_aux=Whole(X_aux), y_aux=Whole(y_aux))
         expected = load("_comparators").GranularClassifier(max_epochs=30, random_state=0)

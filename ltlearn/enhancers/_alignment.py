@@ -85,7 +85,7 @@ class SimilarityAlignment(nn.Module):
     tensor(0.)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
     def forward(

@@ -31,15 +31,15 @@ class AuxiliaryClassesMixin:
         """Auxiliary rows and labels as arrays, of length 0 where there are none to use."""
         options = self._option("auxiliary")
         if X_aux is None:
-            if self.neighbors != "auto" and any(map(np.size, self.neighbors.values())):
+            if options.neighbors != "auto" and any(map(np.size, options.neighbors.values())):
                 if options.synthesize:
                     raise ValueError(
                         'auxiliary="synthesize" makes auxiliary classes and knows their '
-                        'neighbors; leave neighbors="auto".'
+                        'neighbors; leave auxiliary.neighbors="auto".'
                     )
                 raise ValueError(
-                    "neighbors names auxiliary classes, but fit was given none: pass X_aux and "
-                    'y_aux, or neighbors="auto".'
+                    "auxiliary.neighbors names auxiliary classes, but fit was given none: pass "
+                    'X_aux and y_aux, or leave neighbors="auto".'
                 )
             return train.X[:0], self.classes_[:0]
         if options.synthesize:
@@ -70,10 +70,10 @@ class AuxiliaryClassesMixin:
 
     def _learn_neighbors(self, train, X_aux, y_aux, seed):
         """Decide on auxiliary classes and on the neighbor relation."""
-        n_classes = len(self.classes_)
+        n_classes, options = len(self.classes_), self._option("auxiliary")
         self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
         # Classes whose rows all have weight 0 have no prototype.
-        present, train_codes = np.unique(train.y, return_inverse=True)
+        present = np.flatnonzero(np.bincount(train.y))
         if self._synthesizes:
             if len(present) < 2:
                 raise ValueError(
@@ -85,21 +85,22 @@ class AuxiliaryClassesMixin:
                 raise ValueError(
                     'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
                 )
-            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
+            own_codes = np.searchsorted(present, train.y)
+            pairs = present[most_similar_pairs(self._prototypes(train.X, own_codes, seed))]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
             relation = np.zeros((n_classes, len(pairs)), dtype=bool)
             relation[pairs.T, np.arange(len(pairs))] = True
         elif not len(y_aux):
             relation = np.zeros((n_classes, 0), dtype=bool)
-        elif self.neighbors == "auto":
-            prototypes = self._prototypes(train.X, train_codes, seed)
+        elif options.neighbors == "auto":
+            own_codes = np.searchsorted(present, train.y)
+            prototypes = self._prototypes(train.X, own_codes, seed)
             similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
             relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
-            bounds = self._option("auxiliary").neighbor_similarity
-            relation[present] = similar_pairs(similarity, bounds)
+            relation[present] = similar_pairs(similarity, options.neighbor_similarity)
         else:
-            relation = relation_from_dict(self.neighbors, self.classes_, self.auxiliary_classes_)
+            relation = relation_from_dict(options.neighbors, self.classes_, self.auxiliary_classes_)
         self._relation = relation
         self.neighbors_ = relation_to_dict(relation, self.classes_, self.auxiliary_classes_)
 

@@ -45,7 +45,6 @@ def _loss_with(power, estimator, train, valid, seed):
     trial = clone(estimator).set_params(
         architecture__feature_power=power,
         auxiliary=Auxiliary(max_samples=0),
-        neighbors="auto",
         logit_adjustment=estimator._training_tau,
         calibrate_temperature=False,
         early_stopping=False,

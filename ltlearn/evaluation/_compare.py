@@ -2,13 +2,20 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+<<<<<<< HEAD
 from joblib import effective_n_jobs
+=======
+import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import ArrayLike
+>>>>>>> main
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 
@@ -24,6 +31,7 @@ from ltlearn.utils._cluster import run_calls
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import FilePath, RowsLike
 
 _ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
@@ -56,24 +64,24 @@ _COLUMNS = [
     prefer_skip_nested_validation=True,
 )
 def compare(
-    estimators,
-    X,
-    y,
+    estimators: Mapping[str, Any],
+    X: RowsLike,
+    y: ArrayLike,
     *,
-    cv=5,
-    seeds=(0,),
-    baseline=None,
-    controls=True,
-    metrics=None,
-    bin_centers=None,
-    tails=(0.0, 0.25, 0.5, 0.75, 1.0),
-    validation_fraction=0.1,
-    groups=None,
-    fit_params=None,
-    n_jobs=None,
-    checkpoint=None,
-    verbose=0,
-):
+    cv: Any = 5,
+    seeds: Iterable[int] = (0,),
+    baseline: str | None = None,
+    controls: bool | list[str] | Mapping[str, Any] = True,
+    metrics: list[str] | Mapping[str, Callable[..., Any]] | None = None,
+    bin_centers: ArrayLike | None = None,
+    tails: Sequence[float] | None = (0.0, 0.25, 0.5, 0.75, 1.0),
+    validation_fraction: float = 0.1,
+    groups: ArrayLike | None = None,
+    fit_params: dict[str, Any] | None = None,
+    n_jobs: int | None = None,
+    checkpoint: FilePath | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
     """Measure estimators and controls on the same splits and seeds, overall and in the tail.
 
     Every estimator is fitted on the same training rows, whether or not it can use validation
@@ -176,6 +184,8 @@ def compare(
         Runs at the same time, as in joblib. Each then uses one torch thread. In each process, the
         folds and seeds of an estimator whose networks are those for tables train together, with
         the same results up to rounding and in less time; ``fit_seconds`` are equal parts of that.
+        Under ``joblib.parallel_config(backend="dask")`` runs go to a Dask cluster, those of workers
+        that die to other workers.
     checkpoint : path-like, default=None
         File to which each finished run is appended (those that train together at the end of all),
         and from which it is read again if nothing about it (estimator, parameters, rows, seed,
@@ -221,6 +231,10 @@ def compare(
         If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
         rows and the splits too, a split is not valid or cuts a group in two, a control asked for
         has no validation rows, or every run failed.
+    WorkerLostError
+        If a process of joblib died, or all workers of a Dask cluster and none came back. Finished
+        runs are in ``checkpoint``; the same call goes on from there. A run that workers die of, one
+        after the other, counts as failed.
 
     See Also
     --------

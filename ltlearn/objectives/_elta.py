@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
 from ltlearn.losses import EMDLoss, QuantileLoss
+from ltlearn.losses._quantile import pinball_per_sample
+from ltlearn.losses._reduction import reduce_loss
 from ltlearn.objectives._members import members_as_rows
 from ltlearn.objectives._own import names_of_own
 from ltlearn.objectives._ranking import rank_correlation
@@ -192,10 +194,26 @@ class ELTAObjective(nn.Module):
         }
 
     def validation_terms(self, outputs, target):
-        scores, weight = self.scores(outputs), target.get("weight")
+        return self.terms_of_rows(self.validation_rows(outputs, target), target)
+
+    def validation_rows(self, outputs, target):
+        """All that validation needs of some rows: of many quantiles, the score and the loss."""
+        if self.pinball is None or self.own_loss is not None:
+            return outputs
+        score = (target["score"] - self.quantile_center) / self.quantile_scale
+        loss = pinball_per_sample(outputs, score, self.pinball.levels)
+        return torch.stack([self.scores(outputs), loss], 1)
+
+    def terms_of_rows(self, rows, target):
+        """Loss terms of a validation set, of its :meth:`validation_rows`."""
+        weight = target.get("weight")
+        if self.pinball is None or self.own_loss is not None:
+            scores, loss = self.scores(rows), self._task_loss(rows, target)
+        else:
+            scores, loss = rows[:, 0], reduce_loss(rows[:, 1], weight, self.pinball.reduction)
         errors = (scores - target["score"]).abs() * self.score_scale
         mae = errors.mean() if weight is None else (errors * weight).sum() / weight.sum()
-        terms = {"loss": self._task_loss(outputs, target), "mae": mae}
+        terms = {"loss": loss, "mae": mae}
         if self.ranks:
             terms["srcc"] = rank_correlation(scores, target["score"], weight)
         return terms

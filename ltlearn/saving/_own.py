@@ -286,4 +286,7 @@ ADDED = {
     "TableInputs": {"exponents": 0},
 }
 
+# Parameters that went into option objects after the first files, by where they are now.
+MOVED = {"GranularClassifier": {"neighbors": "auxiliary__neighbors"}}
+
 OWN = {**_ESTIMATORS, **_AROUND_MODELS, **_SPLITTERS, **_OPTIONS, **_PARTS, **_NETWORKS}

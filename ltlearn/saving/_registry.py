@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from ltlearn.exceptions import SavedFileError
-from ltlearn.saving._own import ADDED, OWN
+from ltlearn.saving._own import ADDED, MOVED, OWN
 from ltlearn.saving._scikit_learn import SCIKIT_LEARN
 
 # What estimators may carry besides parameters and what they learned; it concerns later fits only.
@@ -98,10 +98,15 @@ def _built(cls, state, entry, where):
             for part in state.values()
         ):
             raise SavedFileError(f"{where} is no {cls.__name__} as ltlearn writes it.")
-        unknown = state["parameters"].keys() - set(inspect.signature(cls).parameters)
+        params, moved = _split_moved(cls, state["parameters"])
+        unknown = params.keys() - set(inspect.signature(cls).parameters)
         if unknown:
             raise SavedFileError(f"{where}: {cls.__name__} has no parameter {min(unknown)!r}.")
-        built = cls(**state["parameters"])
+        built = cls(**params)
+        if moved:
+            now = built.get_params()
+            built.set_params(**{name: v for name, v in moved.items() if v != now[name]})
+            built._validate_options()
         if hasattr(cls, "_parameter_constraints"):
             built._validate_params()
         _check_kinds(state["learned"], entry.kinds, where)
@@ -114,6 +119,13 @@ def _built(cls, state, entry, where):
     built = object.__new__(cls)
     vars(built).update({**ADDED.get(cls.__name__, {}), **state})
     return built
+
+
+def _split_moved(cls, params):
+    """Parameters as they are, and by their new names those that an older file has elsewhere."""
+    new_names = MOVED.get(cls.__name__, {})
+    moved = {new: params[old] for old, new in new_names.items() if old in params}
+    return {name: value for name, value in params.items() if name not in new_names}, moved
 
 
 def _check_kinds(state, kinds, where):

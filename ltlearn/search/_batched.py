@@ -1,18 +1,21 @@
 """Grid and randomized search with cross-validation whose fits train as one."""
 
 from contextlib import ExitStack
+from typing import Any
 
 from joblib import parallel_config
+from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ltlearn.search._backend import StackingBackend
 from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._typing import RowsLike
 
 
 class _TogetherMixin(BaseEstimator):
     """Run the fits of a search together."""
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: RowsLike, y: ArrayLike | None = None, **params: Any) -> Any:
         """Run fit with all sets of parameters.
 
         Parameters
@@ -68,6 +71,10 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
     other estimators, skorch callbacks, accumulated gradients, compiled steps and warm starts train
     as ever, one after the other.
 
+    With ``checkpoint`` in the estimator every fit has an entry of its own in that folder and trains
+    alone; a search that was killed, called again, goes on from there. On a Dask cluster, the fits of
+    workers that die are sent to others, which go on from their entries, too.
+
     Networks compute in float32, where the order of sums changes the last digit: in long training,
     scores differ from those of separate fits as much as these do on another machine.
 
@@ -77,7 +84,8 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
     param_grid : dict or list of dict
     scoring : str, callable, list, tuple or dict, default=None
     n_jobs : int, default=None
-        Processes that the fits are dealt to; in each they train together.
+        Processes that the fits are dealt to; in each they train together. Where joblib is told to
+        use a Dask cluster, all threads of its workers.
     refit : bool, str or callable, default=True
     cv : int, splitter or iterable, default=None
     verbose : int, default=0
@@ -124,7 +132,8 @@ class BatchedRandomizedSearchCV(_TogetherMixin, RandomizedSearchCV):
     n_iter : int, default=10
     scoring : str, callable, list, tuple or dict, default=None
     n_jobs : int, default=None
-        Processes that the fits are dealt to; in each they train together.
+        Processes that the fits are dealt to; in each they train together. Where joblib is told to
+        use a Dask cluster, all threads of its workers.
     refit : bool, str or callable, default=True
     cv : int, splitter or iterable, default=None
     verbose : int, default=0

@@ -149,7 +149,9 @@ class TestPrior:
 class TestAuxiliaryClasses:
     def test_fitted_attributes_and_predictions_over_target_classes(self, target, auxiliary):
         X, y = target
-        model = quick(neighbors=NEIGHBORS).fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
+        model = quick(auxiliary__neighbors=NEIGHBORS).fit(
+            X, y, X_aux=auxiliary[0], y_aux=auxiliary[1]
+        )
         assert model.classes_.tolist() == ["cat", "dog", "eel"]
         assert model.auxiliary_classes_.tolist() == ["lynx", "oak", "wolf"]
         assert model.class_counts_.tolist() == [60, 20, 4]
@@ -162,7 +164,7 @@ class TestAuxiliaryClasses:
         assert set(model.predict(everything)) <= {"cat", "dog", "eel"}
 
     def test_target_rows_are_learned_beside_auxiliary_ones(self, target, auxiliary):
-        model = quick(max_epochs=40, neighbors=NEIGHBORS)
+        model = quick(max_epochs=40, auxiliary__neighbors=NEIGHBORS)
         model.fit(*target, X_aux=auxiliary[0], y_aux=auxiliary[1])
         X, y = draw({"cat": 30, "dog": 30, "eel": 30}, seed=2)
         assert balanced_accuracy_score(y, model.predict(X)) > 0.9
@@ -198,7 +200,7 @@ class TestAuxiliaryClasses:
 
     def test_no_auxiliary_samples_is_as_if_there_were_no_auxiliary_data(self, target, auxiliary):
         X, y = target
-        model = quick(auxiliary__max_samples=0, neighbors=NEIGHBORS)
+        model = quick(auxiliary__max_samples=0, auxiliary__neighbors=NEIGHBORS)
         model.fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
         assert model.auxiliary_classes_.tolist() == []
         assert model.neighbors_ == {"cat": [], "dog": [], "eel": []}
@@ -211,11 +213,14 @@ class TestAuxiliaryClasses:
 
         other = {"eel": ["wolf"]}
         np.testing.assert_array_equal(
-            fitted(neighbors=NEIGHBORS, silencing=1.0), fitted(neighbors=other, silencing=1.0)
+            fitted(auxiliary__neighbors=NEIGHBORS, silencing=1.0),
+            fitted(auxiliary__neighbors=other, silencing=1.0),
         )
         silenced = [
             fitted(
-                neighbors=NEIGHBORS, silencing=silencing, auxiliary__silencing_direction=direction
+                auxiliary__neighbors=NEIGHBORS,
+                silencing=silencing,
+                auxiliary__silencing_direction=direction,
             )
             for silencing, direction in (
                 (1.0, "both"),
@@ -275,7 +280,7 @@ class TestAuxiliaryClasses:
     def test_integer_and_mixed_labels(self, target, auxiliary):
         X, y = target
         numbers = np.unique(y, return_inverse=True)[1] + 10
-        model = quick(neighbors={10: ["lynx"], 12: ["wolf"]})
+        model = quick(auxiliary__neighbors={10: ["lynx"], 12: ["wolf"]})
         model.fit(X, numbers, X_aux=auxiliary[0], y_aux=auxiliary[1])
         assert model.neighbors_ == {10: ["lynx"], 11: [], 12: ["wolf"]}
         assert set(model.predict(X)) <= {10, 11, 12}
@@ -288,9 +293,17 @@ class TestAuxiliaryClasses:
             ({}, {"y_aux": ["lynx"] * 35}, "X_aux has 36 rows and y_aux 35.*ltlearn.Whole"),
             ({}, {"y_aux": ["cat", "dog", "lynx"] * 12}, r"\['cat', 'dog'\] are in y and in y_aux"),
             ({"auxiliary": "synthesize"}, {}, "use one of the two"),
-            ({"neighbors": {"cat": ["bear"]}}, {}, r"\['bear'\].*\['lynx', 'oak', 'wolf'\]"),
-            ({"neighbors": NEIGHBORS}, {"X_aux": None, "y_aux": None}, "fit was given none"),
-            ({"neighbors": {"cat": [["lynx"]]}}, {}, r"names \[\['lynx'\]\]"),
+            (
+                {"auxiliary__neighbors": {"cat": ["bear"]}},
+                {},
+                r"\['bear'\].*\['lynx', 'oak', 'wolf'\]",
+            ),
+            (
+                {"auxiliary__neighbors": NEIGHBORS},
+                {"X_aux": None, "y_aux": None},
+                "fit was given none",
+            ),
+            ({"auxiliary__neighbors": {"cat": [["lynx"]]}}, {}, r"names \[\['lynx'\]\]"),
             ({"class_weight": {"cat": -1}}, {}, "class_weight must map"),
             ({"class_weight": {"cat": np.nan}}, {}, "class_weight must map"),
             ({"class_weight": {"cat": "a"}}, {}, "class_weight must map"),
@@ -302,9 +315,9 @@ class TestAuxiliaryClasses:
             ({}, {"y_aux": [*[7.0] * 35, np.nan]}, "y_aux contains NaN"),
             ({}, {"X_val": np.zeros((2, 3)), "y_val": [1, 2]}, r"y_val has the classes \[1, 2\]"),
             (
-                {"auxiliary": "synthesize", "neighbors": NEIGHBORS},
+                {"auxiliary": "synthesize", "auxiliary__neighbors": NEIGHBORS},
                 {"X_aux": None, "y_aux": None},
-                'leave neighbors="auto"',
+                'leave auxiliary.neighbors="auto"',
             ),
             ({}, {"X_aux": np.zeros((36, 2))}, "X_aux is not as X: .*expecting 3 features"),
             ({}, {"y_aux": np.linspace(0, 1, 36)}, "y_aux cannot be used.*Unknown label type"),
@@ -326,7 +339,11 @@ class TestAuxiliaryClasses:
         np.testing.assert_array_equal(probabilities, expected)
 
     def test_an_empty_relation_needs_no_auxiliary_data(self, target):
-        assert quick(neighbors={}).fit(*target).neighbors_ == {"cat": [], "dog": [], "eel": []}
+        assert quick(auxiliary__neighbors={}).fit(*target).neighbors_ == {
+            "cat": [],
+            "dog": [],
+            "eel": [],
+        }
 
     def test_class_weights_may_name_auxiliary_classes(self, target, auxiliary):
         def fitted(class_weight):
@@ -622,7 +639,7 @@ class TestTraining:
 
     def test_warm_start_goes_on_and_keeps_auxiliary_classes(self, target, auxiliary):
         X_aux, y_aux = auxiliary
-        model = quick(warm_start=True, neighbors=NEIGHBORS)
+        model = quick(warm_start=True, auxiliary__neighbors=NEIGHBORS)
         model.fit(*target, X_aux=X_aux, y_aux=y_aux)
         model.fit(*target, X_aux=X_aux, y_aux=y_aux)
         assert [row["epoch"] for row in model.history_] == list(range(1, 9))
@@ -652,10 +669,12 @@ class TestTraining:
 
     def test_baseline_without_enhancers(self, target, auxiliary):
         X, y = target
-        model = quick(logit_adjustment=0.5, neighbors=NEIGHBORS, lr=0.01, class_weight="balanced")
+        model = quick(
+            logit_adjustment=0.5, auxiliary__neighbors=NEIGHBORS, lr=0.01, class_weight="balanced"
+        )
         baseline = model.without_enhancers()
         assert baseline.lr == 0.01
-        assert model.neighbors == NEIGHBORS
+        assert model.auxiliary.neighbors == NEIGHBORS
         baseline.fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
         expected = quick(lr=0.01, training__feature_mixup=0.0).fit(X, y)
         np.testing.assert_array_equal(baseline.predict_proba(X), expected.predict_proba(X))
@@ -678,7 +697,7 @@ class TestTraining:
 
     def test_round_trip_through_pickle(self, target, auxiliary):
         X, y = target
-        model = quick(neighbors=NEIGHBORS, training__head_warmup_epochs=1, prior="train")
+        model = quick(auxiliary__neighbors=NEIGHBORS, training__head_warmup_epochs=1, prior="train")
         model.fit(X, y, X_aux=auxiliary[0], y_aux=auxiliary[1])
         again = pickle.loads(pickle.dumps(model))
         np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
@@ -706,7 +725,7 @@ class TestMachinery:
     def test_every_fold_sees_all_auxiliary_rows(self, equally_long, container, n_jobs):
         X, y, X_aux, y_aux = equally_long
         result = cross_validate(
-            quick(auxiliary__max_samples=20, batch_size=1000, neighbors=NEIGHBORS),
+            quick(auxiliary__max_samples=20, batch_size=1000, auxiliary__neighbors=NEIGHBORS),
             container(X),
             y,
             cv=3,

@@ -109,4 +109,4 @@ def test_every_parameter_has_a_constraint(kind):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_constructors_stay_short(estimator):
-    assert len(inspect.signature(estimator).parameters) <= 29
+    assert len(inspect.signature(estimator).parameters) <= 28

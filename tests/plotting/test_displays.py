@@ -19,7 +19,7 @@ from ltlearn import ELTARegressor, GranularClassifier, plotting
 from ltlearn.calibration import LogitAdjuster
 from ltlearn.metrics import ClassBands, LabelBands, shot_accuracy
 from ltlearn.model_selection import TunedTailCV
-from ltlearn.options import Bins
+from ltlearn.options import Auxiliary, Bins
 from ltlearn.plotting import (
     ErrorByLabelDisplay,
     FrontierDisplay,
@@ -338,7 +338,9 @@ def test_neighbors_of_a_fitted_classifier():
     X, y = rng.normal(size=(40, 3)), np.repeat(["cat", "dog"], 20)
     X_aux, y_aux = rng.normal(size=(10, 3)), np.repeat(["lynx", "wolf"], 5)
     relation = {"cat": ["lynx"], "dog": ["wolf", "lynx"]}
-    model = GranularClassifier(max_epochs=1, neighbors=relation, random_state=0)
+    model = GranularClassifier(
+        max_epochs=1, auxiliary=Auxiliary(neighbors=relation), random_state=0
+    )
     display = NeighborDisplay.from_estimator(model.fit(X, y, X_aux=X_aux, y_aux=y_aux))
     (image,) = display.ax_.images
     np.testing.assert_array_equal(np.asarray(image.get_array(), dtype=bool), [[1, 0], [1, 1]])

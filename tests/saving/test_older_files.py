@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import ltlearn
+from ltlearn.exceptions import SavedFileError
 from ltlearn.persistence._archive import read_archive
+from ltlearn.saving._registry import build
 
 FILES = sorted(Path(__file__).parent.glob("data/*.ltlearn"))
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -25,6 +27,25 @@ def test_they_load_and_go_on(path, tmp_path):
     assert len(predicted) == len(X)
     ltlearn.save(model, tmp_path / "again")
     np.testing.assert_array_equal(ltlearn.load(tmp_path / "again").predict(X), predicted)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [("auto", "auto"), ({1: ["lynx"], 2: []}, {1: ["lynx"], 2: []})],
+    ids=["default", "dict"],
+)
+def test_a_parameter_that_moved_into_an_option(before, expected):
+    state = {"parameters": {"neighbors": before, "silencing": 0.5}, "learned": {}}
+    model = build("GranularClassifier", state, "estimator")
+    assert model.silencing == 0.5
+    assert model.get_params()["auxiliary__neighbors"] == expected
+    assert (model.auxiliary is None) == (before == "auto")
+
+
+def test_a_parameter_that_moved_is_checked():
+    state = {"parameters": {"neighbors": 3}, "learned": {}}
+    with pytest.raises(SavedFileError, match="neighbors"):
+        build("GranularClassifier", state, "estimator")
 
 
 @pytest.mark.filterwarnings("ignore::ltlearn.exceptions.SavedFileWarning")
