@@ -9,13 +9,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-<<<<<<< HEAD
-from joblib import effective_n_jobs
-=======
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
->>>>>>> main
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 
