@@ -71,7 +71,7 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
     other estimators, skorch callbacks, accumulated gradients, compiled steps and warm starts train
     as ever, one after the other.
 
-    With ``checkpoint`` in the estimator every fit has an entry of its own in that folder, and trains
+    With ``checkpoint`` in the estimator every fit has an entry of its own in that folder and trains
     alone; a search that was killed, called again, goes on from there. On a Dask cluster, fits of
     workers that die are sent to others, which go on from these entries, too.
 

@@ -152,6 +152,11 @@ class ObjectiveNet(NeuralNet):
         if _layout(self.optimizer_) == _layout(net.optimizer_):
             state = copy.deepcopy(net.optimizer_.state_dict()["state"])
             self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        learned = dict(net.criterion_.named_parameters())
+        if {k: v.shape for k, v in self.criterion_.named_parameters()} == {
+            k: v.shape for k, v in learned.items()
+        }:
+            self.criterion_.load_state_dict(copy.deepcopy(learned), strict=False)
         return self
 
     def training_state(self):
@@ -160,11 +165,12 @@ class ObjectiveNet(NeuralNet):
         Returns
         -------
         state : dict
-            ``"weights"`` by name, ``"history"``, a list of dicts, and ``"optimizer"``, None where
-            there is no state of it.
+            ``"weights"`` by name, those of the objective as ``"objective"``, ``"history"``, a list
+            of dicts, and ``"optimizer"``, None where there is no state of it.
         """
         return {
             "weights": dict(self.module_.state_dict()),
+            "objective": dict(self.criterion_.state_dict()),
             "history": [
                 {name: value for name, value in row.items() if name != "batches"}
                 for row in self.history
@@ -181,6 +187,8 @@ class ObjectiveNet(NeuralNet):
             When the state of the optimizer is not that of these weights.
         """
         self.module_.load_state_dict(state["weights"])
+        if "objective" in state:
+            self.criterion_.load_state_dict(state["objective"])
         self.history = History()
         self.history.extend({**row, "batches": []} for row in state["history"])
         if state["optimizer"] is not None:
@@ -306,7 +314,7 @@ class ObjectiveNet(NeuralNet):
             batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
         if self._group is not None:
             batches.own_rows = self._group.own_rows
-            self._group.share_state(self.module_)
+            self._share_state()
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
         moving = (self, train, average, generators)
@@ -342,8 +350,7 @@ class ObjectiveNet(NeuralNet):
         if average is not None:
             average.before_epoch(self.module_)
         self._train_epoch(batches, average)
-        if self._group is not None:
-            self._group.share_state(self.module_)
+        self._share_state()
         if average is not None:
             with self._borrowed():
                 average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
@@ -351,6 +358,12 @@ class ObjectiveNet(NeuralNet):
             with self._borrowed():
                 self._validate_epoch(valid)
         return self._end_epoch(**epoch_data)
+
+    def _share_state(self):
+        """Give all processes what the first one has learned."""
+        if self._group is not None:
+            self._group.share_state(self.module_)
+            self._group.share_state(self.criterion_)
 
     def _keep_interrupted(self, n_epochs, weights):
         """Go back to the end of the last whole epoch."""
@@ -375,7 +388,7 @@ class ObjectiveNet(NeuralNet):
                     if interrupts:
                         raise
                     is_last = True
-        return is_last
+        return is_last if self._group is None else self._group.any(is_last)
 
     def train_step(self, batch, **fit_params):
         if self._update is not None:
@@ -449,7 +462,8 @@ class ObjectiveNet(NeuralNet):
             backward = Uphill(self, backward, self._borrowed is not nullcontext)
         terms = backward(batch)
         if self._group is not None:
-            self._group.average_gradients(self.module_.parameters(), len(batch[0]))
+            learned = [*self.module_.parameters(), *self.criterion_.parameters()]
+            self._group.average_gradients(learned, len(batch[0]))
         self._tell(
             "on_grad_computed",
             named_parameters=self._named_parameters,
@@ -505,8 +519,8 @@ class ObjectiveNet(NeuralNet):
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
-        terms = validation_terms(self, valid)
-        self._record_validation({name: float(value) for name, value in terms.items()})
+        terms = {name: float(value) for name, value in validation_terms(self, valid).items()}
+        self._record_validation(terms if self._group is None else self._group.share(terms))
 
     def _record_validation(self, terms):
         previous_best = min(
