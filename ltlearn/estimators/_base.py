@@ -290,6 +290,7 @@ class BaseDeepEstimator(
         if task is not None:
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._check_continuation()
+        self._check_processes(X, y, sample_weight, rows)
         with checkpointed_by(self._open_checkpoint(X, y, sample_weight, rows)):
             if self.n_estimators == 1:
                 self._fit_net(X, y, sample_weight, task=task, **rows)

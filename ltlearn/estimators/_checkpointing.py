@@ -22,6 +22,17 @@ _PLAIN = (bool, int, float, str)
 class CheckpointMixin:
     """Checkpoints of a deep estimator, see its parameter ``checkpoint``."""
 
+    def _check_processes(self, X, y, sample_weight, rows):
+        """Check that all processes of a group make the same fit, where there is a group."""
+        group = current_group()
+        if group is not None:
+            plain = {
+                name: value
+                for name, value in self.get_params().items()
+                if isinstance(value, _PLAIN) and name not in _FREE
+            }
+            group.check_same({**_hashes(X, y, sample_weight, rows), **plain})
+
     def _open_checkpoint(self, X, y, sample_weight, rows):
         """The :class:`FitCheckpoint` of a fit to these rows, or None.
 
@@ -30,18 +41,12 @@ class CheckpointMixin:
         CheckpointError
             When the folder cannot be used or holds another fit.
         ValueError
-            With callbacks, whose state no checkpoint holds, and in a process group, or where its
-            processes have other rows or parameters.
+            With callbacks, whose state no checkpoint holds, and in a process group.
         """
-        data = {"X": X, "y": y, "sample_weight": sample_weight, **rows}
-        group = current_group()
-        if group is not None:
-            plain = {k: v for k, v in self.get_params().items() if isinstance(v, _PLAIN)}
-            group.check_same({**_hashes(data), **plain})
         if self.checkpoint is None:
             return None
         self._validate_options()
-        if group is not None:
+        if current_group() is not None:
             raise ValueError(
                 "checkpoint is for fits in one process, but torch.distributed is initialized; "
                 "leave it None."
@@ -52,7 +57,7 @@ class CheckpointMixin:
                 "without checkpoint."
             )
         parts = {
-            **_hashes(data),
+            **_hashes(X, y, sample_weight, rows),
             **{
                 name: content_hash(value, strict=False)
                 for name, value in self.get_params().items()
@@ -95,5 +100,6 @@ class CheckpointMixin:
         return cloned
 
 
-def _hashes(data):
+def _hashes(X, y, sample_weight, rows):
+    data = {"X": X, "y": y, "sample_weight": sample_weight, **rows}
     return {name: content_hash(values, strict=False) for name, values in data.items()}
