@@ -41,6 +41,7 @@ from ltlearn.training._resuming import (
     restore_between_epochs,
     restore_optimizer,
     state_between_epochs,
+    take_over,
 )
 from ltlearn.training._sharpness import Uphill
 from ltlearn.training._terms import StepTerms, suspects, validation_terms
@@ -147,16 +148,7 @@ class ObjectiveNet(NeuralNet):
         made_with = {name: values for name, values in vars(net).items() if name[:8] == "module__"}
         vars(self).update(made_with, module=net.module)
         self.history = copy.deepcopy(net.history)
-        for group in self.optimizer_.param_groups:  # what schedules that go on start from
-            group.setdefault("initial_lr", group["lr"])
-        if _layout(self.optimizer_) == _layout(net.optimizer_):
-            state = copy.deepcopy(net.optimizer_.state_dict()["state"])
-            self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
-        learned = dict(net.criterion_.named_parameters())
-        if {k: v.shape for k, v in self.criterion_.named_parameters()} == {
-            k: v.shape for k, v in learned.items()
-        }:
-            self.criterion_.load_state_dict(copy.deepcopy(learned), strict=False)
+        take_over(self, net)
         return self
 
     def training_state(self):
@@ -587,8 +579,3 @@ _ON_DEVICE = ("module_", "criterion_", "optimizer_")
 
 def _has_convolutions(module):
     return any(isinstance(each, torch.nn.Conv2d) for each in module.modules())
-
-
-def _layout(optimizer):
-    """Class of an optimizer and number of parameters of each of its groups."""
-    return type(optimizer), [len(group["params"]) for group in optimizer.param_groups]
