@@ -136,6 +136,7 @@ def test_classification(params, weighted, check_epoch):
         (GranularClassifier, CLASSES, None),
         # Without mixing of images, whose shares come from a generator of the CPU.
         (GranularClassifier, CLASSES, Recipe(erasing_probability=0.5, label_smoothing=0.1)),
+        (GranularClassifier, CLASSES, Recipe(auto_augment="cifar10", cutout=0.5)),
     ],
 )
 def test_images(estimator, y, augmentation, check_epoch):
