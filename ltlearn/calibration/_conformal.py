@@ -4,8 +4,10 @@ import math
 import warnings
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import beta
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +22,8 @@ from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 
 _LEVEL = Interval(Real, 0, 1, closed="neither")
 _ENOUGH_ROWS = 200
@@ -139,7 +143,15 @@ class ConformalRegressor(HeldOutCalibrator):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, confidence_level=0.9, cv=None, n_bands="auto", n_jobs=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        confidence_level: float = 0.9,
+        cv: Any = None,
+        n_bands: int | Literal["auto"] = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.confidence_level = confidence_level
         self.cv = cv
@@ -147,7 +159,16 @@ class ConformalRegressor(HeldOutCalibrator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "ConformalRegressor":
         """Fit the regressor and learn from held-out rows how wide intervals must be.
 
         Parameters
@@ -234,7 +255,7 @@ class ConformalRegressor(HeldOutCalibrator):
                 stacklevel=4,
             )
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor that was fitted on all training data.
 
         Parameters
@@ -250,7 +271,7 @@ class ConformalRegressor(HeldOutCalibrator):
         check_is_fitted(self)
         return predictions(self.estimator_, X)
 
-    def predict_interval(self, X, confidence_level=None):
+    def predict_interval(self, X: RowsLike, confidence_level: float | None = None) -> np.ndarray:
         """Prediction intervals.
 
         Those of a higher level hold those of a lower one.

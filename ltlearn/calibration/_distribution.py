@@ -2,10 +2,11 @@
 
 import warnings
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.calibration._held_out import HeldOutCalibrator, unwrap_validation
@@ -16,7 +17,9 @@ from ltlearn.calibration._score_bands import band_edges, band_of
 from ltlearn.exceptions import SmallSampleWarning
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import as_scores
-from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
+from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, available_if
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 
 _ENOUGH_ROWS = 200
 
@@ -119,14 +122,30 @@ class DistributionCalibrator(HeldOutCalibrator):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, cv=None, n_bands="auto", n_jobs=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        cv: Any = None,
+        n_bands: int | Literal["auto"] = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.cv = cv
         self.n_bands = n_bands
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "DistributionCalibrator":
         """Fit the regressor and the maps.
 
         Parameters
@@ -206,7 +225,7 @@ class DistributionCalibrator(HeldOutCalibrator):
             raise AttributeError(f"{type(self.estimator_).__name__} has no bins.")
         return centers
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor as it is.
 
         Parameters
@@ -222,7 +241,7 @@ class DistributionCalibrator(HeldOutCalibrator):
         check_is_fitted(self)
         return predictions(self.estimator_, X)
 
-    def predict_quantiles(self, X, levels):
+    def predict_quantiles(self, X: RowsLike, levels: ArrayLike) -> np.ndarray:
         """Calibrated quantiles.
 
         Parameters
@@ -251,7 +270,7 @@ class DistributionCalibrator(HeldOutCalibrator):
         return cdf.inverse(wanted)
 
     @available_if(_predicts_bins)
-    def predict_distribution(self, X):
+    def predict_distribution(self, X: RowsLike) -> np.ndarray:
         """Calibrated distributions over the score bins ``bin_centers_``.
 
         Parameters

@@ -4,6 +4,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
@@ -19,6 +20,7 @@ from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import _check_method_params, _safe_split
 from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import unwrap
 
 _DEFAULT_FOLDS = 5
@@ -89,7 +91,7 @@ class HeldOutCalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         descriptions = self._over_folds(describe, splits, X, y, routed.estimator.fit)
         return descriptions, [scores[test] for _, test in splits]
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R² of the predictions.
 
         Parameters
@@ -108,7 +110,7 @@ class HeldOutCalibrator(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return super().score(X, scores_for(self.estimator_, y), sample_weight)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to ``estimator`` and ``cv``.
 
         Returns

@@ -1,8 +1,10 @@
 """Post-hoc logit adjustment of any classifier."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -18,7 +20,8 @@ from ltlearn.splitting import RareClassStratifiedKFold
 from ltlearn.utils._checks import check_numbers, naming
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, validate_params
 from ltlearn.utils._estimator import BaseEstimator
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._floors import probability_floor, raise_to_floor
 from ltlearn.weighting._prior import class_totals, prediction_prior, weight_of_last_step
 
@@ -33,7 +36,7 @@ _ROUNDING = 0.01  # what the sum of probabilities in half precision may be off b
     },
     prefer_skip_nested_validation=True,
 )
-def adjust_proba(proba, prior, *, tau=1.0):
+def adjust_proba(proba: ArrayLike, prior: ArrayLike, *, tau: float = 1.0) -> np.ndarray:
     """Post-hoc logit adjustment of class probabilities.
 
     ``log p'_k = log p_k - tau * log prior_k`` up to a constant, so that each row sums to 1 again
@@ -181,7 +184,15 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, tau=1.0, cv=3, floor="auto", n_jobs=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        tau: float | Literal["auto"] = 1.0,
+        cv: Any = 3,
+        floor: float | Literal["auto"] = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.tau = tau
         self.cv = cv
@@ -189,7 +200,16 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "LogitAdjuster":
         """Fit the classifier, count its classes and find the strength.
 
         Parameters
@@ -309,7 +329,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return adjust_proba([self.class_prior_], self.class_prior_, tau=self.tau_)[0]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Adjusted class probabilities.
 
         Parameters
@@ -331,7 +351,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             proba = raise_to_floor(proba, self.class_prior_, self.floor_)
         return adjust_proba(proba, self.class_prior_, tau=tau)
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Most probable class after the adjustment.
 
         Parameters
@@ -346,7 +366,7 @@ class LogitAdjuster(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to ``estimator`` and ``cv``.
 
         Returns

@@ -1,8 +1,10 @@
 """Non-decreasing maps from held-out predictions to labels."""
 
 import warnings
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import lstsq
 from sklearn.isotonic import isotonic_regression
 from sklearn.utils.validation import check_is_fitted
@@ -68,11 +70,15 @@ class RecalibrationMap(BaseEstimator):
 
     _parameter_constraints: dict = {"method": [StrOptions(METHODS)]}
 
-    def __init__(self, method="stretch"):
+    def __init__(
+        self, method: Literal["stretch", "linear", "isotonic", "cubic"] = "stretch"
+    ) -> None:
         self.method = method
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, predictions, y, sample_weight=None):
+    def fit(
+        self, predictions: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "RecalibrationMap":
         """Fit the map.
 
         Parameters
@@ -138,7 +144,7 @@ class RecalibrationMap(BaseEstimator):
             raise ValueError("predictions are spread too little for a line through y.")
         return slope, intercept
 
-    def predict(self, predictions):
+    def predict(self, predictions: ArrayLike) -> np.ndarray:
         """Recalibrate predictions.
 
         Parameters
@@ -156,11 +162,11 @@ class RecalibrationMap(BaseEstimator):
             When predictions are not finite, or so far from those fitted that the result is not.
         """
         check_is_fitted(self)
-        predictions = check_number_per_sample(predictions, "predictions")
+        values = check_number_per_sample(predictions, "predictions")
         if self.thresholds_ is not None:
-            return _interpolate(predictions, self.thresholds_, self.values_)
+            return _interpolate(values, self.thresholds_, self.values_)
         with np.errstate(over="ignore"):
-            recalibrated = self.intercept_ + self.slope_ * predictions
+            recalibrated = self.intercept_ + self.slope_ * values
         if not np.isfinite(recalibrated).all():
             raise ValueError("predictions lie too far from those that the map was fitted to.")
         return recalibrated

@@ -1,8 +1,10 @@
 """Recalibrated regression on any regressor."""
 
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
@@ -14,6 +16,8 @@ from ltlearn.metrics import LabelBands
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.utils._compat import HasMethods, StrOptions, _fit_context
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 
 
 class Recalibrator(HeldOutCalibrator):
@@ -79,14 +83,30 @@ class Recalibrator(HeldOutCalibrator):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, method="stretch", cv=5, n_jobs=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        method: Literal["stretch", "linear", "isotonic", "cubic"] = "stretch",
+        cv: Any = 5,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.cv = cv
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "Recalibrator":
         """Fit the regressor and the map.
 
         Parameters
@@ -145,7 +165,7 @@ class Recalibrator(HeldOutCalibrator):
         predictions = self._over_folds(_predict, splits, X, y, routed.estimator.fit)
         return np.concatenate([test for _, test in splits]), np.concatenate(predictions)
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict with the regressor and recalibrate.
 
         Parameters

@@ -1,8 +1,10 @@
 """The dial alone, for any regressor that predicts a distribution."""
 
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
@@ -11,6 +13,7 @@ from ltlearn.calibration._meta import check_training_data, route, take_feature_a
 from ltlearn.calibration._quantile_sources import predicted_quantiles
 from ltlearn.metrics import LabelBands
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context, _safe_indexing
+from ltlearn.utils._typing import RowsLike
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import QuantileDistributions
 from ltlearn.weighting._tail import TailWeights
@@ -95,14 +98,23 @@ class TailDial(RegressorMixin, MetaEstimatorMixin, DialedPredictions, BaseEstima
         "levels": ["array-like", None],
     }
 
-    def __init__(self, estimator, *, tail=0.0, prediction="mean", levels=None):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        tail: float = 0.0,
+        prediction: Literal["mean", "median"] = "mean",
+        levels: ArrayLike | None = None,
+    ) -> None:
         self.estimator = estimator
         self.tail = tail
         self.prediction = prediction
         self.levels = levels
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any
+    ) -> "TailDial":
         """Fit the regressor and the density of the labels.
 
         Parameters
@@ -160,7 +172,7 @@ class TailDial(RegressorMixin, MetaEstimatorMixin, DialedPredictions, BaseEstima
         values, levels = predicted_quantiles(self.estimator_, X, self.levels)
         return lambda rows: QuantileDistributions(values[rows], levels), len(values)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to ``estimator``.
 
         Returns

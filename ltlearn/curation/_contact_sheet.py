@@ -2,13 +2,15 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from ltlearn.curation._files import checksum, write_atomically
-from ltlearn.curation._manifest import neighbors_of
+from ltlearn.curation._manifest import ManifestRow, neighbors_of
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
+from ltlearn.utils._typing import FilePath
 
 THUMBNAIL = 112
 
@@ -60,7 +62,9 @@ the curation again, or load the folder.</p>
 """
 
 
-def write_contact_sheet(folder, rows, *, max_images=24):
+def write_contact_sheet(
+    folder: FilePath, rows: Sequence[ManifestRow], *, max_images: int = 24
+) -> Path:
     """Write ``contact_sheet.html``: one file that needs no other and runs no script.
 
     Parameters
@@ -85,10 +89,10 @@ def write_contact_sheet(folder, rows, *, max_images=24):
     >>> path = write_contact_sheet(data.folder, data.rows)  # doctest: +SKIP
     """
     folder = Path(folder)
-    by_class = {}
+    by_class: dict[str, list[ManifestRow]] = {}
     for row in rows:
         by_class.setdefault(row.name, []).append(row)
-    targets_of = {name: [] for name in by_class}
+    targets_of: dict[str, list[str]] = {name: [] for name in by_class}
     for target, names in neighbors_of(rows).items():
         for name in names:
             targets_of[name].append(target)

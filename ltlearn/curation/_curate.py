@@ -3,10 +3,14 @@
 import contextlib
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from ltlearn._version import __version__
@@ -26,10 +30,12 @@ from ltlearn.curation._manifest import (
 )
 from ltlearn.curation._names import class_targets, screen
 from ltlearn.curation._reasons import nothing_kept
-from ltlearn.curation._types import Proposal
+from ltlearn.curation._types import Candidate, Proposal
+from ltlearn.curation.protocols import Filter, Proposer, Source
 from ltlearn.exceptions import CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.utils._progress import progress_bar
+from ltlearn.utils._typing import FilePath, RowsLike
 
 DINOV2 = "vit_small_patch14_dinov2.lvd142m"
 
@@ -81,7 +87,7 @@ class CuratedData:
             f"{len(self.neighbors)} target classes; see {self.folder})"
         )
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """The manifest as a pandas DataFrame, a row per candidate."""
         import pandas
 
@@ -89,19 +95,19 @@ class CuratedData:
 
 
 def curate(
-    X,
-    y,
+    X: RowsLike,
+    y: ArrayLike,
     *,
-    source,
-    folder,
-    proposer=None,
-    filter=None,
-    protected=None,
-    class_names=None,
-    n_names=(3, 10),
-    contact_sheet=True,
-    progress=True,
-):
+    source: Source,
+    folder: FilePath,
+    proposer: Proposer | None = None,
+    filter: Filter | None = None,
+    protected: dict[str, Any] | None = None,
+    class_names: dict[str, Any] | None = None,
+    n_names: tuple[int, int] = (3, 10),
+    contact_sheet: bool = True,
+    progress: bool = True,
+) -> CuratedData:
     """Find, fetch and filter auxiliary data for long-tailed classes.
 
     1. ``proposer`` names auxiliary classes near each target class, more for tail classes;
@@ -195,12 +201,12 @@ def curate(
         judge = _default_filter(X, folder, progress) if filter is None else filter
         judge = judge.fit(X, names, protected=protected)
         proposals, dropped = _propose(proposer, source, list(targets.values()), folder, progress)
-        anchors = {}
+        anchors: dict[str, list[str]] = {}
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
         fetched = source.fetch(list(anchors), folder)
         fetched = progress_bar(fetched, desc="Fetch", unit=" candidates", disable=not progress)
-        candidates = {}
+        candidates: dict[tuple[str, str], Candidate] = {}
         for candidate in fetched:
             candidates.setdefault((candidate.name, candidate.source), candidate)
         verdicts = judge.decide(list(candidates.values()), anchors)
@@ -219,7 +225,11 @@ def curate(
     return _assemble(rows, items, metadata, folder, nothing)
 
 
-def load_curated(folder, *, bank=None):
+def load_curated(
+    folder: FilePath,
+    *,
+    bank: FilePath | Sequence[FilePath] | None = None,
+) -> CuratedData:
     """Load what was curated from images, with the decisions as they stand in ``manifest.csv``.
 
     Nothing in the folder is taken on trust: the files of kept candidates must lie in it or in

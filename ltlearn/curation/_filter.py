@@ -1,7 +1,9 @@
 """Which candidates are near enough to the target classes, and not too near."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -10,10 +12,11 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 
-from ltlearn.curation._types import Verdict
+from ltlearn.curation._types import Candidate, Verdict
 from ltlearn.images import FileSource, as_image_source
 from ltlearn.utils._compat import HasMethods, Interval, StrOptions, _fit_context
 from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._typing import RowsLike
 
 # No duplicate threshold that is read off the data is above this: identical images embed identically
 # only up to rounding, which may differ from batch to batch.
@@ -114,15 +117,15 @@ class FeatureFilter(BaseEstimator):
 
     def __init__(
         self,
-        features,
+        features: Any,
         *,
-        anchor_similarity=None,
-        anchor_quantile=0.95,
-        duplicate_similarity=None,
-        duplicate_quantile=0.99,
-        pixel_similarity=0.98,
-        min_share=0.25,
-    ):
+        anchor_similarity: float | None = None,
+        anchor_quantile: float = 0.95,
+        duplicate_similarity: float | None = None,
+        duplicate_quantile: float = 0.99,
+        pixel_similarity: float | None = 0.98,
+        min_share: float = 0.25,
+    ) -> None:
         self.features = features
         self.anchor_similarity = anchor_similarity
         self.anchor_quantile = anchor_quantile
@@ -132,7 +135,9 @@ class FeatureFilter(BaseEstimator):
         self.min_share = min_share
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, protected=None):
+    def fit(
+        self, X: RowsLike, y: Sequence[str], *, protected: dict[str, Any] | None = None
+    ) -> "FeatureFilter":
         """Learn prototypes and thresholds.
 
         Parameters
@@ -154,8 +159,7 @@ class FeatureFilter(BaseEstimator):
         ValueError
             When there are fewer than two target classes, or protected data is empty.
         """
-        y = np.asarray(y)
-        names, codes = np.unique(y, return_inverse=True)
+        names, codes = np.unique(np.asarray(y), return_inverse=True)
         if len(names) < 2:
             raise ValueError(f"There must be at least two target classes; got {len(names)}.")
         protected = protected or {}
@@ -184,7 +188,7 @@ class FeatureFilter(BaseEstimator):
             self._guards.append(_Guard("pixels", self.pixel_similarity, pixels))
         return self
 
-    def decide(self, candidates, anchors):
+    def decide(self, candidates: Sequence[Candidate], anchors: dict[str, Any]) -> list[Verdict]:
         """Judge candidates.
 
         Parameters

@@ -1,12 +1,15 @@
 """A local bank of images as a source of candidates."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ltlearn.curation._files import checksum, now, read_table
 from ltlearn.curation._names import matching_names
 from ltlearn.curation._types import Candidate
 from ltlearn.exceptions import BadImageError
 from ltlearn.images._decode import decode_image, read_bytes
+from ltlearn.utils._typing import FilePath
 
 RIGHTS = ("license", "license_url", "creator", "landing_page")
 
@@ -39,7 +42,7 @@ class FolderSource:
     [('sea lions', '1.png')]
     """
 
-    def __init__(self, path, *, max_per_class=None):
+    def __init__(self, path: FilePath, *, max_per_class: int | None = None) -> None:
         if max_per_class is not None and max_per_class < 1:
             raise ValueError(f"max_per_class must be at least 1, or None; got {max_per_class}.")
         self.path = path
@@ -48,11 +51,11 @@ class FolderSource:
     def __repr__(self):
         return f"FolderSource({str(self.path)!r}, max_per_class={self.max_per_class})"
 
-    def class_names(self):
+    def class_names(self) -> list[str]:
         """Names of the classes in the bank, sorted."""
         return sorted(self.files())
 
-    def fetch(self, names, folder):
+    def fetch(self, names: Sequence[str], folder: Any) -> Iterator[Candidate]:
         """Yield the candidates of some classes, in the order of their files.
 
         Nothing is copied. Files that cannot be decoded are candidates with a ``problem``.
@@ -74,7 +77,7 @@ class FolderSource:
             for path, rights in matching[: self.max_per_class]:
                 yield _candidate(name, path, rights)
 
-    def files(self):
+    def files(self) -> dict[str, Any]:
         """Files of each class.
 
         Returns
@@ -100,7 +103,7 @@ class FolderSource:
                 for folder in sorted(root.iterdir())
                 if folder.is_dir() and not folder.name.startswith(".")
             }
-        files = {}
+        files: dict[str, list[tuple[Path, dict[str, str]]]] = {}
         for row in read_table(root, ("path", "class")):
             if not (row["path"] and row["class"]):
                 raise ValueError(

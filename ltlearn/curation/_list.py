@@ -1,9 +1,12 @@
 """Names that a person listed."""
 
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ltlearn.curation._files import read_table
 from ltlearn.curation._types import Proposal
+from ltlearn.utils._typing import FilePath
 
 
 class ListProposer:
@@ -23,7 +26,7 @@ class ListProposer:
     ['beaver', 'mink']
     """
 
-    def __init__(self, names):
+    def __init__(self, names: Mapping[str, Any] | FilePath) -> None:
         self.names = names
 
     def __repr__(self):
@@ -33,7 +36,7 @@ class ListProposer:
     def _is_file(self):
         return isinstance(self.names, (str, os.PathLike))
 
-    def propose(self, targets, folder=None):
+    def propose(self, targets: Any, folder: Any = None) -> Iterator[Proposal]:
         """Yield the listed names, in their order.
 
         Parameters

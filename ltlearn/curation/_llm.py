@@ -5,13 +5,16 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from ltlearn.curation._files import checksum, now, plain_text, write_atomically
-from ltlearn.curation._types import Proposal
+from ltlearn.curation._types import Proposal, Target
 from ltlearn.exceptions import BudgetExceededError, CurationError, CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._typing import FilePath
 
 EXAMPLES = (
     ("violin", ("viola", "cello", "rebec", "mandolin", "hurdy-gurdy")),
@@ -146,19 +149,19 @@ class LLMProposer:
 
     def __init__(
         self,
-        model,
+        model: str,
         *,
-        base_url=None,
-        api_key_variable="OPENAI_API_KEY",
-        context="",
-        examples=EXAMPLES,
-        max_calls=1000,
-        max_tokens=1_000_000,
-        timeout=60.0,
-        max_retries=4,
-        request_options=None,
-        cache=None,
-    ):
+        base_url: str | None = None,
+        api_key_variable: str = "OPENAI_API_KEY",
+        context: str = "",
+        examples: Sequence[tuple[str, Sequence[str]]] = EXAMPLES,
+        max_calls: int = 1000,
+        max_tokens: int = 1_000_000,
+        timeout: float = 60.0,
+        max_retries: int = 4,
+        request_options: dict[str, Any] | None = None,
+        cache: FilePath | None = None,
+    ) -> None:
         self.model = model
         self.base_url = base_url
         self.api_key_variable = api_key_variable
@@ -174,7 +177,7 @@ class LLMProposer:
     def __repr__(self):
         return f"LLMProposer({self.model!r}, request_options={self.request_options})"
 
-    def propose(self, targets, folder):
+    def propose(self, targets: Sequence[Target], folder: FilePath) -> Iterator[Proposal]:
         """Yield proposals, class by class.
 
         A target class that the model refuses, or answers twice in a form that cannot be used,
@@ -213,7 +216,9 @@ class LLMProposer:
             for name in answer["categories"]:
                 yield Proposal(target.name, name, f"llm:{self.model}", digest)
 
-    def dry_run(self, targets, folder, *, file=None):
+    def dry_run(
+        self, targets: Sequence[Target], folder: FilePath, *, file: IO[str] | None = None
+    ) -> Usage:
         """Print every prompt that :meth:`propose` would send, and an estimate; send nothing.
 
         Parameters

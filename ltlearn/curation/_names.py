@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ltlearn.curation._types import Target
+from ltlearn.curation._types import Proposal, Target
 
 IRREGULAR_PLURALS = {
     "children": "child",
@@ -34,7 +36,9 @@ SEPARATORS = re.compile(
 SIBILANTS = ("s", "x", "z", "ch", "sh", "o")
 
 
-def class_targets(y, *, class_names=None, n_names=(3, 10)):
+def class_targets(
+    y: ArrayLike, *, class_names: dict[str, Any] | None = None, n_names: tuple[int, int] = (3, 10)
+) -> dict[str, Any]:
     """Target classes of a label vector, with the number of auxiliary names wanted for each.
 
     The number grows from the head to the tail, linearly in the logarithm of the class size: a
@@ -100,7 +104,9 @@ def class_targets(y, *, class_names=None, n_names=(3, 10)):
     }
 
 
-def screen(proposals, targets):
+def screen(
+    proposals: Iterable[Proposal], targets: Sequence[Target]
+) -> tuple[list[Proposal], list[tuple[Proposal, str]]]:
     """Separate usable proposals from the rest.
 
     Comparison ignores case, punctuation, underscores, spaces and English plurals: ``"Sea_Lions"``
@@ -144,7 +150,7 @@ def screen(proposals, targets):
     wanted = {target.name: target.n_names for target in targets}
     known_targets, known_names = _Names(wanted), _Names()
     accepted, dropped = [], []
-    names_of = defaultdict(set)
+    names_of: defaultdict[str, set[str]] = defaultdict(set)
     for proposal in proposals:
         if proposal.anchor not in wanted:
             raise ValueError(

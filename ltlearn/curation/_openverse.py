@@ -1,10 +1,11 @@
 """Search for openly licensed images through the public API of Openverse."""
 
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from urllib.parse import urlencode
 
-from ltlearn.curation._rules import DEFAULT_RULES
+from ltlearn.curation._rules import DEFAULT_RULES, FetchRules
 from ltlearn.curation._types import SearchResult
 from ltlearn.exceptions import FetchError
 
@@ -36,10 +37,10 @@ class OpenverseSearch:
     def __init__(
         self,
         *,
-        license="",
-        base_url="https://api.openverse.org/v1/images/",
-        rules=DEFAULT_RULES,
-    ):
+        license: str = "",
+        base_url: str = "https://api.openverse.org/v1/images/",
+        rules: FetchRules = DEFAULT_RULES,
+    ) -> None:
         self.license = license
         self.base_url = base_url
         self.rules = rules
@@ -54,7 +55,7 @@ class OpenverseSearch:
 
         return Fetcher(self.rules)
 
-    def search(self, query, n):
+    def search(self, query: str, n: int) -> Iterator[SearchResult]:
         """Yield results in Openverse's order.
 
         Parameters

@@ -1,12 +1,17 @@
 """A pool of feature rows as a source of candidates."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 
 from ltlearn.curation._files import checksum
 from ltlearn.curation._names import label_name, matching_names
 from ltlearn.curation._types import Candidate
+from ltlearn.utils._typing import RowsLike
 
 
 class RowPool:
@@ -35,7 +40,14 @@ class RowPool:
     ['row 0', 'row 2']
     """
 
-    def __init__(self, X, y=None, *, n_clusters=20, random_state=None):
+    def __init__(
+        self,
+        X: RowsLike,
+        y: ArrayLike | None = None,
+        *,
+        n_clusters: int = 20,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.X = check_array(X, dtype="numeric")
         if y is None:
             clustering = KMeans(n_clusters, n_init=1, random_state=random_state).fit(self.X)
@@ -49,11 +61,11 @@ class RowPool:
         rows, features = self.X.shape
         return f"RowPool(<{rows} rows of {features} features, {len(self.class_names())} classes>)"
 
-    def class_names(self):
+    def class_names(self) -> list[str]:
         """Labels, or names of clusters."""
         return np.unique(self.labels).tolist()
 
-    def fetch(self, names, folder):
+    def fetch(self, names: Sequence[str], folder: Any) -> Iterator[Candidate]:
         """Yield the rows of some classes.
 
         Parameters

@@ -2,15 +2,18 @@
 
 import io
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ltlearn.curation._files import Journal, checksum, now, plain_text, write_atomically
 from ltlearn.curation._integrity import has_checksum, is_within
-from ltlearn.curation._rules import DEFAULT_RULES
+from ltlearn.curation._rules import DEFAULT_RULES, FetchRules
 from ltlearn.curation._types import Candidate, SearchResult
+from ltlearn.curation.protocols import SearchEngine
 from ltlearn.exceptions import BadImageError, FetchError
 from ltlearn.images._decode import decode_image
 from ltlearn.utils._text import without_addresses
+from ltlearn.utils._typing import FilePath
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
@@ -52,13 +55,13 @@ class WebSource:
 
     def __init__(
         self,
-        search,
+        search: SearchEngine,
         *,
-        images_per_class=50,
-        results_per_class=150,
-        query="{name}",
-        rules=DEFAULT_RULES,
-    ):
+        images_per_class: int = 50,
+        results_per_class: int = 150,
+        query: str = "{name}",
+        rules: FetchRules = DEFAULT_RULES,
+    ) -> None:
         if min(images_per_class, results_per_class) < 1:
             raise ValueError(
                 "images_per_class and results_per_class must be at least 1; got "
@@ -77,7 +80,7 @@ class WebSource:
             f"rules={self.rules!r})"
         )
 
-    def fetch(self, names, folder):
+    def fetch(self, names: Sequence[str], folder: FilePath) -> Iterator[Candidate]:
         """Yield the images found for some classes; fetch those not fetched before.
 
         Parameters

@@ -3,13 +3,16 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from ltlearn.curation._names import same_name
-from ltlearn.curation._types import Proposal
+from ltlearn.curation._types import Proposal, Target
 from ltlearn.exceptions import CurationWarning
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._typing import FilePath
 
 # WordNet has 45 lexicographer files (lexnames(5WN)); their names are not needed here.
 N_LEXICOGRAPHER_FILES = 45
@@ -52,8 +55,13 @@ class WordNetProposer:
     """
 
     def __init__(
-        self, folder="/usr/share/wordnet", *, vocabulary=None, max_distance=8, senses=None
-    ):
+        self,
+        folder: FilePath = "/usr/share/wordnet",
+        *,
+        vocabulary: Sequence[str] | None = None,
+        max_distance: int = 8,
+        senses: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.vocabulary = vocabulary
         self.max_distance = max_distance
@@ -66,7 +74,7 @@ class WordNetProposer:
             f"max_distance={self.max_distance}, senses={self.senses})"
         )
 
-    def propose(self, targets, folder=None):
+    def propose(self, targets: Sequence[Target], folder: Any = None) -> Iterator[Proposal]:
         """Yield proposals, the best first for each target class.
 
         Parameters

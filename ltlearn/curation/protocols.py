@@ -64,7 +64,7 @@ class Source(Protocol):
 class Filter(Protocol):
     """Decides which candidates enter the auxiliary data."""
 
-    def fit(self, X: Any, y: Sequence[str], *, protected: Mapping[str, Any]) -> "Filter":
+    def fit(self, X: Any, y: Sequence[str], *, protected: Mapping[str, Any] | None) -> "Filter":
         """Learn from target data.
 
         Parameters

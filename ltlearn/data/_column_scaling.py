@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ltlearn.data._sorted import SortedColumn, sorted_columns
+
 # Prepared numbers lie between minus and plus this.
 LIMIT = 3.0
 
@@ -84,23 +86,19 @@ class ColumnScaler:
         matrix : ndarray of shape (n, n_columns)
         is_categorical : ndarray of shape (n_columns,), dtype bool
         """
-        self._curves, self._ramps, edges = {}, {}, []
-        numeric = np.flatnonzero(~is_categorical)
-        for j in numeric:
-            column = matrix[:, j]
-            unit = _Unit.of(column)
-            known = unit(column)
-            known.sort()  # in place, as NaN goes to the end
-            known = known[: len(known) - np.count_nonzero(np.isnan(known))]
-            n_values = np.count_nonzero(known[1:] != known[:-1]) + 1
-            if n_values > 2:
-                self._curves[j] = _Curve.of(known, unit)
-                edges.append(self._edges(self._curves[j].of_unit(known), n_values))
-            elif len(known) and n_values == 2:
-                self._ramps[j] = _Ramp.of(known, unit)
+        self._curves, self._ramps, self._with_gaps, edges = {}, {}, [], []
+        for j, known in sorted_columns(matrix, np.flatnonzero(~is_categorical)):
+            unit = _Unit.of(known)
+            column = SortedColumn(known, unit)
+            if len(known) < len(matrix):
+                self._with_gaps.append(j)
+            if column.n_values > 2:
+                curve = self._curves[j] = _Curve.of(column, unit)
+                edges.append(self._edges(SortedColumn(known, curve.of_known), column.n_values))
+            elif column.n_values == 2:
+                self._ramps[j] = _Ramp.of(column, unit)
         if len(self._curves) > self.max_embedded:
             edges = []
-        self._with_gaps = [j for j in numeric if np.isnan(matrix[:, j]).any()]
         self._places = {j: _places(matrix[:, j]) for j in np.flatnonzero(is_categorical)}
         n_plain = len(self._curves) - len(edges) + len(self._ramps) + len(self._with_gaps)
         n_codes = [int(places.max()) + 1 for places in self._places.values()]
@@ -131,9 +129,10 @@ class ColumnScaler:
         return prepared
 
     def _edges(self, scaled, n_values):
-        edges = scaled
         if n_values > _FEW_VALUES:
-            edges = np.quantile(scaled, np.linspace(0, 1, self.n_pieces + 1))
+            edges = scaled.quantile(np.linspace(0, 1, self.n_pieces + 1))
+        else:
+            edges = scaled.values()
         steps = np.unique(np.round(edges / _LEAST_STEP))
         return (steps * _LEAST_STEP).astype(np.float32)
 
@@ -144,9 +143,10 @@ class _Unit(NamedTuple):
     exponent: int
 
     @classmethod
-    def of(cls, values):
-        largest = np.nanmax(np.abs(values), initial=0.0)
-        return cls(int(np.frexp(largest.astype(np.float64))[1]))
+    def of(cls, known):
+        """Of sorted values."""
+        ends = (known[0], known[-1]) if len(known) else (0.0,)
+        return cls(int(np.frexp(max(abs(float(end)) for end in ends))[1]))
 
     def __call__(self, values):
         with np.errstate(over="ignore", under="ignore"):
@@ -161,15 +161,15 @@ class _Curve(NamedTuple):
     scale: float
 
     @classmethod
-    def of(cls, known, unit):
-        lower, center, upper = np.quantile(known, [0.25, 0.5, 0.75])
-        return cls(unit, center, (upper - lower) / _NORMAL_IQR or np.std(known - center))
+    def of(cls, column, unit):
+        lower, center, upper = column.quantile(np.array([0.25, 0.5, 0.75]))
+        return cls(unit, center, (upper - lower) / _NORMAL_IQR or column.deviation())
 
     def __call__(self, values):
-        return np.nan_to_num(self.of_unit(self.unit(values)), nan=0.0, copy=False)
+        return np.nan_to_num(self.of_known(values), nan=0.0, copy=False)
 
-    def of_unit(self, values):
-        scaled = values - self.center
+    def of_known(self, values):
+        scaled = self.unit(values) - self.center
         with np.errstate(over="ignore"):
             scaled /= self.scale
         np.clip(scaled, -1e6, 1e6, out=scaled)
@@ -189,9 +189,9 @@ class _Ramp(NamedTuple):
     mean: float
 
     @classmethod
-    def of(cls, known, unit):
-        low, high = known[0], known[-1]
-        return cls(unit, low, high, ((known - low) / (high - low)).mean())
+    def of(cls, column, unit):
+        low, high = column.values()
+        return cls(unit, low, high, column.share_of_last())
 
     def __call__(self, values):
         shares = np.clip((self.unit(values) - self.low) / (self.high - self.low), 0, 1)

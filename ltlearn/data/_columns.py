@@ -270,7 +270,7 @@ def _checked(matrix, columns):
             "Input X contains infinity or a value too large for "
             f"{matrix.dtype!r}: {label}. Values may be missing (NaN), but not infinite."
         )
-    return check_array(matrix, dtype=None, ensure_all_finite="allow-nan", input_name="X")
+    return check_array(matrix, dtype=None, ensure_all_finite=False, input_name="X")
 
 
 def _as_numbers(values, label):

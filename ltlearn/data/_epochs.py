@@ -85,13 +85,15 @@ class AuxiliaryEpochs:
         order = np.argsort(auxiliary_codes, kind="stable")
         ends = np.cumsum(np.bincount(auxiliary_codes))
         self.rows_by_class = [
-            torch.from_numpy(rows + n_target) for rows in np.split(order, ends[:-1])
+            torch.from_numpy(rows + n_target) for rows in np.split(order, ends[:-1]) if len(rows)
         ]
         self.n_target = n_target
         self.max_samples = max_samples
         self.generator = torch.Generator("cpu").manual_seed(seed)
 
     def __call__(self):
+        if not self.rows_by_class:
+            return torch.randperm(self.n_target, generator=self.generator, device="cpu")
         rows = torch.cat(
             [torch.arange(self.n_target, device="cpu"), *map(self._draw, self.rows_by_class)]
         )

@@ -6,8 +6,10 @@ import torch
 _ROWS_AT_ONCE = 2**16
 
 
-def batch_groups(n_rows, n):
+def batch_groups(n_rows, n, rows_at_once=None):
     """Batches of equal size among the ``n`` that ``tensor_split`` makes of an epoch.
+
+    A group has about ``rows_at_once`` rows, by default those of targets, or is one batch.
 
     Returns
     -------
@@ -15,9 +17,10 @@ def batch_groups(n_rows, n):
         Number of the first batch, how many there are, and rows of each.
     """
     size, n_larger = divmod(n_rows, n)
+    rows_at_once = _ROWS_AT_ONCE if rows_at_once is None else rows_at_once
     groups = []
     for start, stop, rows in ((0, n_larger, size + 1), (n_larger, n, size)):
-        step = max(1, _ROWS_AT_ONCE // (size + 1))
+        step = max(1, rows_at_once // (size + 1))
         groups += [(first, min(step, stop - first), rows) for first in range(start, stop, step)]
     return groups
 

@@ -4,14 +4,25 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
+from ltlearn.data._targets import (
+    batch_groups,
+    batch_targets,
+    check_lengths,
+    concatenate_targets,
+)
 from ltlearn.data._tensors import TensorData
 
-# Tables of more bytes are neither copied nor held twice. Preparing their rows batch by batch takes
-# a tenth of the time of training.
-LARGE = 2**24
+# Tables of more bytes are neither copied nor held twice.
+LARGE = 2**22
 
-_ROWS_AT_ONCE = 2**16
+# Fewer bytes of the rows of a large table are copied.
+_FEW = 2**19
+
+# Numbers that are worked on at once.
+_NUMBERS_AT_ONCE = 2**17
+
+# Rows that stand for all of a large table.
+_SOME_ROWS = 2**16
 
 
 def is_large(X):
@@ -21,23 +32,28 @@ def is_large(X):
 
 def take_rows(X, index):
     """The rows of an array; of a large table a :class:`RowView`, unless they are few."""
-    if not is_large(X):
+    if not (is_large(X) or isinstance(X, RowView)):
         return X[index]
     if index.dtype == bool:
         index = np.flatnonzero(index)
     view = RowView(X, index)
-    return view if is_large(view) else np.asarray(view)
+    return view if view.size * view.itemsize > _FEW else np.asarray(view)
 
 
 def some_rows(X):
     """An array of all rows or, of a large table, of some that are evenly spread."""
-    return X[:: -(-len(X) // _ROWS_AT_ONCE)] if is_large(X) else X
+    return X[:: -(-len(X) // _SOME_ROWS)] if is_large(X) else X
 
 
 def chunks(X):
     """Arrays of some rows at a time, which together are all of them."""
-    for start in range(0, len(X), _ROWS_AT_ONCE):
-        yield X[start : start + _ROWS_AT_ONCE]
+    n = _rows_at_once(X)
+    for start in range(0, len(X), n):
+        yield X[start : start + n]
+
+
+def _rows_at_once(X):
+    return max(1, _NUMBERS_AT_ONCE * len(X) // max(1, X.size))
 
 
 class RowView:
@@ -56,7 +72,7 @@ class RowView:
         if isinstance(values, RowView):
             values, index = values.values, values.index[index]
         self.values = values
-        self.index = index
+        self.index = index.astype(np.int32 if len(values) < 2**31 else np.int64, copy=False)
         self.dtype, self.itemsize = values.dtype, values.itemsize
         self.shape = (len(index), values.shape[1])
         self.size = len(index) * values.shape[1]
@@ -112,9 +128,16 @@ class PreparedData(Dataset):
 
     def batches(self, index, n, prepare_targets=None):
         targets = batch_targets(self.target, index.to(self.device), n, prepare_targets)
-        for rows, target in zip(torch.tensor_split(index.cpu(), n), targets, strict=True):
-            X = torch.from_numpy(self.prepare(self.source[rows.numpy()]))
+        for X, target in zip(self._inputs(index.cpu(), n), targets, strict=True):
             yield X.to(self.device, non_blocking=True), target
+
+    def _inputs(self, index, n):
+        """Prepared rows of the batches, of several of them at once."""
+        start = 0
+        for _, n_batches, size in batch_groups(len(index), n, _rows_at_once(self.source)):
+            rows = index[start : start + n_batches * size]
+            start += n_batches * size
+            yield from torch.from_numpy(self.prepare(self.source[rows.numpy()])).split(size)
 
     def with_target(self, target):
         """The same rows with other targets."""
@@ -137,6 +160,6 @@ class PreparedData(Dataset):
 
 def prepared_data(X, prepare, target, training):
     """Prepared rows, in memory or, of a large table, batch by batch."""
-    if is_large(X):
+    if is_large(X) or isinstance(X, RowView):
         return PreparedData(X, prepare, target)
     return TensorData(torch.from_numpy(prepare(np.asarray(X))), target, training=training)

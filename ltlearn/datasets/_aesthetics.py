@@ -9,11 +9,13 @@ import csv
 import os
 import warnings
 from pathlib import Path, PurePath
+from typing import Literal
 
 import numpy as np
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
 from ltlearn.utils._checks import LARGEST, naming
+from ltlearn.utils._typing import FilePath
 
 IMAGE_COLUMN = "image_id"
 AVA_VOTE_COLUMNS = [f"score{k}" for k in range(2, 12)]
@@ -21,7 +23,12 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SHOWN = 5
 
 
-def read_ava(images_dir, labels_file, *, on_missing="raise"):
+def read_ava(
+    images_dir: FilePath,
+    labels_file: FilePath,
+    *,
+    on_missing: Literal["raise", "drop"] = "raise",
+) -> tuple[np.ndarray, np.ndarray]:
     """Read AVA: photographs and how many people gave each score from 1 to 10 [1]_.
 
     Parameters
@@ -80,7 +87,12 @@ def read_ava(images_dir, labels_file, *, on_missing="raise"):
     return paths, votes
 
 
-def read_aadb(images_dir, labels_file, *, on_missing="raise"):
+def read_aadb(
+    images_dir: FilePath,
+    labels_file: FilePath,
+    *,
+    on_missing: Literal["raise", "drop"] = "raise",
+) -> tuple[np.ndarray, np.ndarray]:
     """Read AADB: photographs and their aesthetic scores [1]_.
 
     Parameters
@@ -131,7 +143,12 @@ def read_aadb(images_dir, labels_file, *, on_missing="raise"):
     return _read_scores(images_dir, labels_file, on_missing)
 
 
-def read_tad66k(images_dir, labels_file, *, on_missing="raise"):
+def read_tad66k(
+    images_dir: FilePath,
+    labels_file: FilePath,
+    *,
+    on_missing: Literal["raise", "drop"] = "raise",
+) -> tuple[np.ndarray, np.ndarray]:
     """Read TAD66K: photographs of 47 themes and their aesthetic scores [1]_.
 
     Parameters
@@ -174,7 +191,12 @@ def read_tad66k(images_dir, labels_file, *, on_missing="raise"):
     return _read_scores(images_dir, labels_file, on_missing)
 
 
-def read_para(images_dir, labels_file, *, on_missing="raise"):
+def read_para(
+    images_dir: FilePath,
+    labels_file: FilePath,
+    *,
+    on_missing: Literal["raise", "drop"] = "raise",
+) -> tuple[np.ndarray, np.ndarray]:
     """Read PARA: photographs and their mean aesthetic scores over many raters [1]_.
 
     Parameters

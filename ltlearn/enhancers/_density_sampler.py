@@ -51,7 +51,7 @@ class DensitySampler(nn.Module):
     points: Tensor
     density: Tensor
 
-    def __init__(self, points: Tensor, density: Tensor, power: float = 10.0):
+    def __init__(self, points: Tensor, density: Tensor, power: float = 10.0) -> None:
         super().__init__()
         points, density = torch.as_tensor(points), torch.as_tensor(density)
         if points.ndim != 1 or points.shape != density.shape or not len(points):

@@ -99,7 +99,7 @@ class FeatureMixup(nn.Module):
     (tensor([1., 1., 1.]), tensor([2, 1, 0]))
     """
 
-    def __init__(self, alpha: float = 0.5):
+    def __init__(self, alpha: float = 0.5) -> None:
         super().__init__()
         if not 0 < alpha < float("inf"):
             raise ValueError(f"alpha must be positive and finite, got {alpha!r}.")

@@ -6,7 +6,14 @@ import numpy as np
 import torch
 
 
-def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
+def mix_images(
+    images: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    mixup_alpha: float = 0.8,
+    cutmix_alpha: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
     """Mix every image of a batch with another one.
 
     One share λ holds for the whole batch: mixup [1]_ takes ``λ x + (1 - λ) x'``, cutmix [2]_
@@ -55,8 +62,8 @@ def mix_images(images, y, *, mixup_alpha=0.8, cutmix_alpha=1.0, generator=None):
     if not methods:
         return images, y, y, 1.0
     # All draws are made on the host, so nothing waits for the device.
-    seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
-    rng = np.random.default_rng(seed)
+    seed = torch.randint(2**62, (), generator=generator, device="cpu")
+    rng = np.random.default_rng(int(seed))
     method, alpha = methods[rng.integers(len(methods))]
     partner = torch.from_numpy(rng.permutation(len(images))).to(images.device, non_blocking=True)
     mixed, lam = method(images, images[partner], float(rng.beta(alpha, alpha)), rng)

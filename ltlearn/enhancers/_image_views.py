@@ -65,8 +65,8 @@ def two_views(
     """
     if not alpha > 0:
         raise ValueError(f"alpha must be positive, got {alpha!r}.")
-    seed = torch.randint(2**62, (), generator=generator, device="cpu").item()
-    rng = np.random.default_rng(seed)
+    seed = torch.randint(2**62, (), generator=generator, device="cpu")
+    rng = np.random.default_rng(int(seed))
     partners = torch.from_numpy(rng.permutation(len(images))).to(images.device, non_blocking=True)
     share = float(rng.beta(alpha, alpha))
     views = [

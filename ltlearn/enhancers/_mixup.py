@@ -206,7 +206,7 @@ class TailMixup(nn.Module):
         pair_temperature: float = 2.0,
         eps: float = 0.01,
         sampler: Callable[[Tensor], Tensor] | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in [0, 1], got {strength!r}.")

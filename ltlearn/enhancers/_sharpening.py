@@ -100,7 +100,7 @@ class AdaptiveSharpening(nn.Module):
     tensor([False,  True])
     """
 
-    def __init__(self, beta: float = 1.25, threshold: float = 0.75):
+    def __init__(self, beta: float = 1.25, threshold: float = 0.75) -> None:
         super().__init__()
         if not (beta >= 0 and math.isfinite(beta)):
             raise ValueError(f"beta must be at least 0 and finite, got {beta!r}.")

@@ -73,7 +73,7 @@ class AuxiliaryClassesMixin:
         n_classes, options = len(self.classes_), self._option("auxiliary")
         self.auxiliary_classes_, codes = np.unique(y_aux, return_inverse=True)
         # Classes whose rows all have weight 0 have no prototype.
-        present, train_codes = np.unique(train.y, return_inverse=True)
+        present = np.flatnonzero(np.bincount(train.y))
         if self._synthesizes:
             if len(present) < 2:
                 raise ValueError(
@@ -85,7 +85,8 @@ class AuxiliaryClassesMixin:
                 raise ValueError(
                     'auxiliary="synthesize" mixes numbers, but X has categories or missing values.'
                 )
-            pairs = present[most_similar_pairs(self._prototypes(train.X, train_codes, seed))]
+            own_codes = np.searchsorted(present, train.y)
+            pairs = present[most_similar_pairs(self._prototypes(train.X, own_codes, seed))]
             names = self.classes_.tolist()
             self.auxiliary_classes_ = np.array([f"{names[a]}+{names[b]}" for a, b in pairs])
             relation = np.zeros((n_classes, len(pairs)), dtype=bool)
@@ -93,7 +94,8 @@ class AuxiliaryClassesMixin:
         elif not len(y_aux):
             relation = np.zeros((n_classes, 0), dtype=bool)
         elif options.neighbors == "auto":
-            prototypes = self._prototypes(train.X, train_codes, seed)
+            own_codes = np.searchsorted(present, train.y)
+            prototypes = self._prototypes(train.X, own_codes, seed)
             similarity = prototypes @ self._prototypes(X_aux, codes, seed).T
             relation = np.zeros((n_classes, len(self.auxiliary_classes_)), dtype=bool)
             relation[present] = similar_pairs(similarity, options.neighbor_similarity)

@@ -11,6 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ from ltlearn.utils._device import resolve_device
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
+from ltlearn.utils._typing import Function, RowsLike, Self
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
@@ -57,7 +59,7 @@ _MOST_ESTIMATORS = 10_000
 _LARGE = 1e38
 
 
-def all_or_nothing(fit):
+def all_or_nothing(fit: Function) -> Function:
     """Decorate a ``fit`` so that one that fails leaves the estimator as it was before."""
 
     @functools.wraps(fit)
@@ -70,7 +72,7 @@ def all_or_nothing(fit):
             vars(self).update(before)
             raise
 
-    return guarded
+    return cast(Function, guarded)
 
 
 class BaseDeepEstimator(
@@ -483,7 +485,7 @@ class BaseDeepEstimator(
         """Context of prediction: a module that draws even then draws the same every time."""
         return isolated_generators(0, device) if self._draws_globally else nullcontext()
 
-    def embed(self, X):
+    def embed(self, X: RowsLike) -> np.ndarray:
         """Features of the backbone, before the head.
 
         Of members inside one network the mean; of several networks all, one after the other.
@@ -502,7 +504,11 @@ class BaseDeepEstimator(
         features = [member._outputs(X, "embedding") for member in self._members]
         return as_float32(np.concatenate(features, axis=1))
 
-    def to(self, device=None, precision=None):
+    def to(
+        self: Self,
+        device: str | torch.device | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
+    ) -> Self:
         """Move the fitted model to another device, or let it compute in another type.
 
         The parameters ``device`` and ``training.precision`` follow, so that later fits do the same.

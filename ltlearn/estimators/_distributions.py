@@ -1,12 +1,15 @@
 """What the deep regressor offers when it predicts distributions, and when it does not."""
 
+from typing import Literal, overload
+
 import numpy as np
 from scipy.special import softmax
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.estimators._validation import validate_X
 from ltlearn.losses import quantile_levels
+from ltlearn.utils._compat import available_if
+from ltlearn.utils._typing import RowsLike
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import BinDistributions, QuantileDistributions, mix
 
@@ -20,7 +23,34 @@ class DistributionMixin(DialedPredictions):
     the dial turns by the training scores of its own network.
     """
 
-    def predict(self, X, *, tail=None, prediction=None, return_std=False):
+    @overload
+    def predict(
+        self,
+        X: RowsLike,
+        *,
+        tail: float | None = None,
+        prediction: Literal["mean", "median"] | None = None,
+        return_std: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict(
+        self,
+        X: RowsLike,
+        *,
+        tail: float | None = None,
+        prediction: Literal["mean", "median"] | None = None,
+        return_std: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(
+        self,
+        X: RowsLike,
+        *,
+        tail: float | None = None,
+        prediction: Literal["mean", "median"] | None = None,
+        return_std: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict scores.
 
         Of several networks the mean score, or what the mixture of their distributions says.
@@ -60,7 +90,7 @@ class DistributionMixin(DialedPredictions):
         return scores, np.std(each, axis=0, ddof=1)
 
     @available_if(lambda estimator: estimator._check_predicts_distributions())
-    def predict_distribution(self, X, *, tail=None):
+    def predict_distribution(self, X: RowsLike, *, tail: float | None = None) -> np.ndarray:
         """Predict distributions over the score bins ``bin_centers_``.
 
         What they are calibrated for depends on the loss. Trained by earth mover's distance on

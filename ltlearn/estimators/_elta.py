@@ -1,9 +1,12 @@
 """ELTA: deep regression on long-tailed scores."""
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import r2_score
 from torch import nn
@@ -17,16 +20,18 @@ from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
 from ltlearn.estimators._self_training import SelfTrainingMixin
 from ltlearn.estimators._validation import validate_more_rows, weighted_mean_one
+from ltlearn.images._recipes import Recipe
 from ltlearn.metrics import LabelBands
 from ltlearn.networks._heads import EMDHead, MSEHead, QuantileHead
 from ltlearn.objectives._elta import ELTAObjective, two_hot
 from ltlearn.objectives._own import OwnEnhancers, OwnLoss
-from ltlearn.options import Bins, Enhancers
+from ltlearn.options import Architecture, Bins, Enhancers, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
 from ltlearn.utils._random import isolated_generators, seed_for
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._typing import Backbone, FilePath, RowsLike
+from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting import label_density, label_density_weights
 from ltlearn.weighting._tail import TailWeights
 
@@ -241,35 +246,35 @@ class ELTARegressor(
     def __init__(
         self,
         *,
-        mixup_strength="auto",
-        alignment_weight=0.0,
-        reweighting=None,
-        loss="auto",
-        prediction="mean",
-        tail=0.0,
-        backbone="auto",
-        max_epochs="auto",
-        lr="auto",
-        batch_size="auto",
-        random_state=None,
-        n_estimators=1,
-        categorical_features="from_dtype",
-        backbone_params=None,
-        hidden_layer_sizes="auto",
-        dropout="auto",
-        early_stopping="auto",
-        augmentation=None,
-        callbacks=None,
-        device="auto",
-        warm_start=False,
-        checkpoint=None,
-        verbose=0,
-        training=None,
-        architecture=None,
-        images=None,
-        bins=None,
-        enhancers=None,
-    ):
+        mixup_strength: float | Literal["auto"] = "auto",
+        alignment_weight: float = 0.0,
+        reweighting: Literal["sqrt_inverse", "inverse"] | None = None,
+        loss: str | Callable[..., torch.Tensor] = "auto",
+        prediction: Literal["mean", "median"] = "mean",
+        tail: float = 0.0,
+        backbone: Backbone = "auto",
+        max_epochs: int | Literal["auto"] = "auto",
+        lr: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_estimators: int = 1,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        backbone_params: dict[str, Any] | None = None,
+        hidden_layer_sizes: Sequence[int] | Literal["auto"] = "auto",
+        dropout: float | Literal["auto"] = "auto",
+        early_stopping: bool | Literal["auto"] = "auto",
+        augmentation: str | Recipe | None = None,
+        callbacks: list[Any] | None = None,
+        device: str | torch.device = "auto",
+        warm_start: bool = False,
+        checkpoint: FilePath | None = None,
+        verbose: int = 0,
+        training: Training | None = None,
+        architecture: Architecture | None = None,
+        images: Images | None = None,
+        bins: Bins | None = None,
+        enhancers: Enhancers | list[Callable[..., Any]] | None = None,
+    ) -> None:
         self.mixup_strength = mixup_strength
         self.alignment_weight = alignment_weight
         self.reweighting = reweighting
@@ -305,15 +310,15 @@ class ELTARegressor(
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        X_unlabeled=None,
-    ):
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        sample_weight_val: ArrayLike | Whole | None = None,
+        X_unlabeled: RowsLike = None,
+    ) -> "ELTARegressor":
         """Train on scores or score distributions.
 
         Parameters
@@ -351,7 +356,7 @@ class ELTARegressor(
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         return self._fit_as_task(X, y, sample_weight, **validation, X_unlabeled=X_unlabeled)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R² of the predicted scores.
 
         Parameters
@@ -380,7 +385,7 @@ class ELTARegressor(
             )
         return score
 
-    def without_enhancers(self):
+    def without_enhancers(self) -> "ELTARegressor":
         """An unfitted copy with all enhancers off: the baseline to compare with.
 
         Returns
@@ -427,6 +432,7 @@ class ELTARegressor(
             "early_stopping": early_stopping,
             "batch_size": self._setting("batch_size"),
         }
+        del train  # its labels are in the targets
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
         self.pseudo_labels_, is_interrupted = [], net.was_interrupted

@@ -1,9 +1,12 @@
 """Granular classification: auxiliary classes beside a long tail of target classes."""
 
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.base import ClassifierMixin, clone
 from sklearn.metrics import accuracy_score
@@ -35,11 +38,12 @@ from ltlearn.networks._heads import ClassHead, CosineClassHead, WithProjection
 from ltlearn.objectives._granular import GranularObjective
 from ltlearn.objectives._image_views import image_views
 from ltlearn.objectives._own import OwnEnhancers
-from ltlearn.options import Auxiliary
+from ltlearn.options import Architecture, Auxiliary, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._typing import Backbone, FilePath, RowsLike
+from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._classes import weights_by_class
 from ltlearn.weighting._prior import log_prior
 
@@ -284,35 +288,35 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def __init__(
         self,
         *,
-        loss="neighbor_silencing",
-        logit_adjustment=1.0,
-        silencing=0.1,
-        auxiliary=None,
-        class_weight=None,
-        prior="balanced",
-        calibrate_temperature=False,
-        enhancers=None,
-        backbone="mlp",
-        max_epochs="auto",
-        lr="auto",
-        batch_size="auto",
-        random_state=None,
-        n_estimators=1,
-        categorical_features="from_dtype",
-        backbone_params=None,
-        hidden_layer_sizes="auto",
-        dropout="auto",
-        early_stopping="auto",
-        augmentation=None,
-        callbacks=None,
-        device="auto",
-        warm_start=False,
-        checkpoint=None,
-        verbose=0,
-        training=None,
-        architecture=None,
-        images=None,
-    ):
+        loss: str | Callable[..., torch.Tensor] = "neighbor_silencing",
+        logit_adjustment: float | Literal["auto"] = 1.0,
+        silencing: float = 0.1,
+        auxiliary: Literal["synthesize"] | Auxiliary | None = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        prior: Literal["balanced", "train"] | ArrayLike = "balanced",
+        calibrate_temperature: bool = False,
+        enhancers: list[Callable[..., Any]] | None = None,
+        backbone: Backbone = "mlp",
+        max_epochs: int | Literal["auto"] = "auto",
+        lr: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_estimators: int = 1,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        backbone_params: dict[str, Any] | None = None,
+        hidden_layer_sizes: Sequence[int] | Literal["auto"] = "auto",
+        dropout: float | Literal["auto"] = "auto",
+        early_stopping: bool | Literal["auto"] = "auto",
+        augmentation: str | Recipe | None = None,
+        callbacks: list[Any] | None = None,
+        device: str | torch.device = "auto",
+        warm_start: bool = False,
+        checkpoint: FilePath | None = None,
+        verbose: int = 0,
+        training: Training | None = None,
+        architecture: Architecture | None = None,
+        images: Images | None = None,
+    ) -> None:
         self.loss = loss
         self.logit_adjustment = logit_adjustment
         self.silencing = silencing
@@ -348,16 +352,16 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_aux=None,
-        y_aux=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_aux: RowsLike = None,
+        y_aux: ArrayLike | Whole | None = None,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        sample_weight_val: ArrayLike | Whole | None = None,
+    ) -> "GranularClassifier":
         """Train on target classes and, if there are any, auxiliary classes.
 
         Parameters
@@ -400,7 +404,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
 
     # Prediction
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters
@@ -415,7 +419,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         check_is_fitted(self)
         return self.classes_[self._adjusted_logits(X).argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -431,7 +435,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         check_is_fitted(self)
         return softmax(self._adjusted_logits(X), axis=1)
 
-    def decision_function(self, X):
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Logits of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -448,7 +452,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         logits = self._adjusted_logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of the predicted classes.
 
         Parameters
@@ -471,7 +475,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
         with naming("y"):
             return accuracy_score(y, predicted, sample_weight=sample_weight)
 
-    def without_enhancers(self):
+    def without_enhancers(self) -> "GranularClassifier":
         """An unfitted copy trained by balanced cross-entropy alone: the baseline to compare with.
 
         Auxiliary data passed to its ``fit`` is left out.
@@ -604,8 +608,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _encode_y(self, y, *, reset, name="y"):
         y = check_labels(y, name)
         if reset:
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            return codes
+            self.classes_ = np.unique(y)
+            return np.searchsorted(self.classes_, y)
         unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
         if unknown:
             raise ValueError(

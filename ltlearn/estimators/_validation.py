@@ -187,7 +187,8 @@ def check_labels(y, name):
                 "them first, such as months."
             )
         y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name=name), warn=True)
-    kinds = {str if isinstance(label, str) else type(label) for label in y.tolist()}
+    labels = y.tolist() if y.dtype == object else y[:1].tolist()
+    kinds = {str if isinstance(label, str) else type(label) for label in labels}
     if len(kinds) > 1 and (str in kinds or type(None) in kinds):
         raise ValueError(
             f"{name} mixes labels of the types {sorted(kind.__name__ for kind in kinds)}: label "
@@ -226,15 +227,22 @@ def hold_out(rows, fraction, strata, random_state, can_be_held_out=None):
             "more rows, X_val and y_val, or early_stopping=False."
         )
     order = np.lexsort((random_state.random_sample(len(rows.X)), strata))
-    blocks = np.array_split(order, n_valid)
-    held_out = np.sort([block[random_state.randint(len(block))] for block in blocks])
+    size, n_larger = divmod(len(order), n_valid)
+    held_out = np.empty(n_valid, dtype=order.dtype)
+    for number in range(n_valid):
+        start = number * size + min(number, n_larger)
+        held_out[number] = order[start + random_state.randint(size + (number < n_larger))]
+    del order
+    held_out.sort()
     if can_be_held_out is not None:
         held_out = held_out[can_be_held_out(held_out)]
     if not len(held_out):
         raise ValueError(
             "No row can be held out for validation. Pass X_val and y_val, or early_stopping=False."
         )
-    return rows.take(np.setdiff1d(order, held_out)), rows.take(held_out)
+    is_left = np.ones(len(rows.X), dtype=bool)
+    is_left[held_out] = False
+    return rows.take(np.flatnonzero(is_left)), rows.take(held_out)
 
 
 def weighted_mean_one(weight):

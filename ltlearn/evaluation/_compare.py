@@ -2,13 +2,16 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import ArrayLike
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 
@@ -23,6 +26,7 @@ from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import FilePath, RowsLike
 
 _ENOUGH_TO_RECALIBRATE = 200
 _COLUMNS = [
@@ -55,24 +59,24 @@ _COLUMNS = [
     prefer_skip_nested_validation=True,
 )
 def compare(
-    estimators,
-    X,
-    y,
+    estimators: Mapping[str, Any],
+    X: RowsLike,
+    y: ArrayLike,
     *,
-    cv=5,
-    seeds=(0,),
-    baseline=None,
-    controls=True,
-    metrics=None,
-    bin_centers=None,
-    tails=(0.0, 0.25, 0.5, 0.75, 1.0),
-    validation_fraction=0.1,
-    groups=None,
-    fit_params=None,
-    n_jobs=None,
-    checkpoint=None,
-    verbose=0,
-):
+    cv: Any = 5,
+    seeds: Iterable[int] = (0,),
+    baseline: str | None = None,
+    controls: bool | list[str] | Mapping[str, Any] = True,
+    metrics: list[str] | Mapping[str, Callable[..., Any]] | None = None,
+    bin_centers: ArrayLike | None = None,
+    tails: Sequence[float] | None = (0.0, 0.25, 0.5, 0.75, 1.0),
+    validation_fraction: float = 0.1,
+    groups: ArrayLike | None = None,
+    fit_params: dict[str, Any] | None = None,
+    n_jobs: int | None = None,
+    checkpoint: FilePath | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
     """Measure estimators and controls on the same splits and seeds, overall and in the tail.
 
     Every estimator is fitted on the same training rows, whether or not it can use validation

@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array, column_or_1d
 
 from ltlearn.evaluation._rendering import html_report, text_table
@@ -101,7 +103,13 @@ class Diagnosis:
     },
     prefer_skip_nested_validation=True,
 )
-def diagnose(y, *, task=None, validation_fraction=0.1, bin_centers=None):
+def diagnose(
+    y: ArrayLike,
+    *,
+    task: Literal["regression", "classification"] | None = None,
+    validation_fraction: float = 0.1,
+    bin_centers: ArrayLike | None = None,
+) -> Diagnosis:
     """Describe a label before training: how long its tail is and what can be learned there.
 
     Parameters

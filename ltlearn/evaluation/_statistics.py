@@ -4,8 +4,10 @@ Each function takes the tidy table of :func:`~ltlearn.evaluation.compare` and re
 """
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from ltlearn.evaluation._measures import GREATER_IS_BETTER
@@ -26,7 +28,7 @@ _PAIRED_COLUMNS = [
 ]
 
 
-def summarize(results):
+def summarize(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread of every metric over the runs that all estimators have.
 
     Splits differ in how hard they are: an estimator whose run failed on a hard one would look
@@ -82,7 +84,12 @@ def summarize(results):
     return table
 
 
-def paired_differences(results, *, baseline=None, greater_is_better=None):
+def paired_differences(
+    results: pd.DataFrame,
+    *,
+    baseline: str | None = None,
+    greater_is_better: Mapping[str, bool] | None = None,
+) -> pd.DataFrame:
     """Differences to a baseline over the same splits and seeds, with corrected p-values.
 
     Values are subtracted for each split and seed; a run that only one of the two has a value for
@@ -255,7 +262,13 @@ def holm(p_values):
     return adjusted
 
 
-def frontier(results, *, overall=None, tail=None, greater_is_better=None):
+def frontier(
+    results: pd.DataFrame,
+    *,
+    overall: str | tuple[str, str] | None = None,
+    tail: str | tuple[str, str] | None = None,
+    greater_is_better: Mapping[str, bool] | None = None,
+) -> pd.DataFrame:
     """Which estimators trade overall against tail error best.
 
     An estimator is on the frontier if no other is at least as good on both and better on one,
@@ -308,11 +321,14 @@ def frontier(results, *, overall=None, tail=None, greater_is_better=None):
     return table.iloc[np.argsort(costs[:, 0], kind="stable")].reset_index()
 
 
-def as_quantity(results, quantity, band):
+def as_quantity(
+    results: pd.DataFrame, quantity: str | tuple[str, str] | None, band: str
+) -> tuple[str, str]:
     """The metric and band that ``quantity`` stands for: both, the metric alone, or None."""
     if quantity is None:
         quantity = "mae" if "mae" in set(results["metric"]) else "accuracy"
-    return (quantity, band) if isinstance(quantity, str) else tuple(quantity)
+    metric, band = (quantity, band) if isinstance(quantity, str) else quantity
+    return metric, band
 
 
 def _mean_and_cost(results, metric, band, greater_is_better):

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
 from ltlearn.evaluation._diagnose import _guess_task
@@ -105,7 +107,15 @@ class TailDrift:
     },
     prefer_skip_nested_validation=True,
 )
-def tail_drift(reference, new, *, bands=None, task=None, bin_centers=None, confidence_level=0.95):
+def tail_drift(
+    reference: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    bands: LabelBands | ClassBands | None = None,
+    task: Literal["regression", "classification"] | None = None,
+    bin_centers: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> TailDrift:
     """Compare new rows with those that a model was judged on, tail first.
 
     Three things are counted. *Labels* and *predictions*, as far as both sides have them: which
@@ -166,26 +176,26 @@ def tail_drift(reference, new, *, bands=None, task=None, bin_centers=None, confi
     >>> sorted(set(frame.loc[frame["changed"], "part"]))
     ['labels']
     """
-    reference, new = Side(reference, "reference"), Side(new, "new")
-    common = [part for part in PARTS if part in reference.parts and part in new.parts]
+    old, recent = Side(reference, "reference"), Side(new, "new")
+    common = [part for part in PARTS if part in old.parts and part in recent.parts]
     if not common:
         raise ValueError(
-            f"reference has {sorted(reference.parts)} and new has {sorted(new.parts)}: there is "
+            f"reference has {sorted(old.parts)} and new has {sorted(recent.parts)}: there is "
             'nothing to compare. Give both "X", "y" or "y_pred".'
         )
     targets = [part for part in common if part != "X"]
     if targets and bands is None:
-        bands = _make_bands(reference, task, bin_centers)
+        bands = _make_bands(old, task, bin_centers)
     comparisons = [
-        *(Labels(part, reference, new, bands, bin_centers) for part in targets),
-        *(columns(reference.parts["X"], new.parts["X"]) if "X" in common else []),
+        *(Labels(part, old, recent, bands, bin_centers) for part in targets),
+        *(columns(old.parts["X"], recent.parts["X"]) if "X" in common else []),
     ]
     n_shares = sum(comparison.n_shares for comparison in comparisons)
     level = 1 - (1 - confidence_level) / n_shares
     rows = tuple(row for comparison in comparisons for row in comparison.rows(level))
     return TailDrift(
-        reference.n_rows,
-        new.n_rows,
+        old.n_rows,
+        recent.n_rows,
         bands if targets else None,
         confidence_level,
         tuple(_describe(rows)),

@@ -3,8 +3,10 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
@@ -24,6 +26,7 @@ from ltlearn.metrics._bands import check_same_kind
 from ltlearn.splitting import BinnedStratifiedKFold
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
 from ltlearn.utils._fitted import find_fitted
+from ltlearn.utils._typing import RowsLike
 from ltlearn.utils._whole import Whole
 from ltlearn.weighting._prior import prediction_prior
 
@@ -44,22 +47,22 @@ _ENOUGH_TO_RECALIBRATE = 200
     prefer_skip_nested_validation=True,
 )
 def tail_report(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: RowsLike,
+    y: ArrayLike,
     *,
-    baseline=None,
-    X_train=None,
-    y_train=None,
-    X_val=None,
-    y_val=None,
-    bin_centers=None,
-    n_refits="auto",
-    fit_params=None,
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=0,
-):
+    baseline: Any = None,
+    X_train: RowsLike = None,
+    y_train: ArrayLike | None = None,
+    X_val: RowsLike = None,
+    y_val: ArrayLike | Whole | None = None,
+    bin_centers: ArrayLike | None = None,
+    n_refits: int | Literal["auto"] = "auto",
+    fit_params: dict[str, Any] | None = None,
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.Generator | None = 0,
+) -> TailReport:
     """Measure a fitted estimator on test rows, by band, beside a baseline and a control.
 
     The metric is the mean absolute error, or for classes the accuracy: overall over all rows, and

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import os
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -27,6 +28,7 @@ from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import autocast, resolve_precision
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._random import draw_seed
+from ltlearn.utils._typing import FilePath, RowsLike
 
 # Raised whenever the same image, model and settings would give other features.
 CACHE_FORMAT = 2
@@ -129,19 +131,19 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __init__(
         self,
         *,
-        backbone="tf_efficientnet_lite0.package",
-        backbone_params=None,
-        image_size=None,
-        crop_pct=None,
-        feature_pooling=None,
-        batch_size=32,
-        num_workers=0,
-        device="auto",
-        precision="auto",
-        cache=None,
-        random_state=None,
-        verbose=0,
-    ):
+        backbone: str | nn.Module = "tf_efficientnet_lite0.package",
+        backbone_params: dict[str, Any] | None = None,
+        image_size: int | tuple[int, ...] | None = None,
+        crop_pct: float | None = None,
+        feature_pooling: Literal["avg", "max", "token"] | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        device: str | torch.device = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        cache: FilePath | joblib.Memory | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.backbone = backbone
         self.backbone_params = backbone_params
         self.image_size = image_size
@@ -157,7 +159,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @_fit_context(prefer_skip_nested_validation=True)
     @torch_defaults()
-    def fit(self, X, y=None):
+    def fit(self, X: RowsLike, y: Any = None) -> "BackboneFeatures":
         """Build the backbone and check that X holds images. Nothing is learned from X.
 
         Parameters
@@ -190,7 +192,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     @torch_defaults()
-    def transform(self, X):
+    def transform(self, X: RowsLike) -> np.ndarray:
         """Embed images.
 
         Parameters

@@ -1,17 +1,19 @@
 """What to do about image files that cannot be read."""
 
 import warnings
+from typing import Literal
 
 import numpy as np
 from joblib import Parallel, delayed
 
 from ltlearn.exceptions import BadImageError, BadImageWarning
 from ltlearn.images._sources import FileSource, as_paths_or_pixels
+from ltlearn.utils._typing import RowsLike
 
 SHOWN = 5
 
 
-def find_bad_images(X, *, n_jobs=None):
+def find_bad_images(X: RowsLike, *, n_jobs: int | None = None) -> dict[int, str]:
     """Decode every image file once and list those that cannot be read.
 
     Parameters
@@ -43,7 +45,9 @@ def find_bad_images(X, *, n_jobs=None):
     return {row: problem for row, problem in enumerate(problems) if problem}
 
 
-def readable_rows(X, on_bad_image, *, n_jobs=None):
+def readable_rows(
+    X: RowsLike, on_bad_image: Literal["raise", "skip"], *, n_jobs: int | None = None
+) -> np.ndarray:
     """Rows to train on.
 
     Parameters

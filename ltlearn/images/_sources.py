@@ -11,8 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from PIL import Image
 
 from ltlearn.images._decode import decode_image, read_bytes
+from ltlearn.utils._typing import RowsLike
 
 # A file written this recently may be written again without a new time stamp.
 RECENT_SECONDS = 2.0
@@ -25,7 +28,7 @@ EXPECTED = (
 )
 
 
-def as_image_source(X, *, channels=3):
+def as_image_source(X: RowsLike, *, channels: int = 3) -> "ArraySource | FileSource":
     """Wrap images or paths to image files.
 
     Parameters
@@ -166,14 +169,14 @@ class ArraySource:
     5
     """
 
-    def __init__(self, values, channels):
+    def __init__(self, values: np.ndarray, channels: int) -> None:
         self.values = values
         self.channels = channels
 
     def __len__(self):
         return len(self.values)
 
-    def name(self, row):
+    def name(self, row: int) -> str:
         """What to call an image in messages.
 
         Parameters
@@ -182,7 +185,7 @@ class ArraySource:
         """
         return f"image {row}"
 
-    def digest(self, row):
+    def digest(self, row: int) -> str:
         """Hash of an image's pixels, shape and type.
 
         Parameters
@@ -193,7 +196,7 @@ class ArraySource:
         header = f"array {image.shape} {image.dtype.str} ".encode()
         return _digest(header + image.tobytes())
 
-    def batch(self, rows):
+    def batch(self, rows: ArrayLike | slice) -> torch.Tensor:
         """Images of the given rows.
 
         Parameters
@@ -229,7 +232,7 @@ class FileSource:
     'a.jpg'
     """
 
-    def __init__(self, paths, channels):
+    def __init__(self, paths: np.ndarray, channels: int) -> None:
         if channels not in (1, 3):
             raise ValueError(
                 f"Image files are read with 1 or 3 channels; the backbone takes {channels}. Pass "
@@ -241,7 +244,7 @@ class FileSource:
     def __len__(self):
         return len(self.paths)
 
-    def name(self, row):
+    def name(self, row: int) -> str:
         """What to call an image in messages: its path.
 
         Parameters
@@ -250,7 +253,7 @@ class FileSource:
         """
         return self.paths[row]
 
-    def digest(self, row):
+    def digest(self, row: int) -> str:
         """Hash of a file's content; a file that has not changed is read once per process.
 
         Parameters
@@ -272,7 +275,7 @@ class FileSource:
             return _file_digest.__wrapped__(*identity)
         return _file_digest(*identity)
 
-    def concatenate(self, other):
+    def concatenate(self, other: "FileSource") -> "FileSource":
         """The files of both, one after the other.
 
         Parameters
@@ -281,7 +284,7 @@ class FileSource:
         """
         return FileSource(np.concatenate([self.paths, other.paths]), self.channels)
 
-    def load(self, row):
+    def load(self, row: int) -> tuple[Image.Image, str]:
         """Decode a file, and hash the content it was decoded from.
 
         Parameters

@@ -4,16 +4,19 @@ Geometry and color work on 8-bit pixels; scaling to floats happens last, on the 
 """
 
 import math
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import torch
 from torch import nn
 
 from ltlearn.images._auto_augment import POLICIES, AutoAugmentBatch
+from ltlearn.images._recipes import Recipe
+from ltlearn.images._spec import InputSpec
 from ltlearn.utils._random import isolated_generators
 
 
-def eval_transform(spec):
+def eval_transform(spec: InputSpec) -> Callable[..., torch.Tensor]:
     """Resize and crop as the backbone was evaluated with, by timm's factory.
 
     Of an image so long that resizing its shorter side would give more pixels than
@@ -54,7 +57,7 @@ def eval_transform(spec):
     return transform
 
 
-def train_transform(spec, recipe):
+def train_transform(spec: InputSpec, recipe: Recipe) -> Callable[..., torch.Tensor]:
     """Random crops, flips and color changes of training images.
 
     What a :class:`Recipe` does to whole batches of scaled images (erasing, mixing) is not part of
@@ -161,7 +164,7 @@ class _AtLeastOneBit:
         return (max(1, bits),)
 
 
-def batch_transform(spec, recipe):
+def batch_transform(spec: InputSpec, recipe: Recipe) -> Callable[..., torch.Tensor]:
     """Random crops and flips of training images that come as an array.
 
     With ``resize_ratio``, images are resized and then cropped to the size of the backbone. Without,
@@ -254,13 +257,17 @@ class RandomCropFlip(nn.Module):
     torch.Size([8, 3, 32, 32])
     """
 
-    def __init__(self, size, padding=0, flip=True):
+    def __init__(
+        self, size: tuple[int, ...], padding: int | tuple[int, ...] = 0, flip: bool = True
+    ) -> None:
         super().__init__()
         self.size = size
         self.padding = (padding, padding) if isinstance(padding, Integral) else padding
         self.flip = flip
 
-    def forward(self, images, generator=None):
+    def forward(
+        self, images: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
         """Augment a batch.
 
         Parameters
@@ -312,13 +319,13 @@ class Normalize(nn.Module):
     tensor([[[[-1.,  1.]]]])
     """
 
-    def __init__(self, mean, std):
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         for name, values in (("mean", mean), ("std", std)):
-            values = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
-            self.register_buffer(name, values, persistent=False)
+            channels = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Scale a batch.
 
         Parameters
@@ -352,13 +359,13 @@ class Preparation(nn.Module):
     torch.float32
     """
 
-    def __init__(self, spec, recipe):
+    def __init__(self, spec: InputSpec, recipe: Recipe | None) -> None:
         super().__init__()
         self.normalize = Normalize(spec.mean, spec.std)
         self.erasing_probability = 0.0 if recipe is None else recipe.erasing_probability
         self.cutout = 0.0 if recipe is None else recipe.cutout
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Prepare a batch.
 
         Parameters

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ltlearn.losses._class_counts import check_class_counts
@@ -55,16 +56,16 @@ class BalancedCrossEntropy(nn.Module):
     """
 
     log_share: Tensor
-    member_numbers = ("tau",)
+    member_numbers: tuple[str, ...] = ("tau",)
 
     def __init__(
         self,
-        class_counts,
+        class_counts: ArrayLike,
         *,
         tau: float = 1.0,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
-    ):
+    ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing!r}.")
@@ -75,7 +76,7 @@ class BalancedCrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
         self.reduction = check_reduction(reduction)
 
-    def update_class_counts(self, class_counts) -> None:
+    def update_class_counts(self, class_counts: ArrayLike) -> None:
         """Replace the class counts, for example at the start of every epoch.
 
         Parameters

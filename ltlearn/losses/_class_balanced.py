@@ -3,6 +3,7 @@
 import math
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ltlearn.losses._class_counts import check_class_counts
@@ -55,7 +56,7 @@ class ClassBalancedWeights(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, class_counts, *, beta: float = 0.9999):
+    def __init__(self, class_counts: ArrayLike, *, beta: float = 0.9999) -> None:
         super().__init__()
         if not 0 <= beta < 1:
             raise ValueError(f"beta must lie in [0, 1), got {beta!r}.")

@@ -89,7 +89,7 @@ class EMDLoss(nn.Module):
     tensor([0.0000, 0.4677], grad_fn=<DivBackward0>)
     """
 
-    def __init__(self, *, r: float = 2, form: str = "sample", reduction: str = "mean"):
+    def __init__(self, *, r: float = 2, form: str = "sample", reduction: str = "mean") -> None:
         super().__init__()
         if not r >= 1:
             raise ValueError(f"r must be at least 1, got {r!r}.")

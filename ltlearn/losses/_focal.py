@@ -39,7 +39,7 @@ class FocalLoss(nn.Module):
     tensor([0.1733])
     """
 
-    def __init__(self, *, gamma: float = 2.0, reduction: str = "mean"):
+    def __init__(self, *, gamma: float = 2.0, reduction: str = "mean") -> None:
         super().__init__()
         if not gamma >= 0:
             raise ValueError(f"gamma must be at least 0, got {gamma!r}.")

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ltlearn.losses._class_balanced import ClassBalancedWeights
@@ -76,14 +77,14 @@ class LDAMLoss(nn.Module):
 
     def __init__(
         self,
-        class_counts,
+        class_counts: ArrayLike,
         *,
         max_margin: float = 0.5,
         scale: float = 30.0,
         drw_epoch: int | None = None,
         beta: float = 0.9999,
         reduction: str = "mean",
-    ):
+    ) -> None:
         super().__init__()
         if not max_margin >= 0:
             raise ValueError(f"max_margin must be at least 0, got {max_margin!r}.")

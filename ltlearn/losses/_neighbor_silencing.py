@@ -3,6 +3,7 @@
 import math
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ltlearn.losses._balanced import BalancedCrossEntropy
@@ -82,19 +83,19 @@ class NeighborSilencingLoss(BalancedCrossEntropy):
     """
 
     silenced: Tensor
-    member_numbers = ("tau", "silencing", "log_silencing")
+    member_numbers: tuple[str, ...] = ("tau", "silencing", "log_silencing")
 
     def __init__(
         self,
-        class_counts,
-        neighbors,
+        class_counts: ArrayLike,
+        neighbors: ArrayLike,
         *,
         silencing: float = 0.1,
         direction: str = "both",
         tau: float = 1.0,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
-    ):
+    ) -> None:
         super().__init__(
             class_counts, tau=tau, label_smoothing=label_smoothing, reduction=reduction
         )

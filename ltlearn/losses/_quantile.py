@@ -1,5 +1,7 @@
 """Pinball loss of predicted quantiles."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -121,7 +123,9 @@ class QuantileLoss(nn.Module):
     tensor([2.0000, 0.1667])
     """
 
-    def __init__(self, levels=None, *, reduction: str = "mean"):
+    def __init__(
+        self, levels: torch.Tensor | Sequence[float] | None = None, *, reduction: str = "mean"
+    ) -> None:
         super().__init__()
         levels = quantile_levels() if levels is None else levels
         levels = torch.as_tensor(levels, dtype=torch.float64)

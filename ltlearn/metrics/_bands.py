@@ -5,11 +5,14 @@ labels and then applied to the labels of a test set, whose own frequencies do no
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics._scores import as_scores
@@ -94,7 +97,9 @@ class LabelBands:
     @validate_params(
         {"y": ["array-like"], "percentiles": ["array-like"]}, prefer_skip_nested_validation=True
     )
-    def from_percentiles(cls, y, percentiles=(20, 80)):
+    def from_percentiles(
+        cls, y: ArrayLike, percentiles: Sequence[float] = (20, 80)
+    ) -> "LabelBands":
         """Bands between percentiles of the training labels, named like ``"20-80"``.
 
         A label on a border belongs to the outer band, so that neither tail is empty on the
@@ -146,7 +151,14 @@ class LabelBands:
         {"y": ["array-like"], "bandwidth": [Interval(Real, 0, None, closed="neither"), None]},
         prefer_skip_nested_validation=True,
     )
-    def from_density(cls, y, *, many_above=0.8, few_below=0.2, bandwidth=None):
+    def from_density(
+        cls,
+        y: ArrayLike,
+        *,
+        many_above: float = 0.8,
+        few_below: float = 0.2,
+        bandwidth: float | None = None,
+    ) -> "LabelBands":
         """Many, medium and few by the smoothed density of the training labels.
 
         The thresholds are relative to the density that the labels would have if they were spread
@@ -219,7 +231,14 @@ class LabelBands:
         },
         prefer_skip_nested_validation=True,
     )
-    def from_bin_counts(cls, y, bins, *, many_above=100, few_below=20):
+    def from_bin_counts(
+        cls,
+        y: ArrayLike,
+        bins: int | Sequence[float],
+        *,
+        many_above: float = 100,
+        few_below: float = 20,
+    ) -> "LabelBands":
         """Many, medium and few by the number of training labels per bin.
 
         The published protocol [1]_: bins of one year for ages, of 0.1 for similarity scores.
@@ -278,7 +297,7 @@ class LabelBands:
             for code, (low, high) in zip(self.codes, pairwise(ends), strict=True)
         ]
 
-    def assign(self, y):
+    def assign(self, y: ArrayLike) -> np.ndarray:
         """Place labels in the bands.
 
         Parameters
@@ -293,7 +312,7 @@ class LabelBands:
         """
         return np.asarray(self.codes)[np.searchsorted(self.boundaries, as_scores(y, "y"))]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The four parameters as a dict of plain Python values; ``LabelBands(**d)`` is equal."""
         return asdict(self)
 
@@ -346,7 +365,14 @@ class ClassBands:
 
     names = SHOT_NAMES
 
-    def __init__(self, classes, class_counts, *, many_above=100, few_below=20):
+    def __init__(
+        self,
+        classes: ArrayLike,
+        class_counts: ArrayLike,
+        *,
+        many_above: float = 100,
+        few_below: float = 20,
+    ) -> None:
         classes = check_class_labels(classes, "classes")
         class_counts = check_class_labels(class_counts, "class_counts")
         counts = check_number_per_sample(class_counts, "class_counts")
@@ -365,7 +391,9 @@ class ClassBands:
         self._codes = _shot_codes(self.class_counts, many_above, few_below)
 
     @classmethod
-    def from_labels(cls, y, *, many_above=100, few_below=20):
+    def from_labels(
+        cls, y: ArrayLike, *, many_above: float = 100, few_below: float = 20
+    ) -> "ClassBands":
         """Bands from training labels.
 
         Parameters
@@ -390,7 +418,7 @@ class ClassBands:
             for code, name in enumerate(self.names)
         }
 
-    def assign(self, y):
+    def assign(self, y: ArrayLike) -> np.ndarray:
         """Place class labels in the bands.
 
         Parameters

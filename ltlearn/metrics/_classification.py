@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import recall_score
 
@@ -43,7 +44,13 @@ def mean_recall(y_true, y_pred, *, sample_weight=None):
 
 
 @validate_params({**_WEIGHTED, "bands": [ClassBands]}, prefer_skip_nested_validation=True)
-def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
+def shot_accuracy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    bands: ClassBands,
+    sample_weight: ArrayLike | None = None,
+) -> dict[str, float]:
     """Accuracy over classes with many, medium and few training samples.
 
     The mean, over the classes of a band that occur in ``y_true``, of the recall of each class:
@@ -94,7 +101,9 @@ def shot_accuracy(y_true, y_pred, *, bands, sample_weight=None):
 
 
 @validate_params(_WEIGHTED, prefer_skip_nested_validation=True)
-def worst_class_recall(y_true, y_pred, *, sample_weight=None):
+def worst_class_recall(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Recall of the class that is recognized worst.
 
     Parameters
@@ -120,7 +129,9 @@ def worst_class_recall(y_true, y_pred, *, sample_weight=None):
 
 
 @validate_params(_WEIGHTED, prefer_skip_nested_validation=True)
-def geometric_mean_recall(y_true, y_pred, *, sample_weight=None):
+def geometric_mean_recall(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Geometric mean of the recalls of all classes.
 
     Parameters
@@ -156,7 +167,14 @@ def geometric_mean_recall(y_true, y_pred, *, sample_weight=None):
     },
     prefer_skip_nested_validation=True,
 )
-def expected_calibration_error(y_true, y_proba, *, n_bins=15, labels=None, sample_weight=None):
+def expected_calibration_error(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    n_bins: int = 15,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Gap between confidence and accuracy, averaged over equal-width bins of confidence.
 
     ``sum_b (n_b / n) |accuracy_b - confidence_b|``, where the confidence of a sample is its

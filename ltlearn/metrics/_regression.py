@@ -5,9 +5,11 @@ Every metric takes labels and predictions as (n_samples,) or as distributions ov
 """
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import mean_absolute_error, mean_squared_error
@@ -42,7 +44,7 @@ def _is_near_constant(values):
 
 
 @validate_params(_PREDICTIONS, prefer_skip_nested_validation=True)
-def srcc(y_true, y_pred):
+def srcc(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Spearman rank correlation coefficient.
 
     Parameters
@@ -69,7 +71,7 @@ def srcc(y_true, y_pred):
 
 
 @validate_params(_PREDICTIONS, prefer_skip_nested_validation=True)
-def plcc(y_true, y_pred):
+def plcc(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Pearson linear correlation coefficient.
 
     Parameters
@@ -107,7 +109,9 @@ def _correlation(a, b):
     {**_WEIGHTED, "r": [Interval(Real, 0.01, None, closed="left")]},
     prefer_skip_nested_validation=True,
 )
-def emd(y_true, y_pred, *, r=2, sample_weight=None):
+def emd(
+    y_true: ArrayLike, y_pred: ArrayLike, *, r: float = 2, sample_weight: ArrayLike | None = None
+) -> float:
     """Earth mover's distance between distributions over score bins.
 
     ``mean_i ( mean_k |CDF_pred,ik - CDF_true,ik| ** r ) ** (1 / r)`` [1]_.
@@ -162,7 +166,14 @@ def emd(y_true, y_pred, *, r=2, sample_weight=None):
     },
     prefer_skip_nested_validation=True,
 )
-def percentile_mae(y_true, y_pred, *, bands=None, percentiles=(20, 80), sample_weight=None):
+def percentile_mae(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    bands: LabelBands | None = None,
+    percentiles: Sequence[float] = (20, 80),
+    sample_weight: ArrayLike | None = None,
+) -> dict[str, float]:
     """Mean absolute error within bands of the label.
 
     Parameters
@@ -222,7 +233,13 @@ def _rows_by_band(bands, y_true, weights):
 
 
 @validate_params({**_WEIGHTED, "bands": [LabelBands]}, prefer_skip_nested_validation=True)
-def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
+def shot_errors(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    bands: LabelBands,
+    sample_weight: ArrayLike | None = None,
+) -> dict[str, dict[str, float]]:
     """Errors and correlations within bands of the label.
 
     Parameters
@@ -290,7 +307,14 @@ def shot_errors(y_true, y_pred, *, bands, sample_weight=None):
     },
     prefer_skip_nested_validation=True,
 )
-def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=None):
+def balanced_mae(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    n_bins: int = 10,
+    score_range: tuple[float, float] | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Mean absolute error averaged over equal-width bins of the label.
 
     Every occupied bin counts the same, however many samples it holds [1]_; bins without samples
@@ -345,7 +369,7 @@ def balanced_mae(y_true, y_pred, *, n_bins=10, score_range=None, sample_weight=N
 
 
 @validate_params(_PREDICTIONS, prefer_skip_nested_validation=True)
-def prediction_spread(y_true, y_pred):
+def prediction_spread(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Standard deviation of the predictions over that of the labels.
 
     Well below 1, the predictions have collapsed towards the middle: rare labels at either end

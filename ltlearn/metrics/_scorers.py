@@ -6,7 +6,11 @@ band therefore ask the fitted estimator for its bands (``label_bands_``, or ``cl
 bands explicitly.
 """
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
+import torch
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
@@ -130,7 +134,12 @@ def _band_score(y_true, y_pred, *, metric, band, bands, sample_weight=None):
     },
     prefer_skip_nested_validation=True,
 )
-def make_band_scorer(metric, band="few", *, bands=None):
+def make_band_scorer(
+    metric: Literal["mae", "mse", "gmean_error", "accuracy"],
+    band: str = "few",
+    *,
+    bands: LabelBands | ClassBands | None = None,
+) -> Callable[..., torch.Tensor]:
     """Make a scorer of the samples in one band of the label.
 
     Parameters
@@ -210,7 +219,7 @@ SCORERS = {
 }
 
 
-def register_scorers():
+def register_scorers() -> None:
     """Make the scorers usable by name wherever scikit-learn takes ``scoring``.
 
     Registers ``"srcc"``, ``"plcc"``, ``"neg_balanced_mae"``, ``"neg_many_mae"``,

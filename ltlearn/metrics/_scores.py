@@ -1,6 +1,7 @@
 """From distributions over score bins to the expected scores that most metrics compare."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.utils._checks import check_number_per_sample, check_numbers
 from ltlearn.utils._compat import validate_params
@@ -10,7 +11,7 @@ from ltlearn.utils._compat import validate_params
     {"distributions": ["array-like"], "bin_centers": ["array-like", None]},
     prefer_skip_nested_validation=True,
 )
-def expected_score(distributions, *, bin_centers=None):
+def expected_score(distributions: ArrayLike, *, bin_centers: ArrayLike | None = None) -> np.ndarray:
     """Mean of each distribution over score bins: ``s_i = sum_k c_k p_ik``.
 
     Parameters

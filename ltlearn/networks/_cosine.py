@@ -43,7 +43,7 @@ class CosineHead(nn.Module):
         *,
         scale: float = 16.0,
         directions: Tensor | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale must be positive and finite, got {scale!r}.")

@@ -1,5 +1,7 @@
 """The built-in backbone for tables and embeddings."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from ltlearn.networks._dropout import Dropout
@@ -27,8 +29,10 @@ class MLP(nn.Sequential):
     torch.Size([3, 8])
     """
 
-    def __init__(self, n_inputs, hidden_layer_sizes=(128, 64), dropout=0.0):
-        layers = []
+    def __init__(
+        self, n_inputs: int, hidden_layer_sizes: Sequence[int] = (128, 64), dropout: float = 0.0
+    ) -> None:
+        layers: list[nn.Module] = []
         for n_outputs in hidden_layer_sizes:
             if layers and dropout:
                 layers.append(Dropout(dropout))

@@ -1,5 +1,7 @@
 """From a batch of inputs to outputs: preparation, backbone, head."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -125,7 +127,7 @@ def count_features(backbone, input_shape):
     return features.shape[1]
 
 
-def apply_in_batches(function, data, *, batch_size, device, precision):
+def apply_in_batches(function, data, *, batch_size, device, precision, then=None):
     """Pass data through ``function`` batch by batch, without gradients.
 
     Parameters
@@ -137,6 +139,8 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
     batch_size : int
     device : torch.device
     precision : torch.dtype
+    then : callable, default=None
+        From the outputs and the target of a batch to what is returned in place of the outputs.
 
     Returns
     -------
@@ -145,4 +149,18 @@ def apply_in_batches(function, data, *, batch_size, device, precision):
     """
     batches = WholeBatches(data.without_augmentation().to(device), batch_size)
     with torch.inference_mode(), autocast(precision, torch.device(device)):
-        return torch.cat([at_least_float32(function(X)) for X, _ in batches])
+        pairs = ((at_least_float32(function(X)), target) for X, target in batches)
+        parts = (outputs if then is None else then(outputs, target) for outputs, target in pairs)
+        return _joined(parts, len(data))
+
+
+def _joined(parts, n):
+    """Tensors with n rows in all, one after the other, of which few are held twice."""
+    first = next(parts)
+    if len(first) == n:
+        return first
+    joined, start = first.new_empty(n, *first.shape[1:]), 0
+    for part in chain([first], parts):
+        joined[start : start + len(part)] = part
+        start += len(part)
+    return joined

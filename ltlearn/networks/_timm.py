@@ -2,7 +2,9 @@
 
 import difflib
 from numbers import Integral
+from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from ltlearn.exceptions import MissingWeightsError
@@ -13,6 +15,7 @@ from ltlearn.networks._weights import (
     read_checkpoint,
     registered_weights,
 )
+from ltlearn.utils._typing import FilePath
 
 # Weights that come in a Python package, under a tag of their own.
 PACKAGED_WEIGHTS = {OFFLINE_BACKBONE: efficientnet_lite0_weights}
@@ -44,7 +47,12 @@ class TimmBackbone(nn.Module):
     torch.Size([2, 512])
     """
 
-    def __init__(self, model, feature_pooling, input_spec):
+    def __init__(
+        self,
+        model: nn.Module,
+        feature_pooling: Literal["avg", "max", "token"] | None,
+        input_spec: InputSpec,
+    ) -> None:
         super().__init__()
         self.model = model
         self.feature_pooling = feature_pooling
@@ -56,7 +64,7 @@ class TimmBackbone(nn.Module):
                 f"{type(model).__name__} has none."
             )
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features of a batch.
 
         Parameters
@@ -75,7 +83,7 @@ class TimmBackbone(nn.Module):
         tokens = tokens[:, self.n_prefix_tokens :]
         return tokens.mean(1) if self.feature_pooling == "avg" else tokens.amax(1)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"feature_pooling={self.feature_pooling!r}"
 
     def _tokens(self, feature_map):
@@ -88,14 +96,14 @@ class TimmBackbone(nn.Module):
 
 
 def timm_backbone(
-    name,
+    name: str,
     *,
-    pretrained=True,
-    checkpoint_path=None,
-    img_size=None,
-    feature_pooling=None,
-    **model_params,
-):
+    pretrained: bool = True,
+    checkpoint_path: FilePath | None = None,
+    img_size: int | tuple[int, ...] | None = None,
+    feature_pooling: Literal["avg", "max", "token"] | None = None,
+    **model_params: Any,
+) -> TimmBackbone:
     """Build a timm model that maps images to features.
 
     Parameters
@@ -178,7 +186,7 @@ def timm_params(backbone_params, feature_pooling):
     return {**params, "feature_pooling": feature_pooling}
 
 
-def timm_input_spec(name, params):
+def timm_input_spec(name: str, params: dict[str, Any]) -> InputSpec:
     """The images that a timm model takes, without building it.
 
     Parameters

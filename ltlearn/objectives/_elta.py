@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from ltlearn.enhancers import MixupDraw, SimilarityAlignment, TailMixup
 from ltlearn.losses import EMDLoss, QuantileLoss
+from ltlearn.losses._quantile import pinball_per_sample
+from ltlearn.losses._reduction import reduce_loss
 from ltlearn.objectives._members import members_as_rows
 from ltlearn.objectives._own import names_of_own
 from ltlearn.objectives._ranking import rank_correlation
@@ -17,6 +19,9 @@ from ltlearn.utils._random import seed_for
 
 # Targets that belong to rows, beside how these are mixed.
 _LABELS = ("score", "distribution", "weight")
+
+# What the names of targets begin with that belong to alignment.
+_ALIGNMENT = "alignment "
 
 
 class ELTAObjective(nn.Module):
@@ -128,23 +133,30 @@ class ELTAObjective(nn.Module):
             if part is not None:
                 part.set_epoch(epoch)
 
-    def prepare_targets(self, target):
-        """Do for mixup what takes labels only, for one batch or many at once.
+    def prepare_targets(self, target, n_features=None):
+        """Do for the enhancers what takes labels only, for one batch or many at once.
 
         Parameters
         ----------
         target : dict of str to torch.Tensor of shape (..., B, *shape)
             Leading dimensions count batches.
+        n_features : int, default=None
+            Of the network; without it, alignment is left for later.
 
         Returns
         -------
         prepared : dict of str to torch.Tensor
-            The targets (..., B + M, *shape) and how to mix the features or outputs.
+            The targets (..., B + M, *shape), how to mix the features or outputs, and what
+            alignment takes.
         """
-        if self.mixup.strength == 0:
+        if self.mixup.strength:
+            scores = self.temperature_scale * target["score"]
+            draw = self.mixup.draw(scores, generator=self.generator)
+            target = self.mix_targets(target, draw)
+        if self.alignment is None or n_features is None:
             return target
-        scores = self.temperature_scale * target["score"]
-        return self.mix_targets(target, self.mixup.draw(scores, generator=self.generator))
+        prepared = self.alignment.prepare(target["score"], n_features)
+        return {**target, **{_ALIGNMENT + name: each for name, each in prepared.items()}}
 
     def mix_targets(self, target, draw):
         """Targets (..., B + M, *shape) after a :class:`MixupDraw`, and how to mix the rest."""
@@ -184,7 +196,12 @@ class ELTAObjective(nn.Module):
         task = self._task_loss(outputs, target)
         if self.alignment is None:
             return {"loss": task}
-        alignment = self.alignment(features, target["score"], target.get("count"))
+        prepared = {
+            name.removeprefix(_ALIGNMENT): values
+            for name, values in target.items()
+            if name.startswith(_ALIGNMENT)
+        }
+        alignment = self.alignment(features, target["score"], target.get("count"), prepared or None)
         return {
             "loss": task + self.alignment_weight * alignment,
             "task": task,
@@ -192,10 +209,26 @@ class ELTAObjective(nn.Module):
         }
 
     def validation_terms(self, outputs, target):
-        scores, weight = self.scores(outputs), target.get("weight")
+        return self.terms_of_rows(self.validation_rows(outputs, target), target)
+
+    def validation_rows(self, outputs, target):
+        """All that validation needs of some rows: of many quantiles, the score and the loss."""
+        if self.pinball is None or self.own_loss is not None:
+            return outputs
+        score = (target["score"] - self.quantile_center) / self.quantile_scale
+        loss = pinball_per_sample(outputs, score, self.pinball.levels)
+        return torch.stack([self.scores(outputs), loss], 1)
+
+    def terms_of_rows(self, rows, target):
+        """Loss terms of a validation set, of its :meth:`validation_rows`."""
+        weight = target.get("weight")
+        if self.pinball is None or self.own_loss is not None:
+            scores, loss = self.scores(rows), self._task_loss(rows, target)
+        else:
+            scores, loss = rows[:, 0], reduce_loss(rows[:, 1], weight, self.pinball.reduction)
         errors = (scores - target["score"]).abs() * self.score_scale
         mae = errors.mean() if weight is None else (errors * weight).sum() / weight.sum()
-        terms = {"loss": self._task_loss(outputs, target), "mae": mae}
+        terms = {"loss": loss, "mae": mae}
         if self.ranks:
             terms["srcc"] = rank_correlation(scores, target["score"], weight)
         return terms

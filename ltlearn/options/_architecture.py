@@ -1,6 +1,7 @@
 """What the network is made of, beyond the backbone."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._compat import Interval, StrOptions
@@ -58,13 +59,13 @@ class Architecture(Options):
     def __init__(
         self,
         *,
-        feature_pooling=None,
-        batch_norm_head=False,
-        n_members="auto",
-        n_pieces="auto",
-        head="linear",
-        feature_power=1.0,
-    ):
+        feature_pooling: Literal["avg", "max", "token"] | None = None,
+        batch_norm_head: bool = False,
+        n_members: int | Literal["auto"] = "auto",
+        n_pieces: int | Literal["auto"] = "auto",
+        head: Literal["linear", "cosine", "sigmoid"] = "linear",
+        feature_power: float | Literal["auto"] = 1.0,
+    ) -> None:
         self.feature_pooling = feature_pooling
         self.batch_norm_head = batch_norm_head
         self.n_members = n_members

@@ -1,6 +1,8 @@
 """Where auxiliary classes come from, whose neighbors they are, and how much they count."""
 
+from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any, Literal
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._checks import MAX_COUNT
@@ -57,12 +59,12 @@ class Auxiliary(Options):
     def __init__(
         self,
         *,
-        synthesize=False,
-        max_samples=50,
-        neighbors="auto",
-        neighbor_similarity=0.9,
-        silencing_direction="both",
-    ):
+        synthesize: bool = False,
+        max_samples: int = 50,
+        neighbors: Literal["auto"] | Mapping[Any, Any] = "auto",
+        neighbor_similarity: float | tuple[float, float] = 0.9,
+        silencing_direction: Literal["both", "auxiliary", "target"] = "both",
+    ) -> None:
         self.synthesize = synthesize
         self.max_samples = max_samples
         self.neighbors = neighbors
@@ -70,6 +72,6 @@ class Auxiliary(Options):
         self.silencing_direction = silencing_direction
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: Any) -> Any:
         is_short = isinstance(value, str) and value == "synthesize"
         return cls(synthesize=True) if is_short else super().of(value)

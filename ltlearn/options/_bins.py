@@ -1,6 +1,7 @@
 """Score bins of a predicted distribution."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._checks import MAX_EXPONENT
@@ -45,7 +46,14 @@ class Bins(Options):
         "emd_form": [StrOptions({"sample", "batch"})],
     }
 
-    def __init__(self, *, n_bins="auto", score_range=None, logit_adjustment=0.0, emd_form="sample"):
+    def __init__(
+        self,
+        *,
+        n_bins: int | Literal["auto"] = "auto",
+        score_range: tuple[float, float] | None = None,
+        logit_adjustment: float = 0.0,
+        emd_form: Literal["sample", "batch"] = "sample",
+    ) -> None:
         self.n_bins = n_bins
         self.score_range = score_range
         self.logit_adjustment = logit_adjustment

@@ -1,6 +1,8 @@
 """Settings of ELTA's enhancers."""
 
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._checks import MAX_EXPONENT
@@ -74,17 +76,17 @@ class Enhancers(Options):
     def __init__(
         self,
         *,
-        tail_temperature=0.5,
-        pair_temperature=2.0,
-        temperature_unit="std",
-        sampler="distance",
-        density_power=10.0,
-        head_retraining_epochs=0,
-        self_training_rounds=1,
-        sharpening="auto",
-        confidence_threshold="auto",
-        own=None,
-    ):
+        tail_temperature: float = 0.5,
+        pair_temperature: float = 2.0,
+        temperature_unit: float | Literal["std"] = "std",
+        sampler: Literal["distance", "density"] = "distance",
+        density_power: float = 10.0,
+        head_retraining_epochs: int = 0,
+        self_training_rounds: int = 1,
+        sharpening: float | Literal["auto"] = "auto",
+        confidence_threshold: float | Literal["auto"] = "auto",
+        own: Sequence[Callable[..., Any]] | None = None,
+    ) -> None:
         self.tail_temperature = tail_temperature
         self.pair_temperature = pair_temperature
         self.temperature_unit = temperature_unit
@@ -97,5 +99,5 @@ class Enhancers(Options):
         self.own = own
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: Any) -> Any:
         return cls(own=value) if isinstance(value, list | tuple) else super().of(value)

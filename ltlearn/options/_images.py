@@ -1,6 +1,7 @@
 """How images are read."""
 
 from numbers import Integral
+from typing import Literal
 
 from ltlearn.options._nesting import Options
 from ltlearn.utils._compat import Interval, StrOptions
@@ -31,6 +32,8 @@ class Images(Options):
         "on_bad_image": [StrOptions({"raise", "skip"})],
     }
 
-    def __init__(self, *, num_workers=0, on_bad_image="raise"):
+    def __init__(
+        self, *, num_workers: int = 0, on_bad_image: Literal["raise", "skip"] = "raise"
+    ) -> None:
         self.num_workers = num_workers
         self.on_bad_image = on_bad_image

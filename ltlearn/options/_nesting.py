@@ -5,10 +5,13 @@ all the same, and ``set_params`` gives the estimator an object of its own, so th
 were made with one object do not change together.
 """
 
+from typing import Any
+
 from sklearn.base import clone
 
 from ltlearn.utils._compat import plain_number
 from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._typing import Self
 
 
 class Options(BaseEstimator):
@@ -17,11 +20,11 @@ class Options(BaseEstimator):
     _parameter_constraints: dict = {}
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: Any) -> Any:
         """The options that a parameter stands for: ``value`` itself, or the defaults for None."""
         return cls() if value is None else value
 
-    def plain(self):
+    def plain(self: Self) -> Self:
         """A copy whose numbers are Python's, not NumPy's."""
         params = self.get_params(deep=False).items()
         constraints = self._parameter_constraints
@@ -45,7 +48,7 @@ class NestedOptionsMixin:
         for name, kind in self._options.items():
             kind.of(getattr(self, name))._validate_params()
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this estimator and, with ``deep``, of its option objects.
 
         Parameters
@@ -66,7 +69,7 @@ class NestedOptionsMixin:
                     params.update((f"{name}__{key}", value) for key, value in nested.items())
         return params
 
-    def set_params(self, **params):
+    def set_params(self: Self, **params: Any) -> Self:
         """Set parameters of this estimator and, by their nested names, of its option objects.
 
         Parameters

@@ -1,6 +1,7 @@
 """How the weights are trained."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 
@@ -141,29 +142,29 @@ class Training(Options):
     def __init__(
         self,
         *,
-        optimizer="adamw",
-        weight_decay="auto",
-        lr_schedule="auto",
-        lr_warmup_epochs="auto",
-        layer_decay=1.0,
-        freeze_backbone=False,
-        head_warmup_epochs=0,
-        max_grad_norm="auto",
-        accumulation_steps=1,
-        validation_fraction=0.1,
-        n_iter_no_change="auto",
-        scoring="auto",
-        label_smoothing=0.0,
-        feature_mixup="auto",
-        reweighting_growth=0.0,
-        sam_radius=0.0,
-        weight_averaging=None,
-        head_max_norm=None,
-        precision="auto",
-        compile=False,
-        checkpoint_seconds=0.0,
-        on_interrupt="raise",
-    ):
+        optimizer: Literal["adamw", "adam", "sgd"] | type[torch.optim.Optimizer] = "adamw",
+        weight_decay: float | Literal["auto"] = "auto",
+        lr_schedule: Literal["auto", "constant", "cosine"] = "auto",
+        lr_warmup_epochs: int | Literal["auto"] = "auto",
+        layer_decay: float = 1.0,
+        freeze_backbone: bool = False,
+        head_warmup_epochs: int = 0,
+        max_grad_norm: float | Literal["auto"] | None = "auto",
+        accumulation_steps: int = 1,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | Literal["auto"] = "auto",
+        scoring: Literal["auto", "loss", "mae", "srcc", "accuracy", "balanced_accuracy"] = "auto",
+        label_smoothing: float = 0.0,
+        feature_mixup: float | Literal["auto"] = "auto",
+        reweighting_growth: float = 0.0,
+        sam_radius: float = 0.0,
+        weight_averaging: Literal["ema", "swa"] | None = None,
+        head_max_norm: float | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        compile: bool = False,
+        checkpoint_seconds: float = 0.0,
+        on_interrupt: Literal["raise", "keep"] = "raise",
+    ) -> None:
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule

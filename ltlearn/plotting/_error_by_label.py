@@ -1,11 +1,18 @@
 """How the error grows towards the tail."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import as_scores
 from ltlearn.plotting._style import draw_density, line_style, new_axes
+from ltlearn.utils._typing import RowsLike
 from ltlearn.weighting import label_density
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _GRID_POINTS = 200
 
@@ -47,7 +54,15 @@ class ErrorByLabelDisplay:
     4
     """
 
-    def __init__(self, *, centers, errors, standard_errors, y_density, name=None):
+    def __init__(
+        self,
+        *,
+        centers: np.ndarray,
+        errors: np.ndarray,
+        standard_errors: np.ndarray,
+        y_density: np.ndarray,
+        name: str | None = None,
+    ) -> None:
         self.centers = centers
         self.errors = errors
         self.standard_errors = standard_errors
@@ -55,7 +70,17 @@ class ErrorByLabelDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, y_train=None, n_bins=12, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: RowsLike,
+        y: ArrayLike,
+        *,
+        y_train: ArrayLike | None = None,
+        n_bins: int = 12,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> "ErrorByLabelDisplay":
         """Plot the error of a fitted regressor.
 
         Parameters
@@ -87,7 +112,16 @@ class ErrorByLabelDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, y_train=None, n_bins=12, name=None, ax=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        y_train: ArrayLike | None = None,
+        n_bins: int = 12,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> "ErrorByLabelDisplay":
         """Plot the error of predictions.
 
         Parameters
@@ -122,7 +156,7 @@ class ErrorByLabelDisplay:
             name=name,
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None, name=None):
+    def plot(self, *, ax: "Axes | None" = None, name: str | None = None) -> "ErrorByLabelDisplay":
         """Draw the errors with bars of one standard error.
 
         Parameters

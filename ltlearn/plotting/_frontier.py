@@ -1,11 +1,18 @@
 """Overall against tail error: what each estimator pays for its tail."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pandas as pd
 
 from ltlearn.evaluation import frontier
 from ltlearn.evaluation._runs import split_turned_name
 from ltlearn.evaluation._statistics import as_quantity
-from ltlearn.plotting._style import COLORS, line_style, new_axes
+from ltlearn.plotting._style import COLORS, axis_name, line_style, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TEXT_HEIGHT = 0.055
 
@@ -50,7 +57,7 @@ class FrontierDisplay:
     array([1. , 1.1])
     """
 
-    def __init__(self, *, table, overall_name, tail_name):
+    def __init__(self, *, table: pd.DataFrame, overall_name: str, tail_name: str) -> None:
         self.table = table
         self.overall_name = overall_name
         self.tail_name = tail_name
@@ -58,14 +65,14 @@ class FrontierDisplay:
     @classmethod
     def from_results(
         cls,
-        results,
+        results: pd.DataFrame,
         *,
-        overall=None,
-        tail=None,
-        greater_is_better=None,
-        exclude=("mean", "median"),
-        ax=None,
-    ):
+        overall: str | tuple[str, str] | None = None,
+        tail: str | tuple[str, str] | None = None,
+        greater_is_better: Mapping[str, bool] | None = None,
+        exclude: Sequence[str] = ("mean", "median"),
+        ax: "Axes | None" = None,
+    ) -> "FrontierDisplay":
         """Plot the results of a comparison.
 
         Parameters
@@ -89,14 +96,14 @@ class FrontierDisplay:
         results = results[~results["estimator"].isin(exclude)]
         overall = as_quantity(results, overall, "overall")
         tail = as_quantity(results, tail, "few")
-        options = {"overall": overall, "tail": tail, "greater_is_better": greater_is_better}
+        table = frontier(results, overall=overall, tail=tail, greater_is_better=greater_is_better)
         return cls(
-            table=frontier(results, **options),
-            overall_name=" ".join(overall),
-            tail_name=" ".join(tail),
+            table=table,
+            overall_name=axis_name(*overall),
+            tail_name=axis_name(*tail),
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "FrontierDisplay":
         """Draw the points.
 
         Parameters

@@ -1,9 +1,15 @@
 """How training went, loss term by loss term."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ltlearn.plotting._style import line_style, new_axes
 from ltlearn.utils._fitted import find_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NOT_LOSSES = ("train_batch_count",)
 
@@ -36,12 +42,14 @@ class TrainingHistoryDisplay:
     ['train_loss', 'valid_loss']
     """
 
-    def __init__(self, *, terms, stages):
+    def __init__(self, *, terms: Mapping[str, np.ndarray], stages: list[tuple[str, int]]) -> None:
         self.terms = terms
         self.stages = stages
 
     @classmethod
-    def from_estimator(cls, estimator, *, terms=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, terms: list[str] | None = None, ax: "Axes | None" = None
+    ) -> "TrainingHistoryDisplay":
         """Plot the ``history_`` of a fitted estimator of ltlearn, also inside a pipeline.
 
         Parameters
@@ -68,7 +76,13 @@ class TrainingHistoryDisplay:
         return cls.from_history(fitted.history_, terms=terms, ax=ax)
 
     @classmethod
-    def from_history(cls, history, *, terms=None, ax=None):
+    def from_history(
+        cls,
+        history: list[dict[str, Any]],
+        *,
+        terms: list[str] | None = None,
+        ax: "Axes | None" = None,
+    ) -> "TrainingHistoryDisplay":
         """Plot a history.
 
         Parameters
@@ -96,7 +110,7 @@ class TrainingHistoryDisplay:
         unknown = [name for name in terms if name not in names]
         if unknown:
             raise ValueError(f"The history has no {unknown}; there are {list(names)}.")
-        stages = []
+        stages: list[tuple[str, int]] = []
         for row in history:
             stage = row.get("stage", "fit")
             if "member" in row:
@@ -110,7 +124,7 @@ class TrainingHistoryDisplay:
         }
         return cls(terms=values, stages=stages).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "TrainingHistoryDisplay":
         """Draw a line for each term; stages of training are set apart.
 
         Parameters

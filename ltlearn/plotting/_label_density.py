@@ -1,11 +1,17 @@
 """Where the labels are, and where the tail begins."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.metrics import LabelBands
 from ltlearn.metrics._scores import as_scores
 from ltlearn.plotting._style import COLORS, HATCHES, new_axes
 from ltlearn.weighting import label_density
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _GRID_POINTS = 500
 
@@ -43,13 +49,20 @@ class LabelDensityDisplay:
     ['many', 'medium', 'few']
     """
 
-    def __init__(self, *, grid, density, bands):
+    def __init__(self, *, grid: np.ndarray, density: np.ndarray, bands: LabelBands) -> None:
         self.grid = grid
         self.density = density
         self.bands = bands
 
     @classmethod
-    def from_labels(cls, y, *, bands=None, bandwidth=None, ax=None):
+    def from_labels(
+        cls,
+        y: ArrayLike,
+        *,
+        bands: LabelBands | None = None,
+        bandwidth: float | None = None,
+        ax: "Axes | None" = None,
+    ) -> "LabelDensityDisplay":
         """Plot the density of labels.
 
         Parameters
@@ -73,7 +86,7 @@ class LabelDensityDisplay:
         density = label_density(y, at=grid, bandwidth=bandwidth)
         return cls(grid=grid, density=density, bands=bands).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "LabelDensityDisplay":
         """Draw the density.
 
         Parameters

@@ -1,10 +1,17 @@
 """Which auxiliary classes are neighbors of which target classes."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.auxiliary._neighbors import check_lists
 from ltlearn.plotting._style import new_axes
 from ltlearn.utils._fitted import find_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class NeighborDisplay:
@@ -33,13 +40,15 @@ class NeighborDisplay:
            [0, 0, 1]])
     """
 
-    def __init__(self, *, matrix, target_names, auxiliary_names):
+    def __init__(
+        self, *, matrix: np.ndarray, target_names: Sequence[str], auxiliary_names: Sequence[str]
+    ) -> None:
         self.matrix = matrix
         self.target_names = target_names
         self.auxiliary_names = auxiliary_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: "Axes | None" = None) -> "NeighborDisplay":
         """Plot the neighbor relation that a fitted classifier used.
 
         Parameters
@@ -69,7 +78,14 @@ class NeighborDisplay:
         )
 
     @classmethod
-    def from_neighbors(cls, neighbors, *, targets=None, auxiliary=None, ax=None):
+    def from_neighbors(
+        cls,
+        neighbors: Mapping[Any, Any] | ArrayLike,
+        *,
+        targets: Sequence[Any] | None = None,
+        auxiliary: Sequence[Any] | None = None,
+        ax: "Axes | None" = None,
+    ) -> "NeighborDisplay":
         """Plot a neighbor relation.
 
         Parameters
@@ -108,11 +124,12 @@ class NeighborDisplay:
             )
         else:
             matrix = np.asarray(neighbors)
-            rows, columns = map(range, matrix.shape)
-            if hasattr(neighbors, "columns"):
-                rows, columns = neighbors.index, neighbors.columns
-            targets = rows if targets is None else targets
-            auxiliary = columns if auxiliary is None else auxiliary
+            is_frame = hasattr(neighbors, "columns")
+            names = (neighbors.index, neighbors.columns) if is_frame else map(range, matrix.shape)
+            targets, auxiliary = (
+                given if given is not None else name
+                for given, name in zip((targets, auxiliary), names, strict=True)
+            )
         if not matrix.size:
             raise ValueError(
                 f"There is nothing to plot: {len(targets)} target classes and {len(auxiliary)} "
@@ -124,7 +141,7 @@ class NeighborDisplay:
             auxiliary_names=[str(name) for name in auxiliary],
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "NeighborDisplay":
         """Draw the heat map; similarities get a color bar.
 
         Parameters

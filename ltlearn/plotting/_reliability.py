@@ -1,10 +1,19 @@
 """Whether confidence can be trusted, in the head and in the tail."""
 
-import numpy as np
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ltlearn.metrics._bands import ClassBands
 from ltlearn.metrics._classification import binned_confidence
 from ltlearn.plotting._bands import class_bands
 from ltlearn.plotting._style import line_style, new_axes
+from ltlearn.utils._typing import RowsLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ReliabilityDisplay:
@@ -40,11 +49,20 @@ class ReliabilityDisplay:
     (array([0.75]), array([0.75]), array([4]))
     """
 
-    def __init__(self, *, curves):
+    def __init__(self, *, curves: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
         self.curves = curves
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, bands=None, n_bins=10, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: RowsLike,
+        y: ArrayLike,
+        *,
+        bands: ClassBands | None = None,
+        n_bins: int = 10,
+        ax: "Axes | None" = None,
+    ) -> "ReliabilityDisplay":
         """Plot the reliability of a fitted classifier with ``predict_proba``.
 
         Parameters
@@ -79,7 +97,16 @@ class ReliabilityDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, y_true, y_proba, *, classes, bands, n_bins=10, ax=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_proba: ArrayLike,
+        *,
+        classes: ArrayLike,
+        bands: ClassBands,
+        n_bins: int = 10,
+        ax: "Axes | None" = None,
+    ) -> "ReliabilityDisplay":
         """Plot the reliability of probabilities.
 
         Parameters
@@ -114,11 +141,12 @@ class ReliabilityDisplay:
                     np.bincount(bins[inside], weights=values[inside], minlength=n_bins)
                     for values in (confidence, correct)
                 ]
-                means = [total[occupied] / counts[occupied] for total in sums]
-                curves[name] = (*means, counts[occupied])
+                means = (total[occupied] / counts[occupied] for total in sums)
+                mean_confidence, accuracy = means
+                curves[name] = (mean_confidence, accuracy, counts[occupied])
         return cls(curves=curves).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "ReliabilityDisplay":
         """Draw the curves; the size of a marker grows with the number of rows in its bin.
 
         Parameters

@@ -1,11 +1,18 @@
 """Predicted and true scores side by side: have the predictions collapsed to the middle?"""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.metrics._scores import check_distributions
 from ltlearn.plotting._style import bar_style, new_axes
 from ltlearn.utils._fitted import find_fitted
+from ltlearn.utils._typing import RowsLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ScoreHistogramDisplay:
@@ -37,13 +44,23 @@ class ScoreHistogramDisplay:
     (array([0.5, 0.5]), array([0.5, 0.5]))
     """
 
-    def __init__(self, *, edges, true_shares, predicted_shares):
+    def __init__(
+        self, *, edges: np.ndarray, true_shares: np.ndarray, predicted_shares: np.ndarray
+    ) -> None:
         self.edges = edges
         self.true_shares = true_shares
         self.predicted_shares = predicted_shares
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, n_bins=20, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: RowsLike,
+        y: ArrayLike,
+        *,
+        n_bins: int = 20,
+        ax: "Axes | None" = None,
+    ) -> "ScoreHistogramDisplay":
         """Plot the scores, or distributions, that a fitted regressor predicts.
 
         Parameters
@@ -73,7 +90,15 @@ class ScoreHistogramDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, n_bins=20, bin_centers=None, ax=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        n_bins: int = 20,
+        bin_centers: ArrayLike | None = None,
+        ax: "Axes | None" = None,
+    ) -> "ScoreHistogramDisplay":
         """Plot scores or distributions.
 
         Parameters
@@ -109,7 +134,7 @@ class ScoreHistogramDisplay:
             ]
         return cls(edges=edges, true_shares=shares[0], predicted_shares=shares[1]).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "ScoreHistogramDisplay":
         """Draw the two shares of each bin beside each other.
 
         Parameters

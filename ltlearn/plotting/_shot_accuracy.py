@@ -1,14 +1,22 @@
 """Accuracy over classes with many, medium and few training samples, as bars."""
 
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
 from ltlearn.exceptions import EmptyBandWarning
 from ltlearn.metrics import shot_accuracy
+from ltlearn.metrics._bands import ClassBands
 from ltlearn.plotting._bands import class_bands
 from ltlearn.plotting._style import bar_style, new_axes
+from ltlearn.utils._typing import RowsLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ShotAccuracyDisplay:
@@ -39,11 +47,21 @@ class ShotAccuracyDisplay:
     {'overall': 0.8, 'many': 1.0, 'medium': 1.0, 'few': 0.5}
     """
 
-    def __init__(self, *, accuracies):
+    def __init__(self, *, accuracies: Mapping[str, Mapping[str, float]]) -> None:
         self.accuracies = accuracies
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, baseline=None, bands=None, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: RowsLike,
+        y: ArrayLike,
+        *,
+        baseline: Any = None,
+        bands: ClassBands | None = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> "ShotAccuracyDisplay":
         """Plot the accuracy of a fitted classifier.
 
         Parameters
@@ -81,7 +99,16 @@ class ShotAccuracyDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, bands, baseline_pred=None, name="model", ax=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        bands: ClassBands,
+        baseline_pred: ArrayLike | None = None,
+        name: str = "model",
+        ax: "Axes | None" = None,
+    ) -> "ShotAccuracyDisplay":
         """Plot the accuracy of predictions.
 
         Parameters
@@ -122,7 +149,7 @@ class ShotAccuracyDisplay:
             }
         return cls(accuracies=accuracies).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "ShotAccuracyDisplay":
         """Draw the bars, each with its value above it; a band without test rows has none.
 
         Parameters

@@ -1,9 +1,15 @@
 """What a turn of the dial costs overall and gains in the tail."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.plotting._style import COLORS, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _AXES = {
     "tail_error": ("overall error", "tail error"),
@@ -55,14 +61,21 @@ class TailFrontierDisplay:
     21
     """
 
-    def __init__(self, *, frontier, tail, limit, tail_name=None):
+    def __init__(
+        self,
+        *,
+        frontier: Mapping[str, Any],
+        tail: float,
+        limit: float,
+        tail_name: str | None = None,
+    ) -> None:
         self.frontier = frontier
         self.tail = tail
         self.limit = limit
         self.tail_name = tail_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: "Axes | None" = None) -> "TailFrontierDisplay":
         """Plot what a search has measured on its held-out rows.
 
         Parameters
@@ -87,7 +100,7 @@ class TailFrontierDisplay:
             tail_name=estimator.tail_measure_,
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: "Axes | None" = None) -> "TailFrontierDisplay":
         """Draw the curve.
 
         Parameters

@@ -1,22 +1,27 @@
 """Save fitted estimators and load them, without running anything from the file."""
 
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any, Literal
 
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from ltlearn._version import __version__
 from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.persistence._archive import read_archive, write_archive
 from ltlearn.persistence._values import NotSavableError, Reader, Writer
 from ltlearn.saving._parts import Loading, take_apart
+from ltlearn.utils._typing import FilePath
 
 FORMAT = 1
 _PACKAGES = ("scikit-learn", "torch", "numpy", "timm")
 
 
-def save(estimator, path):
+def save(estimator: Any, path: FilePath) -> None:
     """Save a fitted estimator in one file, which :func:`load` reads without running any code.
 
     The file holds the names of classes, parameters in JSON, and arrays and weights in the format
@@ -86,7 +91,13 @@ def save(estimator, path):
     write_archive(path, description, writer.tensors)
 
 
-def load(path, *, device=None, precision=None, backbone=None):
+def load(
+    path: FilePath,
+    *,
+    device: str | torch.device | None = None,
+    precision: Literal["auto", "float32", "bfloat16"] | None = None,
+    backbone: nn.Module | Callable[..., nn.Module] | None = None,
+) -> Any:
     """Load an estimator that :func:`save` has saved.
 
     Nothing from the file is run or imported: it names classes of a fixed list, and every value is

@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from ltlearn.persistence._archive import replace_file
 from ltlearn.saving._graphs import ClassOutputs, PreparedColumns, PreparedTable, ScoreOutputs
 from ltlearn.utils._optional import import_optional_dependency
 from ltlearn.utils._random import isolated_generators
+from ltlearn.utils._typing import FilePath
 
 
-def export_onnx(estimator, path):
+def export_onnx(estimator: Any, path: FilePath) -> None:
     """Write the prediction of a fitted deep estimator as an ONNX file.
 
     The graph holds the scaling of the inputs, the network, and all that turns its outputs into

@@ -1,18 +1,21 @@
 """Grid and randomized search with cross-validation whose fits train as one."""
 
 from contextlib import ExitStack
+from typing import Any
 
 from joblib import parallel_config
+from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from ltlearn.search._backend import StackingBackend
 from ltlearn.utils._estimator import BaseEstimator
+from ltlearn.utils._typing import RowsLike
 
 
 class _TogetherMixin(BaseEstimator):
     """Run the fits of a search together."""
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: RowsLike, y: ArrayLike | None = None, **params: Any) -> Any:
         """Run fit with all sets of parameters.
 
         Parameters

@@ -4,13 +4,14 @@ import warnings
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_array, check_random_state, column_or_1d, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -41,10 +42,12 @@ from ltlearn.utils._compat import (
     _fit_context,
     _routing_enabled,
     _safe_split,
+    available_if,
 )
 from ltlearn.utils._fitted import find_fitted
 from ltlearn.utils._random import draw_seed
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting import label_density
 
 _DEFAULT_FOLDS = 5
@@ -189,17 +192,17 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        budget=0.02,
-        tails=None,
-        error="absolute",
-        cv=None,
-        refit=True,
-        n_jobs=None,
-        random_state=None,
-        store_cv_results=False,
-    ):
+        budget: float = 0.02,
+        tails: ArrayLike | None = None,
+        error: Literal["absolute", "squared"] = "absolute",
+        cv: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        store_cv_results: bool = False,
+    ) -> None:
         self.estimator = estimator
         self.budget = budget
         self.tails = tails
@@ -211,7 +214,16 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         self.store_cv_results = store_cv_results
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "TunedTailCV":
         """Fit the estimator and choose the setting of its dial.
 
         Parameters
@@ -426,7 +438,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return class_shares(self.estimator_, self.tail_)
 
-    def predict(self, X, **params):
+    def predict(self, X: RowsLike, **params: Any) -> np.ndarray:
         """Predict with the dial at ``tail_``.
 
         Parameters
@@ -447,7 +459,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(X, **params)
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Class probabilities with the dial at ``tail_``.
 
         Parameters
@@ -463,7 +475,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_proba", X)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: RowsLike) -> np.ndarray:
         """Decision values with the dial at ``tail_``.
 
         Parameters
@@ -478,7 +490,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("decision_function", X)
 
     @available_if(_estimator_has("predict_quantiles"))
-    def predict_quantiles(self, X, levels):
+    def predict_quantiles(self, X: RowsLike, levels: ArrayLike) -> np.ndarray:
         """Quantiles with the dial at ``tail_``.
 
         Parameters
@@ -495,7 +507,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_quantiles", X, levels)
 
     @available_if(_estimator_has("predict_interval"))
-    def predict_interval(self, X, confidence_level=None):
+    def predict_interval(self, X: RowsLike, confidence_level: float | None = None) -> np.ndarray:
         """Intervals with the dial at ``tail_``.
 
         Parameters
@@ -512,7 +524,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         return self._ask("predict_interval", X, confidence_level)
 
     @available_if(_estimator_has("predict_distribution"))
-    def predict_distribution(self, X):
+    def predict_distribution(self, X: RowsLike) -> np.ndarray:
         """Distributions over score bins with the dial at ``tail_``.
 
         Parameters
@@ -530,7 +542,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return ask(self.estimator_, method, X, *args)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: RowsLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score of the estimator, with the dial at ``tail_``: R² or accuracy.
 
         Parameters
@@ -552,7 +564,7 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
 
     # Routing and tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to ``estimator`` and ``cv``.
 
         Returns

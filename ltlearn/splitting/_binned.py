@@ -10,8 +10,11 @@ allows, while within a bin the order is arbitrary.
 """
 
 import warnings
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.model_selection import BaseShuffleSplit, StratifiedGroupKFold
 from sklearn.utils import check_random_state
@@ -33,6 +36,7 @@ from ltlearn.utils._compat import (
     _num_samples,
     _validate_shuffle_split,
 )
+from ltlearn.utils._typing import RowsLike
 
 _DEFAULT_BINS = 10
 
@@ -137,14 +141,22 @@ class BinnedStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
     """
 
     def __init__(
-        self, n_splits=5, *, n_bins=None, binning="quantile", shuffle=False, random_state=None
-    ):
+        self,
+        n_splits: int = 5,
+        *,
+        n_bins: int | None = None,
+        binning: Literal["quantile", "width"] = "quantile",
+        shuffle: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         check_count(n_splits, "n_splits", least=2)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
         self.n_bins = n_bins
         self.binning = binning
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
         Parameters
@@ -238,21 +250,23 @@ class BinnedStratifiedShuffleSplit(GroupsConsumerMixin, BaseShuffleSplit):
 
     def __init__(
         self,
-        n_splits=10,
+        n_splits: int = 10,
         *,
-        test_size=None,
-        train_size=None,
-        n_bins=None,
-        binning="quantile",
-        random_state=None,
-    ):
+        test_size: float | int | None = None,
+        train_size: float | int | None = None,
+        n_bins: int | None = None,
+        binning: Literal["quantile", "width"] = "quantile",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )
         self.n_bins = n_bins
         self.binning = binning
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
         Parameters
@@ -345,11 +359,19 @@ class RareClassStratifiedKFold(GroupsConsumerMixin, _BaseKFold):
     ['cat' 'cat' 'dog' 'lynx'] ['cat' 'dog']
     """
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         check_count(n_splits, "n_splits", least=2)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
         Parameters

@@ -8,8 +8,11 @@ labels alone.
 """
 
 import warnings
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseShuffleSplit
 
 from ltlearn.exceptions import EmptyBandWarning
@@ -18,6 +21,7 @@ from ltlearn.splitting._binned import BinnedStratifiedShuffleSplit, check_sample
 from ltlearn.utils._checks import check_count, check_size
 from ltlearn.utils._compat import GroupsConsumerMixin, is_number
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import RowsLike
 
 _BOTTOM, _MIDDLE, _TOP = 0.0, 0.5, 1.0
 _TAILS = {"upper": (_TOP,), "lower": (_BOTTOM,), "both": (_BOTTOM, _TOP)}
@@ -33,7 +37,9 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self.share = share
         self.binning = binning
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: RowsLike, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate indices to split data into training and test set.
 
         Parameters
@@ -55,7 +61,7 @@ class _StressSplit(GroupsConsumerMixin, BaseShuffleSplit):
         self._check_parameters()
         return super().split(X, y, groups)
 
-    def in_stretch(self, y):
+    def in_stretch(self, y: ArrayLike) -> np.ndarray:
         """Which samples have labels in the stretch that is taken out of training.
 
         Parameters
@@ -179,15 +185,15 @@ class ExtrapolationSplit(_StressSplit):
 
     def __init__(
         self,
-        n_splits=5,
+        n_splits: int = 5,
         *,
-        tail="upper",
-        share=0.1,
-        kept=0.0,
-        binning="quantile",
-        test_size=0.2,
-        random_state=None,
-    ):
+        tail: Literal["upper", "lower", "both"] = "upper",
+        share: float = 0.1,
+        kept: float = 0.0,
+        binning: Literal["quantile", "width"] = "quantile",
+        test_size: float | int = 0.2,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             n_splits, share=share, binning=binning, test_size=test_size, random_state=random_state
         )
@@ -247,8 +253,14 @@ class InterpolationSplit(_StressSplit):
     """
 
     def __init__(
-        self, n_splits=5, *, share=0.3, binning="quantile", test_size=0.2, random_state=None
-    ):
+        self,
+        n_splits: int = 5,
+        *,
+        share: float = 0.3,
+        binning: Literal["quantile", "width"] = "quantile",
+        test_size: float | int = 0.2,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             n_splits, share=share, binning=binning, test_size=test_size, random_state=random_state
         )
@@ -306,8 +318,14 @@ class BlindSpotSplit(_StressSplit):
     """
 
     def __init__(
-        self, n_splits=5, *, share=0.05, binning="quantile", test_size=0.2, random_state=None
-    ):
+        self,
+        n_splits: int = 5,
+        *,
+        share: float = 0.05,
+        binning: Literal["quantile", "width"] = "quantile",
+        test_size: float | int = 0.2,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             n_splits, share=share, binning=binning, test_size=test_size, random_state=random_state
         )

@@ -3,8 +3,10 @@
 import warnings
 from functools import partial
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
@@ -26,6 +28,8 @@ from ltlearn.utils._compat import (
     _num_samples,
 )
 from ltlearn.utils._random import draw_seed
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 from ltlearn.weighting._factors import Factors, fit_factors, leave_one_out_losses
 from ltlearn.weighting._prior import log_prior
 
@@ -142,7 +146,15 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, heads="auto", *, cv=3, prior="balanced", n_jobs=None, random_state=None):
+    def __init__(
+        self,
+        heads: Literal["auto", "fast", "full"] | list[tuple[str, Any]] = "auto",
+        *,
+        cv: Any = 3,
+        prior: Literal["balanced", "train"] | ArrayLike = "balanced",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.heads = heads
         self.cv = cv
         self.prior = prior
@@ -150,7 +162,16 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_aux: RowsLike = None,
+        y_aux: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "TailStackingClassifier":
         """Fit the heads and what they count.
 
         Parameters
@@ -287,7 +308,7 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         self.tau_ = factors.tau
         return chosen
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the classes at the class shares of ``prior``.
 
         Parameters
@@ -312,7 +333,7 @@ class TailStackingClassifier(ClassifierMixin, BaseStack):
         factors = Factors(np.array([self.factors_[name] for name in self.heads_]), self.tau_)
         return softmax(factors.pool(scores, np.log(self._counts)) + self._log_prior(), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters

@@ -1,8 +1,11 @@
 """Multinomial logistic regression for long-tailed classes."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.stacking._softmax import fit_softmax
@@ -116,17 +119,17 @@ class TailLogisticClassifier(TunedHead):
     def __init__(
         self,
         *,
-        C="auto",
-        power="auto",
-        n_components=256,
-        max_iter=300,
-        max_auxiliary_samples=50,
-        calibrate=True,
-        cv=3,
-        prior="balanced",
-        n_jobs=None,
-        random_state=None,
-    ):
+        C: float | Sequence[float] | Literal["auto"] = "auto",
+        power: float | Sequence[float] | Literal["auto"] = "auto",
+        n_components: int | None = 256,
+        max_iter: int = 300,
+        max_auxiliary_samples: int = 50,
+        calibrate: bool = True,
+        cv: Any = 3,
+        prior: Literal["balanced", "train"] | ArrayLike = "balanced",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.C = C
         self.power = power
         self.n_components = n_components

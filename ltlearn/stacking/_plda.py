@@ -1,8 +1,11 @@
 """Two-covariance probabilistic linear discriminant analysis."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import eigh, svd
 
 from ltlearn.stacking._tuned import TunedHead, grid_of
@@ -123,15 +126,15 @@ class PLDAClassifier(TunedHead):
     def __init__(
         self,
         *,
-        shrinkage="auto",
-        power="auto",
-        n_components=256,
-        calibrate=True,
-        cv=3,
-        prior="balanced",
-        n_jobs=None,
-        random_state=None,
-    ):
+        shrinkage: float | Sequence[float] | Literal["auto"] = "auto",
+        power: float | Sequence[float] | Literal["auto"] = "auto",
+        n_components: int | None = 256,
+        calibrate: bool = True,
+        cv: Any = 3,
+        prior: Literal["balanced", "train"] | ArrayLike = "balanced",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.shrinkage = shrinkage
         self.power = power
         self.n_components = n_components

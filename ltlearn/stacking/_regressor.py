@@ -3,8 +3,10 @@
 import warnings
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -30,6 +32,8 @@ from ltlearn.stacking._rows import (
 from ltlearn.stacking._stack import STACK, BaseStack
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, _num_samples
 from ltlearn.utils._random import draw_seed
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 from ltlearn.weighting._dialed import DialedPredictions
 from ltlearn.weighting._distributions import QuantileDistributions
 from ltlearn.weighting._tail import TailWeights
@@ -140,14 +144,14 @@ class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
 
     def __init__(
         self,
-        heads="auto",
+        heads: Literal["auto"] | list[tuple[str, Any]] = "auto",
         *,
-        prediction="mean",
-        tail=0.0,
-        cv="auto",
-        n_jobs=None,
-        random_state=None,
-    ):
+        prediction: Literal["mean", "median"] = "mean",
+        tail: float = 0.0,
+        cv: Any = "auto",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.heads = heads
         self.prediction = prediction
         self.tail = tail
@@ -156,7 +160,16 @@ class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, **fit_params):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: RowsLike = None,
+        y_val: ArrayLike | Whole | None = None,
+        **fit_params: Any,
+    ) -> "TailStackingRegressor":
         """Fit the heads and their weights.
 
         Parameters
@@ -232,7 +245,7 @@ class TailStackingRegressor(RegressorMixin, DialedPredictions, BaseStack):
         self._tail_weights = TailWeights(rows.y, rows.weight)
         return self
 
-    def predict_distribution(self, X, *, tail=None):
+    def predict_distribution(self, X: RowsLike, *, tail: float | None = None) -> np.ndarray:
         """Predict distributions over the score bins ``bin_centers_``.
 
         Parameters

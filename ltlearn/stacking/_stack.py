@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
@@ -35,7 +36,7 @@ class BaseStack(MetaEstimatorMixin, BaseEstimator, _BaseComposition):
 
     # Parameters
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the stack and, with ``deep``, of the heads of a list.
 
         Parameters
@@ -48,7 +49,7 @@ class BaseStack(MetaEstimatorMixin, BaseEstimator, _BaseComposition):
         """
         return self._get_params("heads", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Any:
         """Set parameters of the stack, heads by name, and parameters of heads.
 
         Parameters
@@ -124,7 +125,7 @@ class BaseStack(MetaEstimatorMixin, BaseEstimator, _BaseComposition):
                 routed[name] = Bunch(fit={} if sample_weight is None else _weights(sample_weight))
         return _Routed(routed, {} if sample_weight is None else _weights(sample_weight))
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata to the heads of a list and to ``cv``.
 
         Returns

@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from functools import partial
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
@@ -15,6 +17,8 @@ from ltlearn.stacking._rows import check_auxiliary, check_rows, class_folds, sca
 from ltlearn.utils._compat import StrOptions, _fit_context
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._random import draw_seed
+from ltlearn.utils._typing import RowsLike
+from ltlearn.utils._whole import Whole
 from ltlearn.weighting._factors import Factors, center, fit_factors, with_unknown
 from ltlearn.weighting._prior import log_prior
 
@@ -44,7 +48,15 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         """Models of settings of one power fitted to rows on their scale, in the same order."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_aux=None, y_aux=None):
+    def fit(
+        self,
+        X: RowsLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_aux: RowsLike = None,
+        y_aux: ArrayLike | Whole | None = None,
+    ) -> Any:
         """Choose the settings by held-out rows and fit to all rows.
 
         Parameters
@@ -139,7 +151,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return center(self._model.scores(self._scaler(X)))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Predict probabilities of the target classes at the class shares of ``prior``.
 
         Parameters
@@ -155,7 +167,7 @@ class TunedHead(ClassifierMixin, BaseEstimator, ABC):
         logits = self._factors.pool(scores[None], self._log_counts)
         return softmax(logits + self._log_prior(), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Predict classes: the likeliest one at the class shares of ``prior``.
 
         Parameters

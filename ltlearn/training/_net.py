@@ -43,7 +43,7 @@ from ltlearn.training._resuming import (
     state_between_epochs,
 )
 from ltlearn.training._sharpness import Uphill
-from ltlearn.training._terms import mean_terms, suspects
+from ltlearn.training._terms import StepTerms, suspects, validation_terms
 from ltlearn.training._updates import DirectUpdate
 from ltlearn.utils._interrupts import watched_interrupts
 from ltlearn.utils._precision import autocast
@@ -56,7 +56,7 @@ class ObjectiveNet(NeuralNet):
     ``criterion`` is a module with two methods. ``training_terms(network, X, target)`` returns a
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
     returns a dict of scalars for the outputs of a whole validation set. It may have a third,
-    ``prepare_targets``, to do what it can before an epoch: see
+    ``prepare_targets``, to do what it can before an epoch, given the network's ``n_features``: see
     :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without. A
     fourth, ``set_epoch``, is told the number of each epoch, from 0, at its start.
 
@@ -302,8 +302,10 @@ class ObjectiveNet(NeuralNet):
     ):
         batches = self.get_iterator(train, training=True)
         batches.has_equal_sizes = self.compile_backbone
-        if self.accumulation_steps == 1:
-            batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
+        if self.accumulation_steps == 1 and hasattr(self.criterion_, "prepare_targets"):
+            batches.prepare_targets = partial(
+                self.criterion_.prepare_targets, n_features=self.module_.n_features
+            )
         if self._group is not None:
             batches.own_rows = self._group.own_rows
             self._group.share_state(self.module_)
@@ -394,7 +396,7 @@ class ObjectiveNet(NeuralNet):
         self._update = DirectUpdate.after_step_of(self.optimizer_)
         return terms
 
-    def apply_network(self, data, method="forward"):
+    def apply_network(self, data, method="forward", then=None):
         """Pass data through the network in evaluation mode.
 
         Parameters
@@ -402,6 +404,8 @@ class ObjectiveNet(NeuralNet):
         data : TensorData or FileData
         method : {"forward", "features"}, default="forward"
             Which method of the network to call: outputs of the head, or features before it.
+        then : callable, default=None
+            From the outputs and the target of a batch to what is returned in their place.
 
         Returns
         -------
@@ -415,6 +419,7 @@ class ObjectiveNet(NeuralNet):
             batch_size=self.evaluation_batch_size,
             device=self.device,
             precision=self.precision,
+            then=then,
         )
 
     def apply_exactly(self, data, method="forward"):
@@ -485,7 +490,7 @@ class ObjectiveNet(NeuralNet):
         self._named_parameters = list(self.module_.named_parameters())
         self._events = batch_events(self.callbacks_)
         self._update = None
-        steps, sizes, left = [], [], iter(batches)
+        steps, left = StepTerms(), iter(batches)
         while True:
             with self._borrowed():  # batches may be augmented at random
                 batch = next(left, None)
@@ -493,17 +498,16 @@ class ObjectiveNet(NeuralNet):
                     break
                 self._tell("on_batch_begin", batch=batch, training=True)
                 step = self.train_step(batch)
-                steps.append(step)
-                sizes.append(len(batch[0]))
+                steps.add(step, len(batch[0]))
                 self._tell("on_batch_end", batch=batch, training=True, **step)
                 if average is not None:
                     average.after_update(self.module_)
         self.history.record("train_batch_count", len(steps))
-        for name, mean in mean_terms(steps, sizes, self._group).items():
+        for name, mean in steps.means(self._group).items():
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
-        terms = self.criterion_.validation_terms(self.apply_network(valid), valid.target)
+        terms = validation_terms(self, valid)
         self._record_validation({name: float(value) for name, value in terms.items()})
 
     def _record_validation(self, terms):

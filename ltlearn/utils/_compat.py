@@ -1,4 +1,4 @@
-"""The one place where private or version-dependent names of scikit-learn are imported."""
+"""The one place where names of scikit-learn that are private, without types or new are imported."""
 
 import functools
 import inspect
@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from numbers import Integral
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
@@ -23,14 +22,34 @@ from sklearn.utils.metaestimators import _BaseComposition, _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
 
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import Function
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
 except ImportError:  # scikit-learn < 1.7
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
+if TYPE_CHECKING:
+    # Decorators without types would hide those of the methods that they decorate.
+    def _fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Function], Function]: ...
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[Function], Function]: ...
+
+    def with_callbacks(method: Function) -> Function: ...
+else:
+    from sklearn.base import _fit_context
+    from sklearn.utils.metaestimators import available_if
+
+    try:
+        from sklearn.callback import with_callbacks
+    except ImportError:  # scikit-learn < 1.9
+
+        def with_callbacks(method):
+            return method
+
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn < 1.9
 
     class CallbackSupportMixin:
@@ -38,12 +57,6 @@ except ImportError:  # scikit-learn < 1.9
 
         def _init_callback_context(self, **kwargs):
             return None
-
-    def with_callbacks(method):
-        return method
-
-
-_Function = TypeVar("_Function", bound=Callable)
 
 
 class Interval(_Interval):
@@ -95,7 +108,7 @@ def plain_number(value, constraints):
 
 def validate_params(
     constraints, *, prefer_skip_nested_validation
-) -> Callable[[_Function], _Function]:
+) -> Callable[[Function], Function]:
     """Scikit-learn's decorator of functions, with errors about the call itself that say which."""
 
     def decorate(function):
@@ -167,6 +180,7 @@ __all__ = [
     "_safe_split",
     "_validate_shuffle_split",
     "add_scorers",
+    "available_if",
     "is_number",
     "plain_number",
     "validate_parameter_constraints",

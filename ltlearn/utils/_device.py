@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
@@ -69,7 +70,7 @@ def _check_that_it_computes(device):
 
 
 @contextmanager
-def own_modes():
+def own_modes() -> Iterator[None]:
     """A context, or decorator, in which torch's modes are those of training.
 
     A ``fit`` inside of somebody's ``torch.inference_mode()``, ``torch.no_grad()`` or
@@ -128,7 +129,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def torch_defaults():
+def torch_defaults() -> Iterator[None]:
     """A context in which new tensors are float32 on the CPU, whatever the user's defaults.
 
     The device is set only where it differs, since that slows down every call of torch.

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import warnings
+from typing import Any
 
 from sklearn.base import BaseEstimator as _BaseEstimator
 
@@ -10,6 +11,7 @@ from ltlearn._version import __version__
 from ltlearn.exceptions import SavedFileWarning
 from ltlearn.utils._compat import validate_parameter_constraints
 from ltlearn.utils._suggestions import did_you_mean
+from ltlearn.utils._typing import Self
 
 _VERSION = "_ltlearn_version"
 DOCUMENTATION = "https://ltlearn.readthedocs.io/en/stable"
@@ -45,7 +47,7 @@ class BaseEstimator(_BaseEstimator):
             )
         super().__setstate__({name: value for name, value in state.items() if name != _VERSION})
 
-    def set_params(self, **params):
+    def set_params(self: Self, **params: Any) -> Self:
         """Set parameters of this estimator, nested ones by names such as ``estimator__lr``.
 
         Parameters

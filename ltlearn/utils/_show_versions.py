@@ -11,7 +11,7 @@ PACKAGES = {
 }  # fmt: skip
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions of ltlearn and of what it stands on, and the devices torch sees.
 
     Paste what it prints into a report of a problem.

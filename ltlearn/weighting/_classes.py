@@ -3,8 +3,10 @@
 import math
 import warnings
 from numbers import Real
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ltlearn.utils._checks import check_class_labels, scaled_by_power
 from ltlearn.utils._compat import Interval, StrOptions, validate_params
@@ -18,7 +20,12 @@ from ltlearn.utils._compat import Interval, StrOptions, validate_params
     },
     prefer_skip_nested_validation=True,
 )
-def class_weights(y, *, scheme="inverse", beta=0.9999):
+def class_weights(
+    y: ArrayLike,
+    *,
+    scheme: Literal["inverse", "sqrt_inverse", "effective_number"] = "inverse",
+    beta: float = 0.9999,
+) -> np.ndarray:
     """Sample weights from the number of samples in each sample's class.
 
     With ``n_c`` samples in class c, a sample of that class weighs, up to a common factor,

@@ -2,9 +2,10 @@
 
 import math
 from numbers import Real
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
 from ltlearn.utils._checks import check_numbers, scaled_by_power
@@ -17,6 +18,7 @@ _MIN_BINS = 16
 _RELATIVE_RESOLUTION = 1e-10
 # Below this share of the range of the labels a bandwidth would only count more empty bins.
 _LEAST_BANDWIDTH = 1e-100
+_LABELS_AT_ONCE = 2**16
 
 
 def _check_labels(y, name="y"):
@@ -95,9 +97,7 @@ def binned_density(y, bandwidth=None, weight=None):
     bandwidth = min(max(bandwidth, _LEAST_BANDWIDTH * (high - low)), 2 * (high - low))
     n_bins = max(float(math.ceil(_BINS_PER_BANDWIDTH * (high - low) / bandwidth)), _MIN_BINS)
     width = (high - low) / n_bins
-    number = np.minimum((y - low) // width, n_bins - 1)
-    occupied, row = np.unique(number, return_inverse=True)
-    counts = np.bincount(row, weight)
+    occupied, counts = _counted(lambda y: np.minimum((y - low) // width, n_bins - 1), y, weight)
 
     # Between two occupied bins there are at most as many rows as the kernel reaches from both, and
     # a few empty ones.
@@ -119,6 +119,23 @@ def binned_density(y, bandwidth=None, weight=None):
     return BinnedDensity(density, numbers, width, low, high, bandwidth, exponent)
 
 
+def _counted(number_of, y, weight):
+    """Numbers of the bins of labels, as floats, and how often or with what weight each occurs."""
+    largest = number_of(np.max(y))
+    if largest > len(y):
+        occupied, row = np.unique(number_of(y), return_inverse=True)
+        return occupied, np.bincount(row, weight)
+    n_bins = int(largest) + 1
+    is_occupied, counts = np.zeros(n_bins, dtype=bool), np.zeros(n_bins)
+    for start in range(0, len(y), _LABELS_AT_ONCE):
+        part = slice(start, start + _LABELS_AT_ONCE)
+        numbers = number_of(y[part]).astype(np.int64)
+        is_occupied[numbers] = True
+        counts += np.bincount(numbers, None if weight is None else weight[part], n_bins)
+    occupied = np.flatnonzero(is_occupied)
+    return occupied.astype(np.float64), counts[occupied]
+
+
 def _scaled(bandwidth, exponent):
     """A bandwidth times a power of 2, but neither 0 nor infinite."""
     with np.errstate(over="ignore", under="ignore"):
@@ -134,7 +151,9 @@ def _scaled(bandwidth, exponent):
     },
     prefer_skip_nested_validation=True,
 )
-def label_density(y, *, at=None, bandwidth=None):
+def label_density(
+    y: ArrayLike, *, at: ArrayLike | None = None, bandwidth: float | None = None
+) -> np.ndarray:
     """Kernel-smoothed density of a continuous label (label distribution smoothing, LDS).
 
     The labels are counted in equal-width bins an eighth of a bandwidth wide, the counts are
@@ -186,11 +205,12 @@ def label_density(y, *, at=None, bandwidth=None):
     """
     y = _check_labels(y)
     at = y if at is None else _check_labels(at, name="at")
+    density = np.zeros(len(at))
     if is_constant(y):
         with np.errstate(over="ignore"):
-            return np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0).astype(np.float64)
+            density[np.isclose(at, y[0], rtol=_RELATIVE_RESOLUTION, atol=0)] = 1.0
+        return density
     binned = binned_density(y, bandwidth)
-    density = np.zeros(len(at))
     inside = (at >= np.min(y)) & (at <= np.max(y))
     with np.errstate(over="ignore"):
         density[inside] = np.ldexp(
@@ -210,7 +230,13 @@ def label_density(y, *, at=None, bandwidth=None):
     },
     prefer_skip_nested_validation=True,
 )
-def label_density_weights(y, *, scheme="sqrt_inverse", bandwidth=None, max_ratio=200.0):
+def label_density_weights(
+    y: ArrayLike,
+    *,
+    scheme: Literal["inverse", "sqrt_inverse"] = "sqrt_inverse",
+    bandwidth: float | None = None,
+    max_ratio: float = 200.0,
+) -> np.ndarray:
     """Sample weights from the inverse of the smoothed label density.
 
     ``w_i ∝ 1 / p(y_i)`` (``"inverse"``) or ``1 / sqrt(p(y_i))`` (``"sqrt_inverse"``), where p is

@@ -4,12 +4,15 @@ The dial, ``tail``, multiplies the density of every predicted distribution by th
 labels to the power -``tail`` before anything is read off it.
 """
 
+from typing import Literal
+
 import numpy as np
-from sklearn.utils.metaestimators import available_if
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.utils._checks import MAX_EXPONENT, check_numbers
-from ltlearn.utils._compat import is_number
+from ltlearn.utils._compat import available_if, is_number
+from ltlearn.utils._typing import RowsLike
 
 # Share of the probability within an interval, unless another one is asked for.
 _CONFIDENCE_LEVEL = 0.9
@@ -36,7 +39,13 @@ class DialedPredictions:
     ``_tail_weights``.
     """
 
-    def predict(self, X, *, tail=None, prediction=None):
+    def predict(
+        self,
+        X: RowsLike,
+        *,
+        tail: float | None = None,
+        prediction: Literal["mean", "median"] | None = None,
+    ) -> np.ndarray:
         """Predict scores.
 
         Parameters
@@ -57,7 +66,13 @@ class DialedPredictions:
         return self._predict_at(X, [(tail, prediction)])[:, 0]
 
     @available_if(_predicts_distributions)
-    def predict_quantiles(self, X, levels=(0.05, 0.25, 0.5, 0.75, 0.95), *, tail=None):
+    def predict_quantiles(
+        self,
+        X: RowsLike,
+        levels: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
+        *,
+        tail: float | None = None,
+    ) -> np.ndarray:
         """Predict quantiles of the score.
 
         Parameters
@@ -83,7 +98,9 @@ class DialedPredictions:
         )
 
     @available_if(_predicts_distributions)
-    def predict_interval(self, X, confidence_level=None, *, tail=None):
+    def predict_interval(
+        self, X: RowsLike, confidence_level: float | None = None, *, tail: float | None = None
+    ) -> np.ndarray:
         """Predict the central interval of the distribution.
 
         It is what the model has learned to expect; new rows often fall outside more often than

@@ -30,6 +30,7 @@ def test_views_are_the_rows():
 
 def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
     monkeypatch.setattr(_views, "LARGE", 4 * 4 * 60)
+    monkeypatch.setattr(_views, "_FEW", 4 * 4 * 60)
     half = np.arange(60)
     assert isinstance(take_rows(X, half), np.ndarray)
     more = take_rows(X, np.arange(61))
@@ -43,7 +44,7 @@ def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
 
 
 def test_chunks_are_all_rows(monkeypatch):
-    monkeypatch.setattr(_views, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(_views, "_NUMBERS_AT_ONCE", 200)
     parts = list(chunks(X))
     assert [len(part) for part in parts] == [50, 50, 20]
     np.testing.assert_array_equal(np.concatenate(parts), X)
@@ -72,9 +73,22 @@ def test_prepared_data_gives_the_batches_of_tensors():
     assert lazy.without_augmentation().epoch_index is None
 
 
+def test_views_of_large_tables_are_small(monkeypatch):
+    monkeypatch.setattr(_views, "LARGE", 100)
+    monkeypatch.setattr(_views, "_FEW", 100)
+    view = take_rows(X, rng.permutation(120)[:40])
+    assert view.index.dtype == np.int32
+    monkeypatch.setattr(_views, "_FEW", 16 * 10)
+    assert isinstance(take_rows(view, np.arange(11)), RowView)  # a view stays one, however small
+    few = take_rows(view, np.arange(10))
+    assert isinstance(few, np.ndarray)
+    np.testing.assert_array_equal(few, np.asarray(view)[:10])
+
+
 def fitted(make, monkeypatch, is_lazy, *data, **kwargs):
     with monkeypatch.context() as context:
         context.setattr(_views, "LARGE", 8 if is_lazy else 2**40)
+        context.setattr(_views, "_FEW", 8)
         model = make().fit(*data, **kwargs)
         return model, model.predict(X)
 
