@@ -42,7 +42,7 @@ PARTS = ("check", "cifar", "siblings", "photos")
 SECONDS = 330
 # Fits at once. What is timed runs alone.
 JOBS = {"check": 1, "cifar": 4, "siblings": 4, "photos": 3}
-SMOKE_SIZE = 6  # of the largest class
+SMOKE_SIZE = 16  # of the largest class
 
 
 class Settings(NamedTuple):

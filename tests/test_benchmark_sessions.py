@@ -15,7 +15,7 @@ import torch
 from ltlearn.exceptions import CheckpointError
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-N_TRAIN, N_TEST = 8, 1  # images of a class
+N_TRAIN, N_TEST = 16, 1  # images of a class
 
 
 @pytest.fixture
