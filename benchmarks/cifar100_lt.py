@@ -320,7 +320,7 @@ def run(name, key, settings):
         row, epochs = Row(params=plan.params), round(epochs * plan.epochs)
     else:
         row = SIBLING_ROWS[row_name]
-        neighbors = {"neighbors": problem.neighbors} if row.data else {}
+        neighbors = {"auxiliary__neighbors": problem.neighbors} if row.data else {}
         row = row._replace(params={**row.params, **neighbors})
         epochs = epochs_for(epochs, row, problem, "longer" if row_name == LONGER else "epochs")
     model = make_model(row.params, epochs, settings).set_params(random_state=seed)
