@@ -11,6 +11,7 @@ its weights and ``--lr 1e-5``, as published for ELTA.
 """
 
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from _rows import POST_HOC, difference_table, format_table
 from elta_images import END_TO_END_ROWS, NETWORK, end_to_end_rows
 
 from ltlearn.evaluation import compare
+from ltlearn.exceptions import LTLearnWarning, SmallSampleWarning
 
 EPOCHS, SEEDS, BASE = 40, 5, "plain MSE"
 
@@ -60,15 +62,17 @@ def run(key, settings):
     with np.load(prepared(settings)) as file:
         images = HouseImages(file["X"], file["y"], file["house"])
     start = time.perf_counter()
-    results = compare(
-        {row: _rows(settings)[row]},
-        images.X,
-        images.y,
-        cv=[images.split_for(seed)],
-        seeds=(seed,),
-        controls=POST_HOC if row == BASE else False,
-        tails=None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LTLearnWarning)  # of few validation rows, as elta_images.py
+        results = compare(
+            {row: _rows(settings)[row]},
+            images.X,
+            images.y,
+            cv=[images.split_for(seed)],
+            seeds=(seed,),
+            controls=POST_HOC if row == BASE else False,
+            tails=None,
+        )
     results = results.assign(split=seed)
     records = results.astype(object).where(results.notna(), None).to_dict("records")
     seconds = time.perf_counter() - start
@@ -85,5 +89,7 @@ def result_tables(records):
         if BASE in set(results["estimator"]):
             n_seeds = results["seed"].nunique()
             title = f"Quality of house photos, {network}: against {BASE}, {n_seeds} seeds"
-            tables[title] = format_table(difference_table(results, BASE))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SmallSampleWarning)  # of a single seed
+                tables[title] = format_table(difference_table(results, BASE))
     return tables
