@@ -69,11 +69,12 @@ def losses_of_epoch(net, data):
     index = mode.from_tensor(data.epoch_index())
     moved = TensorData(rows, target, lambda: index, data.transforms, training=True)
     prepare = getattr(net.criterion_, "prepare_targets", None)
-    with mode, NoBlockingCopies():
-        return [
-            torch.func.functional_call(step, state, batch)["loss"]
-            for batch in WholeBatches(moved, BATCH_SIZE, prepare)
-        ]
+    losses = []
+    with mode:
+        for batch in WholeBatches(moved, BATCH_SIZE, prepare):
+            with NoBlockingCopies():
+                losses.append(torch.func.functional_call(step, state, batch)["loss"])
+    return losses
 
 
 @pytest.fixture
