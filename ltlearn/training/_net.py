@@ -308,7 +308,7 @@ class ObjectiveNet(NeuralNet):
             )
         if self._group is not None:
             batches.own_rows = self._group.own_rows
-            self._share_state()
+            self._group.share_state(self.module_, self.criterion_)
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
         moving = (self, train, average, generators)
@@ -344,7 +344,8 @@ class ObjectiveNet(NeuralNet):
         if average is not None:
             average.before_epoch(self.module_)
         self._train_epoch(batches, average)
-        self._share_state()
+        if self._group is not None:
+            self._group.share_state(self.module_, self.criterion_)
         if average is not None:
             with self._borrowed():
                 average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
@@ -352,12 +353,6 @@ class ObjectiveNet(NeuralNet):
             with self._borrowed():
                 self._validate_epoch(valid)
         return self._end_epoch(**epoch_data)
-
-    def _share_state(self):
-        """Give all processes what the first one has learned."""
-        if self._group is not None:
-            self._group.share_state(self.module_)
-            self._group.share_state(self.criterion_)
 
     def _keep_interrupted(self, n_epochs, weights):
         """Go back to the end of the last whole epoch."""

@@ -90,10 +90,11 @@ class ProcessGroup:
                     "fit itself deals the rows of every batch out to the processes."
                 )
 
-    def share_state(self, module):
+    def share_state(self, *modules):
         """Give all processes the weights and buffers of the first."""
-        for values in module.state_dict().values():
-            distributed.broadcast(values, 0)
+        for module in modules:
+            for values in module.state_dict().values():
+                distributed.broadcast(values, 0)
 
     def share(self, value):
         """What the first process has, of plain values."""
