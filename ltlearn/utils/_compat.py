@@ -13,6 +13,7 @@ from sklearn import config_context, get_config
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
+from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
@@ -166,7 +167,9 @@ __all__ = [
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
+    "NODE_DTYPE",
     "StrOptions",
+    "Tree",
     "_BaseComposition",
     "_BaseKFold",
     "_BaseScorer",
