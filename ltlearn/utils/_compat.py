@@ -162,12 +162,12 @@ _OWNERS = ("self", "cls")
 
 
 __all__ = [
+    "NODE_DTYPE",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
-    "NODE_DTYPE",
     "StrOptions",
     "Tree",
     "_BaseComposition",
