@@ -24,6 +24,7 @@ README = Path(__file__).parent / "README.md"
 # The command that makes each file.
 STUDIES = {
     "tabular.jsonl": "tabular.py",
+    "defaults.csv": "defaults.py",
     "elta_tabular.csv": "elta_tabular.py",
     "elta_images.csv": "elta_images.py",
     "granular_features.jsonl": "granular.py features",
@@ -31,6 +32,7 @@ STUDIES = {
     "granular_images.jsonl": "granular.py images --budget 0.7",
     "classes_features.jsonl": "classes.py features",
     "classes_tables.jsonl": "classes.py tables",
+    "class_tail.jsonl": "class_tail.py",
     "auxiliary_heads.jsonl": "auxiliary_heads.py",
     "image_recipes.jsonl": "image_recipes.py",
     "granularity_study.jsonl": "granularity_study.py",

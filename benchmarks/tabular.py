@@ -16,14 +16,17 @@ squared-error variant. Levers that trade overall error for that of rare scores:
 
 - ELTARegressor, TailStackingRegressor and the quantile forest have the dial, ``tail``, after the
   one fit.
+- The network also has mixup and alignment, each at 0.1, in the first seeds.
 - Boosting has training weights, label density to the power -1/4, -1/2 and -1, a fit each (in the
   first seeds, see the tables); after every fit predictions stretched about the median by 1.1, 1.25
   and 1.5, and isotonic regression on held-out rows with the same weights and none.
 
 Rivals: HistGradientBoosting as it comes; LightGBM (rate 0.05) and CatBoost (0.06), at most 1,000
 rounds, stopped after 50; a quantile forest (200 trees, 5 rows a leaf, half of the columns); ridge;
-LightGBM with 30 random draws of its settings by validation MAE. CatBoost, the forest and weights
-are left out on STS-B-DIR, whose 768 columns take them minutes and whose test has no rarest band.
+LightGBM with 30 random draws of its settings by validation MAE; RealMLP and TabM with the defaults
+of pytabkit, which hold out a fifth for early stopping (gaps filled by medians), in few seeds, since
+they take up to minutes a fit. CatBoost, the forest and weights are left out on STS-B-DIR, whose 768
+columns take them minutes and whose test has no rarest band.
 
 Finished fits are kept in ``OUT/tabular.jsonl`` and not repeated.
 """
@@ -63,6 +66,13 @@ BUDGETS = {"as the better HGB": 1.0, "+2 %": 1.02, "+5 %": 1.05}
 LEVELS = quantile_levels().numpy()
 NETWORK, STACK, FOREST = "ELTARegressor()", "TailStackingRegressor()", "quantile forest"
 PLAIN, RIDGE, TUNED = "ELTARegressor, plain MLP", "ridge", "LightGBM, tuned"
+# Variants of the network: mixup and alignment beside the dial, rows held out for early stopping.
+VARIANTS = {
+    "ELTARegressor, mixup 0.1": {"mixup_strength": 0.1},
+    "ELTARegressor, alignment 0.1": {"alignment_weight": 0.1},
+    "ELTARegressor, early stopping": {"early_stopping": True},
+}
+PYTABKIT = {"RealMLP": "RealMLP_TD_Regressor", "TabM": "TabM_D_Regressor"}
 # Losses of the families of trees: for absolute and for squared errors.
 TREES = {
     "HGB": ("absolute_error", "squared_error"),
@@ -139,9 +149,10 @@ def run(name, seed, row, *, n_rows, data):
     torch.set_num_threads(1)
     problem = Problem(name, seed, n_rows, data)
     family, _, detail = row.partition(", ")
-    if row in (NETWORK, STACK):
-        kind = ELTARegressor if row == NETWORK else TailStackingRegressor
-        fit = partial(fit_dialed, kind(random_state=seed))
+    if row == STACK:
+        fit = partial(fit_dialed, TailStackingRegressor(random_state=seed))
+    elif row == NETWORK or row in VARIANTS:
+        fit = partial(fit_dialed, ELTARegressor(random_state=seed, **VARIANTS.get(row, {})))
     elif row == FOREST:
         fit = partial(fit_forest, seed)
     elif row == PLAIN:
@@ -151,6 +162,8 @@ def run(name, seed, row, *, n_rows, data):
         fit = fit_ridge
     elif row == TUNED:
         fit = partial(fit_tuned, seed)
+    elif row in PYTABKIT:
+        fit = partial(fit_pytabkit, row, seed)
     else:
         loss, _, exponent = detail.partition(", weights ")
         fit = partial(fit_trees, family, loss, float(exponent or 0), seed)
@@ -271,7 +284,7 @@ def fit_lightgbm(loss, weight, seed, problem, **settings):
 def fit_catboost(loss, weight, seed, problem):
     from catboost import CatBoostRegressor, Pool
 
-    X, kept, held_out = _with_texts(problem.X), problem.kept, problem.held_out
+    X, kept, held_out = with_texts(problem.X), problem.kept, problem.held_out
     categories = [name for name in X.columns if problem.X[name].dtype == "category"]
     model = CatBoostRegressor(
         loss_function=loss,
@@ -288,10 +301,10 @@ def fit_catboost(loss, weight, seed, problem):
         eval_set=Pool(_rows(X, held_out), problem.y[held_out], categories),
         early_stopping_rounds=50,
     )
-    return lambda X: model.predict(_with_texts(X))
+    return lambda X: model.predict(with_texts(X))
 
 
-def _with_texts(X):
+def with_texts(X):
     """Categories as strings, of which "missing" is one."""
     texts = {
         name: X[name].astype(object).where(X[name].notna(), "missing").astype(str)
@@ -299,6 +312,22 @@ def _with_texts(X):
         if X[name].dtype == "category"
     }
     return X.assign(**texts)
+
+
+def fit_pytabkit(row, seed, problem):
+    from pytabkit.models.sklearn import sklearn_interfaces
+
+    columns = [name for name in problem.X.columns if problem.X[name].dtype != "category"]
+    middle = problem.X[columns].median()
+    filled, filled_test = (
+        with_texts(X).assign(**X[columns].fillna(middle).astype(float))
+        for X in (problem.X, problem.X_test)
+    )
+    model = getattr(sklearn_interfaces, PYTABKIT[row])(
+        device="cpu", random_state=seed, n_threads=1, verbosity=0
+    )
+    seconds, model = timed(model.fit, filled, problem.y)
+    return seconds, {"plain": model.predict(filled_test)}
 
 
 def fit_tuned(seed, problem, n_draws=30):
@@ -355,7 +384,7 @@ def read_frame(path):
     """A line a set, seed, row and setting."""
     lines = []
     for (name, seed, row), record in read_runs(path).items():
-        family, _, detail = row.partition(", ")
+        family, _, detail = (row, "", "") if row in VARIANTS else row.partition(", ")
         about = {k: record[k] for k in ("seconds", "n_train", "n_test", "n_few")}
         for setting, values in record["settings"].items():
             lines.append(
@@ -369,12 +398,12 @@ def plain_values(frame, metric):
     """Values of each estimator by (set, seed) and title: one column an estimator."""
     for_mae = metric != "rmse"
     columns = {}
-    for title in (NETWORK, STACK, FOREST):
+    for title in (NETWORK, STACK, FOREST, *VARIANTS):
         columns[title] = (title, "tail 0" if for_mae else "mean")
     for family, losses in TREES.items():
         for loss in losses:
             columns[f"{family}, {loss}"] = (f"{family}, {loss}", "plain")
-    for title in (TUNED, RIDGE, PLAIN):
+    for title in (TUNED, *PYTABKIT, RIDGE, PLAIN):
         columns[title] = (title, "plain")
     values = {}
     for title, (row, setting) in columns.items():
@@ -467,7 +496,7 @@ def frontiers(frame, name):
     weighted = of_set[of_set["detail"].str.contains("weights")]
     seeds = sorted(weighted["seed"].unique() if len(weighted) else of_set["seed"].unique())
     reference = better_hgb(frame)
-    families = [NETWORK, STACK, FOREST, *TREES]
+    families = [NETWORK, *VARIANTS, STACK, FOREST, *TREES]
     rows = {}
     for budget, factor in BUDGETS.items():
         for seed in seeds:
@@ -585,6 +614,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--weighted-seeds", type=int, default=3)
     parser.add_argument("--tuned-seeds", type=int, default=1)
+    parser.add_argument("--variant-seeds", type=int, default=3)
+    parser.add_argument("--pytabkit-seeds", type=int, default=1)
     parser.add_argument("--wide-seeds", type=int, default=3, help="of STS-B-DIR")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4_000)
@@ -599,11 +630,13 @@ def main():
                 continue
             rows = plain_rows(name)
             rows += weighted_rows(name) if number < args.weighted_seeds else []
+            rows += list(VARIANTS) if number < args.variant_seeds else []
             rows += [TUNED] if number < args.tuned_seeds and name != "sts_b_dir" else []
+            rows += list(PYTABKIT) if number < args.pytabkit_seeds and name != "sts_b_dir" else []
             keys += [(name, args.first_seed + number, row) for row in rows]
     keys = [key for key in keys if args.only is None or key[2] in args.only]
     # What takes longest comes last.
-    keys.sort(key=lambda key: (key[0] == "sts_b_dir", "weights" in key[2]))
+    keys.sort(key=lambda key: (key[2] in PYTABKIT, key[0] == "sts_b_dir", "weights" in key[2]))
     path = args.out / "tabular.jsonl"
     run_missing(partial(run, n_rows=args.rows, data=args.data), keys, 1, path)
     print(write_page(path))

@@ -20,6 +20,9 @@ from ltlearn.utils._random import seed_for
 # Targets that belong to rows, beside how these are mixed.
 _LABELS = ("score", "distribution", "weight")
 
+# What the names of targets begin with that belong to alignment.
+_ALIGNMENT = "alignment "
+
 
 class ELTAObjective(nn.Module):
     """Loss terms of a batch, and of a validation set.
@@ -130,23 +133,30 @@ class ELTAObjective(nn.Module):
             if part is not None:
                 part.set_epoch(epoch)
 
-    def prepare_targets(self, target):
-        """Do for mixup what takes labels only, for one batch or many at once.
+    def prepare_targets(self, target, n_features=None):
+        """Do for the enhancers what takes labels only, for one batch or many at once.
 
         Parameters
         ----------
         target : dict of str to torch.Tensor of shape (..., B, *shape)
             Leading dimensions count batches.
+        n_features : int, default=None
+            Of the network; without it, alignment is left for later.
 
         Returns
         -------
         prepared : dict of str to torch.Tensor
-            The targets (..., B + M, *shape) and how to mix the features or outputs.
+            The targets (..., B + M, *shape), how to mix the features or outputs, and what
+            alignment takes.
         """
-        if self.mixup.strength == 0:
+        if self.mixup.strength:
+            scores = self.temperature_scale * target["score"]
+            draw = self.mixup.draw(scores, generator=self.generator)
+            target = self.mix_targets(target, draw)
+        if self.alignment is None or n_features is None:
             return target
-        scores = self.temperature_scale * target["score"]
-        return self.mix_targets(target, self.mixup.draw(scores, generator=self.generator))
+        prepared = self.alignment.prepare(target["score"], n_features)
+        return {**target, **{_ALIGNMENT + name: each for name, each in prepared.items()}}
 
     def mix_targets(self, target, draw):
         """Targets (..., B + M, *shape) after a :class:`MixupDraw`, and how to mix the rest."""
@@ -186,7 +196,12 @@ class ELTAObjective(nn.Module):
         task = self._task_loss(outputs, target)
         if self.alignment is None:
             return {"loss": task}
-        alignment = self.alignment(features, target["score"], target.get("count"))
+        prepared = {
+            name.removeprefix(_ALIGNMENT): values
+            for name, values in target.items()
+            if name.startswith(_ALIGNMENT)
+        }
+        alignment = self.alignment(features, target["score"], target.get("count"), prepared or None)
         return {
             "loss": task + self.alignment_weight * alignment,
             "task": task,

@@ -56,7 +56,7 @@ class ObjectiveNet(NeuralNet):
     ``criterion`` is a module with two methods. ``training_terms(network, X, target)`` returns a
     dict of scalars, of which ``"loss"`` is differentiated. ``validation_terms(outputs, target)``
     returns a dict of scalars for the outputs of a whole validation set. It may have a third,
-    ``prepare_targets``, to do what it can before an epoch: see
+    ``prepare_targets``, to do what it can before an epoch, given the network's ``n_features``: see
     :class:`~ltlearn.data._batches.WholeBatches`. Batches that are cut into parts come without. A
     fourth, ``set_epoch``, is told the number of each epoch, from 0, at its start.
 
@@ -302,8 +302,10 @@ class ObjectiveNet(NeuralNet):
     ):
         batches = self.get_iterator(train, training=True)
         batches.has_equal_sizes = self.compile_backbone
-        if self.accumulation_steps == 1:
-            batches.prepare_targets = getattr(self.criterion_, "prepare_targets", None)
+        if self.accumulation_steps == 1 and hasattr(self.criterion_, "prepare_targets"):
+            batches.prepare_targets = partial(
+                self.criterion_.prepare_targets, n_features=self.module_.n_features
+            )
         if self._group is not None:
             batches.own_rows = self._group.own_rows
             self._group.share_state(self.module_)

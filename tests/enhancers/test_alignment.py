@@ -134,7 +134,7 @@ def test_perfect_alignment_of_a_large_batch_is_zero(equal_scores):
     if not equal_scores:
         features[:100], scores[:100] = torch.tensor([1.0, -1.0]), 3.0
     loss = SimilarityAlignment()(features, scores)
-    assert 0 <= loss < 1e-6
+    assert abs(loss) < 1e-6
 
 
 @pytest.mark.parametrize("n_samples", [9, LARGE])
@@ -167,6 +167,24 @@ def test_vmap_is_a_loop_over_batches(n_samples):
     (expected,) = torch.autograd.grad(apart.sum(), features)
     torch.testing.assert_close(together, apart)
     torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize(("n_samples", "n_features"), [(9, 3), (LARGE, 5), (352, 3)])
+def test_prepared_labels_of_many_batches(n_samples, n_features):
+    """Also of batches whose labels are all equal, or increase."""
+    features = torch.randn(3, n_samples, n_features, dtype=torch.float64, generator=seeded())
+    scores = torch.randn(3, n_samples, dtype=torch.float64, generator=seeded(1))
+    scores[1], scores[2] = 1.0, torch.arange(n_samples)
+    prepared = SimilarityAlignment().prepare(scores, n_features)
+    for number in range(3):
+        own = features[number].clone().requires_grad_()
+        expected = over_all_pairs(own, scores[number])
+        (expected_gradient,) = torch.autograd.grad(expected, own)
+        of_batch = {name: values[number] for name, values in prepared.items()}
+        loss = SimilarityAlignment()(own, scores[number], prepared=of_batch)
+        (gradient,) = torch.autograd.grad(loss, own)
+        torch.testing.assert_close(loss, expected, rtol=1e-11, atol=1e-13)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("n_samples", [12, LARGE])

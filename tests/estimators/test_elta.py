@@ -7,7 +7,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from torch import nn
 
 from ltlearn import ELTARegressor, Whole
-from ltlearn.enhancers import TailMixup
+from ltlearn.enhancers import TailMixup, label_similarity
 from ltlearn.networks._heads import MSEHead
 from ltlearn.networks._network import Network
 from ltlearn.objectives._elta import ELTAObjective, two_hot
@@ -358,6 +358,23 @@ class TestObjective:
             mixed = share * errors[i] + (1 - share) * errors[j]
             torch.testing.assert_close(loss, torch.cat([errors, mixed]).square().mean())
         assert len(drawn) == 1
+
+    @pytest.mark.parametrize("mixup_strength", [0.0, 0.5])
+    @pytest.mark.parametrize("n_samples", [8, 400])
+    def test_alignment_prepared_ahead_is_that_of_the_mixed_rows(self, n_samples, mixup_strength):
+        network = Network(lambda shape: torch.nn.Linear(*shape, 5), MSEHead(0.0), (3,))
+        objective = ELTAObjective(mixup_strength=mixup_strength, alignment_weight=0.5)
+        score, X = torch.randn(4, n_samples), torch.randn(4, n_samples, 3)
+        prepared = objective.prepare_targets({"score": score}, n_features=5)
+        for number in range(4):
+            batch = {name: values[number] for name, values in prepared.items()}
+            terms = objective.training_terms(network, X[number], batch)
+            features, _ = objective.pass_through(network, X[number], batch)
+            directions = torch.nn.functional.normalize(features.double(), dim=1)
+            similarity = label_similarity(batch["score"].double())
+            expected = (directions @ directions.T - similarity).square().mean().float()
+            torch.testing.assert_close(terms["alignment"], expected)
+            torch.testing.assert_close(terms["loss"], terms["task"] + expected / 2)
 
     def test_an_epoch_is_drawn_ahead_unless_batches_are_cut(self, monkeypatch):
         shapes = []
