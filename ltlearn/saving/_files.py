@@ -31,9 +31,9 @@ def save(estimator: Any, path: FilePath) -> None:
     :mod:`ltlearn.stacking`, and from scikit-learn pipelines,
     ``ColumnTransformer``, ``FeatureUnion``, ``TransformedTargetRegressor``, ``FrozenEstimator``,
     the usual scalers, encoders, imputers and discretizers, ``PCA``, ``TruncatedSVD``, linear
-    models, linear discriminant analysis, ``GaussianNB``, dummies, trees, random forests and extra
-    trees. Neighbors, support vector machines and searches are not among them; of a search, save
-    ``best_estimator_``.
+    models, linear discriminant analysis, ``GaussianNB``, dummies, trees, random forests, extra
+    trees and histogram gradient boosting (without categories of its own). Neighbors, support vector
+    machines and searches are not among them; of a search, save ``best_estimator_``.
 
     Left out are metadata requests, ``callbacks`` of scikit-learn, the folder ``cache`` of
     :class:`~ltlearn.BackboneFeatures`, and the code of a module of one's own, which is passed to

@@ -173,6 +173,13 @@ _PARTS = {
         },
         check_saved_tree,
     ),
+    **_entries(
+        "ltlearn.saving._boosting",
+        SavedTrees={
+            **{"sizes": array("i", 2), "whole": array("i", 2), "real": FLOATS2},
+            "flags": array("u", 2),
+        },
+    ),
     "SavedRows": (
         "ltlearn.saving._trees",
         {

@@ -14,6 +14,7 @@ from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.features import BackboneFeatures
 from ltlearn.networks._builders import GivenBackbone
 from ltlearn.persistence._values import NotSavableError
+from ltlearn.saving._boosting import BOOSTING, take_boosting_apart
 from ltlearn.saving._networks import OwnBackbone, SavedBackbone, SavedNet, is_own
 from ltlearn.saving._registry import build, describe
 from ltlearn.saving._trees import SavedRows, SavedTree
@@ -29,6 +30,8 @@ def take_apart(value, where):
         return "GivenBackbone", {"backbone": OwnBackbone.of(value.backbone)}
     if type(value) is Tree:
         value = SavedTree.of(value)
+    if type(value) in BOOSTING:
+        return take_boosting_apart(value, where)
     if type(value) is csr_array:
         value = SavedRows.of(value)
     if type(value) is BackboneFeatures:

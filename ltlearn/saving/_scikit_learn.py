@@ -4,6 +4,7 @@ Those are left out whose compiled code trusts what was learned, such as neighbor
 machines: made-up numbers could lead it astray. Of trees all numbers are checked.
 """
 
+from ltlearn.saving._boosting import check_boosting
 from ltlearn.saving._kinds import (
     COUNT,
     FLAG,
@@ -102,6 +103,11 @@ _FOREST_OF_SCORES = {
     **{"estimators_": sequence(instance("DecisionTreeRegressor")), **_FOREST},
     "oob_prediction_": FLOATS12,
 }
+_BOOSTING = {
+    **{"classes_": LABELS, "n_trees_per_iteration_": COUNT, "_baseline_prediction": FLOATS2},
+    **{"do_early_stopping_": FLAG, "train_score_": FLOATS1, "validation_score_": FLOATS1},
+    "trees": instance("SavedTrees"),
+}
 _TREES = {
     **_checked(
         _entries(
@@ -123,6 +129,15 @@ _TREES = {
             **dict.fromkeys(("ExtraTreesRegressor", "RandomForestRegressor"), _FOREST_OF_SCORES),
         ),
         check_forest,
+    ),
+    **_checked(
+        _entries(
+            "sklearn.ensemble",
+            **dict.fromkeys(
+                ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"), _BOOSTING
+            ),
+        ),
+        check_boosting,
     ),
 }
 

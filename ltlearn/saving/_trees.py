@@ -75,8 +75,8 @@ class SavedTree:
 def check_saved_tree(tree):
     """Raise ValueError where numbers of a taken-apart tree do not make one."""
     n_nodes, n_outputs = len(tree.whole), len(tree.n_classes)
-    _require(n_nodes > 0 and n_outputs > 0, "it has no node or no output")
-    _require((tree.n_classes > 0).all(), "an output has no class")
+    require(n_nodes > 0 and n_outputs > 0, "it has no node or no output")
+    require((tree.n_classes > 0).all(), "an output has no class")
     shapes = {
         "whole": (n_nodes, len(_WHOLE)),
         "real": (n_nodes, len(_REAL)),
@@ -88,34 +88,32 @@ def check_saved_tree(tree):
         **{"missing_go_left": np.uint8, "values": np.float64},
     }
     for name, shape in shapes.items():
-        _require(getattr(tree, name).shape == shape, f"{name} must have the shape {shape}")
+        require(getattr(tree, name).shape == shape, f"{name} must have the shape {shape}")
     for name, dtype in dtypes.items():
         found = getattr(tree, name).dtype
-        _require(found == dtype, f"{name} must be of the type {np.dtype(dtype)}, not {found}")
+        require(found == dtype, f"{name} must be of the type {np.dtype(dtype)}, not {found}")
     left, right, feature, n_rows = tree.whole.T
-    _check_children(left, right, left == _NO_CHILD)
     inner = left != _NO_CHILD
+    check_children(left, right, ~inner)
+    require((right[~inner] == _NO_CHILD).all(), "a leaf has a child")
     columns = feature[inner]
-    _require(
-        ((columns >= 0) & (columns < tree.n_features)).all(), "it splits a column there is not"
-    )
-    _require((n_rows >= 0).all(), "a node has fewer than no rows")
-    _require(not np.isnan(tree.real[inner, 0]).any(), "a threshold is missing")
-    _require(np.isfinite(tree.values).all(), "its values are not finite")
-    _require((tree.missing_go_left <= 1).all(), "missing values go neither left nor right")
+    require(((columns >= 0) & (columns < tree.n_features)).all(), "it splits a column there is not")
+    require((n_rows >= 0).all(), "a node has fewer than no rows")
+    require(not np.isnan(tree.real[inner, 0]).any(), "a threshold is missing")
+    require(np.isfinite(tree.values).all(), "its values are not finite")
+    require((tree.missing_go_left <= 1).all(), "missing values go neither left nor right")
 
 
-def _check_children(left, right, is_leaf):
+def check_children(left, right, is_leaf):
     """Raise where nodes are no tree, of which each comes after its parent."""
     n_nodes = len(left)
     own = np.arange(n_nodes)[~is_leaf]
-    left, right, beyond = left[~is_leaf], right[~is_leaf], right[is_leaf]
-    _require((beyond == _NO_CHILD).all(), "a leaf has a child")
+    left, right = left[~is_leaf], right[~is_leaf]
     children = np.concatenate([left, right])
-    _require(((children > 0) & (children < n_nodes)).all(), "a child is no node")
-    _require(((left > own) & (right > own)).all(), "a child comes before its parent")
+    require(((children > 0) & (children < n_nodes)).all(), "a child is no node")
+    require(((left > own) & (right > own)).all(), "a child comes before its parent")
     parents = np.bincount(children, minlength=n_nodes)
-    _require((parents[1:] == 1).all(), "a node is not the child of one other")
+    require((parents[1:] == 1).all(), "a node is not the child of one other")
 
 
 def _depth(left, right):
@@ -133,8 +131,8 @@ def check_tree_model(model):
     tree = getattr(model, "tree_", None)
     if tree is None:
         return
-    _require(getattr(model, "n_features_in_", None) == tree.n_features, "its columns are others")
-    _require(getattr(model, "n_outputs_", None) == tree.n_outputs, "its outputs are others")
+    require(getattr(model, "n_features_in_", None) == tree.n_features, "its columns are others")
+    require(getattr(model, "n_outputs_", None) == tree.n_outputs, "its outputs are others")
     _check_classes(model, tree)
 
 
@@ -143,12 +141,12 @@ def check_forest(forest):
     models = getattr(forest, "estimators_", None)
     if models is None:
         return
-    _require(len(models) > 0, "it has no trees")
+    require(len(models) > 0, "it has no trees")
     for model in models:
-        _require(type(model) is type(forest.estimator), "a tree of it is of another class")
-        _require(hasattr(model, "tree_"), "a tree of it is not fitted")
+        require(type(model) is type(forest.estimator), "a tree of it is of another class")
+        require(hasattr(model, "tree_"), "a tree of it is not fitted")
         for name in ("n_features_in_", "n_outputs_"):
-            _require(
+            require(
                 getattr(forest, name, None) == getattr(model, name), f"trees have another {name}"
             )
         _check_classes(forest, model.tree_)
@@ -156,13 +154,13 @@ def check_forest(forest):
 
 def _check_classes(model, tree):
     if not hasattr(model, "predict_proba"):
-        _require(tree.max_n_classes == 1, "a regressor has classes")
+        require(tree.max_n_classes == 1, "a regressor has classes")
         return
     several = model.n_outputs_ > 1
     classes = model.classes_ if several else [model.classes_]
     counts = [len(labels) for labels in classes]
-    _require(np.atleast_1d(model.n_classes_).tolist() == counts, "its classes are others")
-    _require(tree.n_classes.tolist() == counts, "its classes are others")
+    require(np.atleast_1d(model.n_classes_).tolist() == counts, "its classes are others")
+    require(tree.n_classes.tolist() == counts, "its classes are others")
 
 
 @dataclass
@@ -185,15 +183,15 @@ class SavedRows:
 
 def check_saved_rows(saved):
     """Raise ValueError where numbers do not make a sparse matrix."""
-    _require(len(saved.shape) == 2, "it has not two dimensions")
+    require(len(saved.shape) == 2, "it has not two dimensions")
     n_rows, n_columns = saved.shape
-    _require(len(saved.indptr) == n_rows + 1, "its rows are others")
-    _require(len(saved.data) == len(saved.indices), "it has more numbers than columns, or fewer")
-    _require(saved.indptr[0] == 0 and saved.indptr[-1] == len(saved.data), "its rows are others")
-    _require((np.diff(saved.indptr) >= 0).all(), "a row has fewer than no numbers")
-    _require(saved.indptr.dtype == saved.indices.dtype, "its positions are of two types")
+    require(len(saved.indptr) == n_rows + 1, "its rows are others")
+    require(len(saved.data) == len(saved.indices), "it has more numbers than columns, or fewer")
+    require(saved.indptr[0] == 0 and saved.indptr[-1] == len(saved.data), "its rows are others")
+    require((np.diff(saved.indptr) >= 0).all(), "a row has fewer than no numbers")
+    require(saved.indptr.dtype == saved.indices.dtype, "its positions are of two types")
     inside = (saved.indices >= 0) & (saved.indices < n_columns)
-    _require(inside.all(), "a number is in a column there is not")
+    require(inside.all(), "a number is in a column there is not")
 
 
 def check_quantile_forest(model):
@@ -201,10 +199,11 @@ def check_quantile_forest(model):
     if not hasattr(model, "forest_"):
         return
     n_leaves = sum(tree.tree_.node_count for tree in model.forest_.estimators_)
-    _require(model._shares.shape == (n_leaves, len(model._labels)), "its leaves are others")
-    _require(model.n_features_in_ == model.forest_.n_features_in_, "its columns are others")
+    require(model._shares.shape == (n_leaves, len(model._labels)), "its leaves are others")
+    require(model.n_features_in_ == model.forest_.n_features_in_, "its columns are others")
 
 
-def _require(holds, what):
+def require(holds, what):
+    """Raise ValueError with ``what`` where something does not hold."""
     if not holds:
         raise ValueError(f"{what}.")

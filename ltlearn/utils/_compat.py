@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context, get_config
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
@@ -163,6 +166,7 @@ _OWNERS = ("self", "cls")
 
 __all__ = [
     "NODE_DTYPE",
+    "PREDICTOR_RECORD_DTYPE",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
@@ -170,9 +174,11 @@ __all__ = [
     "Interval",
     "StrOptions",
     "Tree",
+    "TreePredictor",
     "_BaseComposition",
     "_BaseKFold",
     "_BaseScorer",
+    "_BinMapper",
     "_VisualBlock",
     "_check_method_params",
     "_check_sample_weight",

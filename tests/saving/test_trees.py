@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -111,6 +112,12 @@ STACKS = {
     "classes of a table": (TailStackingClassifier("fast", cv=2, **SEED), CLASSES),
     "all heads for classes": (TailStackingClassifier(cv=2, **SEED), CLASSES),
     "scores": (TailStackingRegressor(tail=0.5, cv=2, **SEED), SCORES),
+    "boosting": (
+        TailStackingClassifier(
+            [("boosting", HistGradientBoostingClassifier(max_iter=3))], cv=2, **SEED
+        ),
+        CLASSES,
+    ),
     "own heads": (
         TailStackingRegressor(
             [
@@ -127,7 +134,7 @@ STACKS = {
 @pytest.mark.parametrize("name", STACKS)
 def test_stacks_on_tables(name, tmp_path):
     model, y = STACKS[name]
-    data = X if name == "own heads" else FRAME
+    data = X if name in ("own heads", "boosting") else FRAME
     model = clone(model).fit(data, y)
     if name == "all heads for classes":  # also those that are worth nothing here
         model.factors_ = dict.fromkeys(model.factors_, 1.0)
