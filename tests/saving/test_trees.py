@@ -93,7 +93,7 @@ def test_trees_and_forests(name, tmp_path):
 
 def np_of(values):
     if isinstance(values, list):
-        return np.stack(values)
+        return np.concatenate(values, axis=1)
     if isinstance(values, tuple):  # of a forest: paths, and where its trees begin
         values = values[0]
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
