@@ -189,7 +189,7 @@ def compare(
         file after changing the code of an estimator: code is compared of metrics and other
         functions, not of classes nor of what they call.
     verbose : int, default=0
-        Positive: show a progress bar.
+        1 shows a bar over fits.
 
     Returns
     -------
