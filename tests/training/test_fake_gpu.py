@@ -220,7 +220,7 @@ MODELS = {
 
 @pytest.fixture
 def parts_of_a_gpu(monkeypatch):
-    """Streams and autocast of a GPU that is not there."""
+    """Streams, memory (all of it taken) and autocast of a GPU that is not there."""
 
     class Stream:
         def wait_stream(self, other):
@@ -230,6 +230,7 @@ def parts_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 2**30))
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
 
