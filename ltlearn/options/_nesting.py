@@ -42,7 +42,8 @@ class NestedOptionsMixin:
 
     def _option(self, name):
         """The option object of the parameter ``name``, or its defaults, with plain numbers."""
-        return self._options[name].of(getattr(self, name)).plain()
+        value = getattr(self, name)
+        return self._options[name]() if value is None else value.plain()
 
     def _validate_options(self):
         for name, kind in self._options.items():
