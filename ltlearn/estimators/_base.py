@@ -290,6 +290,7 @@ class BaseDeepEstimator(
         if task is not None:
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._check_continuation()
+        self._check_processes(X, y, sample_weight, rows)
         with checkpointed_by(self._open_checkpoint(X, y, sample_weight, rows)):
             if self.n_estimators == 1:
                 self._fit_net(X, y, sample_weight, task=task, **rows)
@@ -455,15 +456,14 @@ class BaseDeepEstimator(
     def _outputs(self, X, method="forward", net=None):
         """Outputs (or features) of validated rows as an array (n, ...).
 
-        Built-in ones for tables are small enough to predict in float64 wherever there is float64.
+        Built-in ones for tables are small enough to predict in float64.
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
-        exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
                 data = self._inputs.data(X)
-                apply = net.apply_exactly if exact else net.apply_network
+                apply = net.apply_exactly if self._is_table else net.apply_network
                 outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])

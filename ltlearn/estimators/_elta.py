@@ -122,6 +122,7 @@ class ELTARegressor(
         boolean mask over the columns, or positions or names of columns.
     backbone_params : dict, default=None
         For a timm model: ``pretrained`` (default True), ``checkpoint_path``, ``img_size``,
+        ``lora_rank`` (of few weights that learn beside those of a vision transformer),
         ``in_chans``, ``drop_path_rate``, ...
     hidden_layer_sizes : sequence of int or "auto", default="auto"
         Widths of the layers of the body for tables and of ``"mlp"``; the last one is D. ``"auto"``

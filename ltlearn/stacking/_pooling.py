@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
+from ltlearn.weighting._distributions import merge_nodes
+
 # Rows whose nodes are merged at once.
 _ROWS_AT_ONCE = 1024
 
@@ -63,13 +65,9 @@ def merge(parts):
         In order.
     cdfs : ndarray of shape (H, n, T)
     """
-    owner = np.repeat(np.arange(len(parts)), [part.values.shape[1] for part in parts])
-    values = np.concatenate([part.values for part in parts], axis=1)
-    order = np.argsort(values, axis=1, kind="stable")
-    values, owner = np.take_along_axis(values, order, axis=1), owner[order]
+    values, counts = merge_nodes([part.values for part in parts])
     cdfs = np.empty((len(parts), *values.shape))
-    for number, part in enumerate(parts):
-        passed = np.cumsum(owner == number, axis=1)  # own nodes up to here
+    for number, (part, passed) in enumerate(zip(parts, counts, strict=True)):
         last = part.values.shape[1] - 1
         lower, upper = np.clip(passed - 1, 0, last), np.minimum(passed, last)
         low, high = (np.take_along_axis(part.values, index, axis=1) for index in (lower, upper))

@@ -17,6 +17,29 @@ _NODES_AT_ONCE = 2**20
 _LEAST = 1e-12
 
 
+def merge_nodes(parts):
+    """Nodes of several distributions a row in one order.
+
+    Parameters
+    ----------
+    parts : list of ndarray of shape (n, A)
+        Scores, in order along a row; each part may have a number A of its own.
+
+    Returns
+    -------
+    values : ndarray of shape (n, T)
+        All of them in order.
+    passed : iterator of ndarray of shape (n, T)
+        For each part, how many of its own nodes come up to there.
+    """
+    owner = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+    values = np.concatenate(parts, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
+    owner = owner[order]
+    passed = (np.cumsum(owner == number, axis=1) for number in range(len(parts)))
+    return np.take_along_axis(values, order, axis=1), passed
+
+
 class QuantileDistributions:
     r"""Distributions given by quantiles.
 
@@ -161,14 +184,10 @@ class QuantileMixtures:
         ends = [(0, 0), (1, 1)]
         nodes = [np.pad(part.values[rows], ends, mode="edge") for part in self.parts]
         steps = [np.pad(part.cdf[rows], ends, constant_values=(0, 1)) for part in self.parts]
-        values = np.concatenate(nodes, axis=1)
-        order = np.argsort(values, axis=1, kind="stable")
-        values = np.take_along_axis(values, order, axis=1)
-        owner = np.repeat(np.arange(len(self.parts)), [own.shape[1] for own in nodes])[order]
+        values, passed = merge_nodes(nodes)
         cdf = np.zeros_like(values)
-        for number, (own, step) in enumerate(zip(nodes, steps, strict=True)):
-            below = np.cumsum(owner == number, axis=1) - 1
-            cdf += _between(own, logit(np.clip(step, _LEAST, 1 - _LEAST)), below, values)
+        for own, step, up_to in zip(nodes, steps, passed, strict=True):
+            cdf += _between(own, logit(np.clip(step, _LEAST, 1 - _LEAST)), up_to - 1, values)
         cdf /= len(self.parts)
         return _invert(values, logit(np.clip(cdf, _LEAST, 1 - _LEAST)), logit(levels))
 

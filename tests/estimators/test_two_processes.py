@@ -1,4 +1,4 @@
-"""Two processes of a group train one model, and both know all of it."""
+"""Two processes that torchrun starts train one model, and both know all of it."""
 
 import os
 import subprocess
@@ -9,25 +9,33 @@ import numpy as np
 import pytest
 import torch
 
+import ltlearn
 from ltlearn.training._parallel import current_group
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """What came out in one process (-1) and in each of two."""
+def folder(tmp_path_factory):
+    """Where one process, and two that torchrun started, left what came out."""
     folder = tmp_path_factory.mktemp("processes")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    processes = [
+    runs = [
         subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder), str(rank)],
-            env=environment, stderr=subprocess.PIPE, text=True,
+            [sys.executable, *starter, str(SCRIPT), str(folder)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
-        for rank in (-1, 0, 1)
+        for starter in ([], torchrun)
     ]  # fmt: skip
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    printed = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], printed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+    """What came out in one process (-1) and in each of two."""
     return {rank: np.load(folder / f"{rank}.npz") for rank in (-1, 0, 1)}
 
 
@@ -37,7 +45,7 @@ def names_of(outcome):
 
 def test_both_processes_hold_the_same_model(outcomes):
     names = names_of(outcomes[0])
-    assert len(names) == 6
+    assert len(names) == 9
     for name in names:
         np.testing.assert_array_equal(outcomes[0][name], outcomes[1][name])
         first, second = (outcomes[rank][f"history of {name}"] for rank in (0, 1))
@@ -60,6 +68,42 @@ def test_it_is_that_of_one_process_where_nothing_acts_within_a_batch(outcomes):
 def test_errors_say_what_to_change(outcomes):
     assert "larger batch_size, or fewer processes" in str(outcomes[0]["tiny batches"])
     assert "torch.distributed is initialized" in str(outcomes[1]["checkpoint"])
+    for rank in (0, 1):
+        assert "of process 1 differ from those of process 0 in X, y." in str(
+            outcomes[rank]["own rows"]
+        )
+        assert " in y." in str(outcomes[rank]["other labels"])
+        assert " in batch_size." in str(outcomes[rank]["other parameters"])
+
+
+def test_early_stopping_stops_early(outcomes):
+    for name in ("mixup, early stopping", "feature mixup, early stopping"):
+        assert len(outcomes[0][f"history of {name}"]) < 30
+
+
+def test_every_row_is_in_one_process(outcomes):
+    """In batches of 16 rows, or 15, of which each has half."""
+    rows = [outcomes[rank]["rows seen"] for rank in (0, 1)]
+    expected = np.random.default_rng(0).normal(size=(90, 3))[:, 0]
+    order = np.argsort(np.concatenate(rows))
+    scaled = np.concatenate(rows)[order]
+    np.testing.assert_allclose(
+        (scaled - scaled.mean()) / scaled.std(),
+        (np.sort(expected) - expected.mean()) / expected.std(),
+        atol=1e-5,
+    )
+    for rank in (0, 1):
+        assert set(outcomes[rank]["sizes seen"]) <= {7, 8}
+
+
+def test_where_one_process_stops_all_do(outcomes):
+    assert [int(outcomes[rank]["epochs"]) for rank in (0, 1)] == [2, 2]
+
+
+def test_the_first_process_can_save_the_whole_model(folder, outcomes):
+    model = ltlearn.load(folder / "model.ltlearn")
+    rows = np.random.default_rng(0).normal(size=(90, 3))
+    np.testing.assert_array_equal(model.predict(rows), outcomes[1]["of the saved model"])
 
 
 def test_alone_there_is_no_group():

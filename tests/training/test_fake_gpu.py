@@ -1,7 +1,8 @@
 """Training steps on a GPU, without one.
 
 Tensors of torch's fake mode have a device but no values, so an operation that mixes devices fails,
-and so does one whose result the host would have to wait for.
+and so does one whose result the host would have to wait for. Copies to the device for which the
+host would wait are found by their arguments.
 """
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.data._batches import WholeBatches
 from ltlearn.data._tensors import TensorData
 from ltlearn.images import Recipe
+from ltlearn.images._auto_augment import CIFAR10_POLICIES, apply_operation
 from ltlearn.objectives._elta import ELTAObjective
 from ltlearn.training._net import ObjectiveNet
 
@@ -24,6 +27,19 @@ pytestmark = pytest.mark.skipif(
 
 GPU = torch.device("cuda", 0)
 N_ROWS, BATCH_SIZE = 150, 64
+
+
+class NoBlockingCopies(TorchDispatchMode):
+    """An error where the host would wait until values have been copied to the device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._to_copy.default:
+            target = torch.device(kwargs.get("device") or args[0].device)
+            moves = args[0].device.type != target.type
+            if moves and not kwargs.get("non_blocking"):
+                raise RuntimeError(f"a blocking copy from {args[0].device} to {target}")
+        return func(*args, **kwargs)
 
 
 class Step(nn.Module):
@@ -53,11 +69,12 @@ def losses_of_epoch(net, data):
     index = mode.from_tensor(data.epoch_index())
     moved = TensorData(rows, target, lambda: index, data.transforms, training=True)
     prepare = getattr(net.criterion_, "prepare_targets", None)
+    losses = []
     with mode:
-        return [
-            torch.func.functional_call(step, state, batch)["loss"]
-            for batch in WholeBatches(moved, BATCH_SIZE, prepare)
-        ]
+        for batch in WholeBatches(moved, BATCH_SIZE, prepare):
+            with NoBlockingCopies():
+                losses.append(torch.func.functional_call(step, state, batch)["loss"])
+    return losses
 
 
 @pytest.fixture
@@ -136,6 +153,7 @@ def test_classification(params, weighted, check_epoch):
         (GranularClassifier, CLASSES, None),
         # Without mixing of images, whose shares come from a generator of the CPU.
         (GranularClassifier, CLASSES, Recipe(erasing_probability=0.5, label_smoothing=0.1)),
+        (GranularClassifier, CLASSES, Recipe(cutout=0.5)),
     ],
 )
 def test_images(estimator, y, augmentation, check_epoch):
@@ -149,10 +167,22 @@ def test_images(estimator, y, augmentation, check_epoch):
 
 
 @pytest.mark.parametrize(
+    "name", sorted({name for policy in CIFAR10_POLICIES for name, *_ in policy})
+)
+def test_operations_of_auto_augment(name):
+    """Which images an operation is for is drawn on the host, which this mode does not know."""
+    with FakeTensorMode(), NoBlockingCopies():
+        images = torch.empty(4, 3, 16, 16, dtype=torch.uint8, device=GPU)
+        changed = apply_operation(images, name, [(3, 1), (9, -1), (0, 1), (5, 1)])
+    assert (changed.shape, changed.dtype, changed.device) == (images.shape, images.dtype, GPU)
+
+
+@pytest.mark.parametrize(
     ("what", "error", "message"),
     [
         ("a value", DataDependentOutputException, "local_scalar_dense"),
         ("another device", RuntimeError, "cuda:0 and cpu"),
+        ("a copy", RuntimeError, "a blocking copy from cpu to cuda"),
     ],
 )
 def test_what_must_not_happen_is_noticed(what, error, message, monkeypatch, check_epoch):
@@ -164,6 +194,8 @@ def test_what_must_not_happen_is_noticed(what, error, message, monkeypatch, chec
             return computed
         if what == "a value":
             computed["loss"].item()
+        if what == "a copy":
+            return {"loss": computed["loss"] * torch.tensor(1.0, device=GPU)}
         return {"loss": computed["loss"] * torch.ones(1)}
 
     monkeypatch.setattr(ELTAObjective, "training_terms", wrong_terms)
