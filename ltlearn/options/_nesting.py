@@ -43,7 +43,8 @@ class NestedOptionsMixin:
     def _option(self, name):
         """The option object of the parameter ``name``, or its defaults, with plain numbers."""
         value = getattr(self, name)
-        return self._options[name]() if value is None else value.plain()
+        options = self._options[name].of(value)
+        return options if value is None else options.plain()
 
     def _validate_options(self):
         for name, kind in self._options.items():
