@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context, get_config
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
+from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
@@ -161,15 +165,20 @@ _OWNERS = ("self", "cls")
 
 
 __all__ = [
+    "NODE_DTYPE",
+    "PREDICTOR_RECORD_DTYPE",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "Tree",
+    "TreePredictor",
     "_BaseComposition",
     "_BaseKFold",
     "_BaseScorer",
+    "_BinMapper",
     "_VisualBlock",
     "_check_method_params",
     "_check_sample_weight",

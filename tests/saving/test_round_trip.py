@@ -13,7 +13,6 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
@@ -32,6 +31,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -431,9 +431,9 @@ def test_a_device_that_is_not_here_is_the_cpu_with_a_warning(tmp_path):
 
 def test_what_cannot_be_saved_is_named(tmp_path):
     path = tmp_path / "model"
-    forest = make_pipeline(StandardScaler(), RandomForestRegressor(2)).fit(X, SCORES)
-    with pytest.raises(TypeError, match=r"Pipeline.*randomforestregressor.*RandomForestRegressor"):
-        ltlearn.save(forest, path)
+    neighbors = make_pipeline(StandardScaler(), KNeighborsRegressor(2)).fit(X, SCORES)
+    with pytest.raises(TypeError, match=r"Pipeline.*kneighborsregressor.*KNeighborsRegressor"):
+        ltlearn.save(neighbors, path)
     search = GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2).fit(X, SCORES)
     with pytest.raises(TypeError, match="GridSearchCV"):
         ltlearn.save(search, path)
@@ -444,7 +444,7 @@ def test_what_cannot_be_saved_is_named(tmp_path):
         with pytest.raises(TypeError, match=rf"ELTARegressor.*{next(iter(own))}"):
             ltlearn.save(ELTARegressor(**own, **SMALL).fit(X, SCORES), path)
     with pytest.raises(TypeError, match="must be an estimator, got list"):
-        ltlearn.save([forest], path)
+        ltlearn.save([neighbors], path)
     with pytest.raises(NotFittedError):
         ltlearn.save(ELTARegressor(), path)
 
