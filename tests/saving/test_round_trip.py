@@ -1,8 +1,6 @@
 """Saved and loaded, in this process and in another one, models predict the same bits."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -361,40 +359,6 @@ def test_backbone_features_with_an_own_module(tmp_path):
     model = BackboneFeatures(backbone=Small(), image_size=16).fit(IMAGES)
     loaded = saved(model, tmp_path, backbone=Small())
     np.testing.assert_array_equal(loaded.transform(IMAGES), model.transform(IMAGES))
-
-
-IN_ANOTHER_PROCESS = """
-import sys
-import numpy as np
-import ltlearn
-
-found = []
-sys.addaudithook(lambda event, args: found.append(args) if event == "pickle.find_class" else None)
-for path in sys.argv[1:]:
-    loaded = ltlearn.load(path)
-    data = np.load(path + ".npy")
-    assert np.array_equal(loaded.predict(data), np.load(path + ".expected.npy")), path
-assert not found, found
-import pickle
-pickle.loads(pickle.dumps(print))
-assert found, "the hook sees nothing"
-"""
-
-
-def test_another_process_predicts_the_same_bits_and_unpickles_nothing(tmp_path):
-    models = {
-        "pipeline": make_pipeline(StandardScaler(), ELTARegressor(**SMALL)).fit(X, SCORES),
-        "conformal": ConformalRegressor(ELTARegressor(**SMALL), cv=2).fit(X, SCORES),
-        "classifier": GranularClassifier(**SMALL).fit(X, (SCORES > 1).astype(int)),
-        "stack": clone(AROUND["stack"][0]).fit(X, (SCORES > 1).astype(int)),
-    }
-    paths = []
-    for name, model in models.items():
-        paths.append(str(tmp_path / name))
-        ltlearn.save(model, paths[-1])
-        np.save(paths[-1] + ".npy", X)
-        np.save(paths[-1] + ".expected.npy", model.predict(X))
-    subprocess.run([sys.executable, "-c", IN_ANOTHER_PROCESS, *paths], check=True)
 
 
 def test_precision_and_device_are_chosen_at_load(tmp_path):
