@@ -69,6 +69,13 @@ LABELED_PERCENT = 25
 SETTINGS = {"mixup_strength": 0.0, "training__scoring": "mae", "batch_size": 48, "device": "cpu"}
 ON_FEATURES = {**SETTINGS, "backbone": "mlp", "max_epochs": 60}
 END_TO_END = {**SETTINGS, "max_epochs": 5, "training__lr_schedule": "cosine"}
+END_TO_END_ROWS = {
+    "plain MSE": (ELTARegressor, {}),
+    "mixup 0.25": (ELTARegressor, {"mixup_strength": 0.25}),
+    "anchors repeated 0.25": (OversamplingRegressor, {"mixup_strength": 0.25}),
+    "alignment 1": (ELTARegressor, {"alignment_weight": 1.0}),
+    "reweighting sqrt": (ELTARegressor, {"reweighting": "sqrt_inverse"}),
+}
 # Of the table in README.md, with the names that a row has.
 SUMMARY_ROWS = {
     "mixup 0.25": ["mixup 0.25"],
@@ -81,25 +88,31 @@ def checkpoint(name):
     return CACHE / f"elta_images_{name}.jsonl"
 
 
-def end_to_end_rows(name):
-    """Plain training, one row for each way to treat the tail, and oversampling beside mixup."""
-    network = timm_backbone(NETWORK, img_size=END_TO_END_SIDE[name])
+def end_to_end_rows(name, network=NETWORK, network_params=None, **settings):
+    """Plain training, one row for each way to treat the tail, and oversampling beside mixup.
+
+    Parameters
+    ----------
+    name : {"quality", "prices"}
+    network : str
+        Name of a timm model.
+    network_params : dict, default=None
+        Of :func:`ltlearn.networks.timm_backbone`.
+    **settings
+        Parameters of ELTARegressor in place of those of this script.
+    """
+    side = END_TO_END_SIDE[name]
+    network = timm_backbone(network, **{"img_size": side, **(network_params or {})})
     shared = {
         **END_TO_END,
         # On a CPU this memory format is nearly twice as fast.
         "backbone": network.to(memory_format=torch.channels_last),
         "augmentation": AUGMENTATION[name],
+        **settings,
     }
-
-    def make(cls=ELTARegressor, **params):
-        return cls().set_params(**{**shared, **params})
-
     return {
-        "plain MSE": make(),
-        "mixup 0.25": make(mixup_strength=0.25),
-        "anchors repeated 0.25": make(OversamplingRegressor, mixup_strength=0.25),
-        "alignment 1": make(alignment_weight=1.0),
-        "reweighting sqrt": make(reweighting="sqrt_inverse"),
+        row: cls().set_params(**{**shared, **params})
+        for row, (cls, params) in END_TO_END_ROWS.items()
     }
 
 

@@ -10,6 +10,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 sys.path.insert(0, str(HERE.parent))
 
+# Bars of progress would fill the output of examples; before tqdm is imported.
+os.environ["TQDM_DISABLE"] = "1"
+
 import ltlearn  # noqa: E402
 
 project = "ltlearn"
@@ -46,6 +49,7 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 autosummary_generate = False
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False

@@ -72,6 +72,9 @@ def main():
     table = pd.DataFrame(rows).groupby("model", sort=False).mean()
     print("Mean recall in percent over all digits, and those with less than 20 images or more")
     print(table.round(1).to_string())
+    ax = table[["all digits", "frequent", "rare"]].plot.barh(xlabel="recall in percent", ylabel="")
+    ax.invert_yaxis()
+    ax.figure.tight_layout()
     print("\nWhat the heads of the last stack count:")
     print(pd.Series(model.factors_).round(2).to_string())
 

@@ -36,7 +36,9 @@ splits = {
 }
 table = {}
 for name, (cv, of_rows) in splits.items():
-    results = compare(models, X, y, cv=cv, groups=of_rows, controls=["mean"], metrics=["mae"])
+    results = compare(
+        models, X, y, cv=cv, groups=of_rows, controls=["mean"], metrics=["mae"], tails=None
+    )
     means = summarize(results).query("band == 'overall'").set_index("estimator")["mean"]
     table[name] = means
 table = pd.DataFrame(table)

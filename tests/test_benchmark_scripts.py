@@ -151,43 +151,6 @@ class TestComparators:
         ).mean() > 0.9
 
 
-class TestCifar100LT:
-    def test_the_network_and_the_problem_are_those_of_the_literature(self, load):
-        script = load("cifar100_lt")
-        assert sum(script.FULL_SIZES) == 10_847
-        n_weights = sum(values.numel() for values in script.ResNet32().parameters())
-        assert round(n_weights / 1e6, 2) == 0.46
-        assert script.ResNet32().eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 64)
-
-    def test_augmentation_moves_pixels_and_erases_a_square(self, load, monkeypatch):
-        script = load("cifar100_lt")
-        torch.manual_seed(0)
-        monkeypatch.setattr("torchvision.transforms.v2.AutoAugment", lambda policy: torch.clone)
-        images = torch.arange(1.0, 1 + 3 * 16 * 16).view(1, 3, 16, 16).fmod(120).repeat(50, 1, 1, 1)
-        augmented = script.augment(images)
-        assert augmented.shape == images.shape
-        erased = (augmented == 127.5).all(dim=1)
-        for one, gone in zip(augmented, erased, strict=True):
-            rows, columns = gone.any(1).sum(), gone.any(0).sum()
-            assert gone.sum() == rows * columns <= script.ERASED_SIDE**2
-            assert set(one[:, ~gone].flatten().tolist()) <= set(range(120))
-        assert len(augmented.flatten(1).unique(dim=0)) > 40
-
-
-def test_gpu_measures_every_contender_without_a_gpu(run, tmp_path):
-    run("gpu", "--device", "cpu", "--smoke", "--epochs", 2, "--json", tmp_path / "report.json")
-    cases = json.loads((tmp_path / "report.json").read_text())["cases"]
-    assert [len(case["rows"]) for case in cases.values()] == [4, 3]
-    rates = [row["rows_per_second"] for case in cases.values() for row in case["rows"]]
-    assert min(rates) > 0
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to measure")
-def test_gpu_says_that_there_is_none(run):
-    with pytest.raises(SystemExit, match="no CUDA device"):
-        run("gpu")
-
-
 @pytest.mark.parametrize("dataset", ["ava", "para"])
 def test_aesthetics_on_a_generated_folder(dataset, run, tmp_path):
     rng = np.random.default_rng(0)

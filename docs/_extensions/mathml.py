@@ -10,9 +10,10 @@ logger = logging.getLogger(__name__)
 
 
 def _render(node, **kwargs):
-    # What docutils' converter does not know: sizes without a side; an index of an accented letter.
+    # What docutils' converter does not know: sizes without a side; an index of an accented letter,
+    # which it would put below the letter.
     text = re.sub(r"\\([bB]ig)(?![a-zA-Z])", r"\\\1l", node.astext())
-    text = re.sub(r"\\(hat|bar|tilde)\s*(\w|\{\w+\})(?=[_^])", r"{\\\1 \2}", text)
+    text = re.sub(r"\\(hat|bar|tilde)\s*(\w|\{\w+\})_", r"\\\1{\2}{}_", text)
     try:
         return latex2mathml.tex2mathml(text, **kwargs)
     except MathError as error:

@@ -106,7 +106,7 @@ def curate(
     class_names: dict[str, Any] | None = None,
     n_names: tuple[int, int] = (3, 10),
     contact_sheet: bool = True,
-    progress: bool = True,
+    verbose: int = 1,
 ) -> CuratedData:
     """Find, fetch and filter auxiliary data for long-tailed classes.
 
@@ -154,8 +154,8 @@ def curate(
         :func:`~ltlearn.curation.class_targets`.
     contact_sheet : bool, default=True
         Whether to write ``contact_sheet.html`` for a person to review; images only.
-    progress : bool, default=True
-        Whether to show progress bars.
+    verbose : int, default=1
+        1 shows bars where there is something to do, 0 none.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def curate(
     >>> pool = np.repeat([centers[1] + 0.5 * centers[2], centers[3]], 10, axis=0)
     >>> pool = RowPool(pool + rng.normal(0, 0.1, (20, 4)), ["nearby"] * 10 + ["far"] * 10)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     data = curate(X, y, source=pool, folder=folder, progress=False,
+    ...     data = curate(X, y, source=pool, folder=folder, verbose=0,
     ...         filter=FeatureFilter("passthrough", anchor_similarity=0.7))
     >>> data.neighbors, data.X_aux.shape
     ({'tail': ['nearby']}, (10, 4))
@@ -198,14 +198,14 @@ def curate(
     with _only_run(folder):
         read_earlier(folder)  # an unreadable edit is an error before the work, not after it
         names = [targets[label].name for label in y.tolist()]
-        judge = _default_filter(X, folder, progress) if filter is None else filter
+        judge = _default_filter(X, folder, verbose) if filter is None else filter
         judge = judge.fit(X, names, protected=protected)
-        proposals, dropped = _propose(proposer, source, list(targets.values()), folder, progress)
+        proposals, dropped = _propose(proposer, source, list(targets.values()), folder, verbose)
         anchors: dict[str, list[str]] = {}
         for proposal in proposals:
             anchors.setdefault(proposal.name, []).append(proposal.anchor)
         fetched = source.fetch(list(anchors), folder)
-        fetched = progress_bar(fetched, desc="Fetch", unit=" candidates", disable=not progress)
+        fetched = progress_bar(fetched, desc="Fetch", unit=" candidates", disable=not verbose)
         candidates: dict[tuple[str, str], Candidate] = {}
         for candidate in fetched:
             candidates.setdefault((candidate.name, candidate.source), candidate)
@@ -283,7 +283,7 @@ def _check_labels(targets):
             raise ValueError(f"Labels must be text, numbers or booleans; got {label!r}.")
 
 
-def _propose(proposer, source, targets, folder, progress):
+def _propose(proposer, source, targets, folder, verbose):
     if proposer is None:
         if not hasattr(source, "class_names"):
             raise CurationError(
@@ -294,7 +294,7 @@ def _propose(proposer, source, targets, folder, progress):
         proposed = [Proposal(target.name, name, "source") for name in names for target in targets]
     else:
         proposed = proposer.propose(targets, folder)
-    proposed = progress_bar(proposed, desc="Propose", unit=" names", disable=not progress)
+    proposed = progress_bar(proposed, desc="Propose", unit=" names", disable=not verbose)
     proposals, dropped = screen(proposed, targets)
     if not proposals:
         reasons = Counter(reason for _, reason in dropped).most_common(3)
@@ -318,12 +318,12 @@ def _metadata(steps, targets, proposals, dropped, rows, waiting):
     }
 
 
-def _default_filter(X, folder, progress):
+def _default_filter(X, folder, verbose):
     if are_rows(X):
         return FeatureFilter("passthrough")
     from ltlearn.features import BackboneFeatures
 
-    features = BackboneFeatures(backbone=DINOV2, cache=folder / "features", verbose=int(progress))
+    features = BackboneFeatures(backbone=DINOV2, cache=folder / "features", verbose=verbose)
     return FeatureFilter(features)
 
 

@@ -11,6 +11,7 @@ and the attribute ``build_preparation``, see :class:`~ltlearn.networks._network.
 """
 
 from functools import partial
+from os import PathLike
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ class TableInputs:
         self.power = power
 
     def check(self, estimator, X, reset):
+        _refuse_files(X)
         try:
             return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
         except (TypeError, ValueError) as error:
@@ -82,6 +84,19 @@ class TableInputs:
             scaled /= self.scaler.scale_.astype(X.dtype)
             np.clip(scaled, -self.limit, self.limit, out=scaled)
         return np.ascontiguousarray(scaled, dtype=np.float32)
+
+
+def _refuse_files(X):
+    """A list of words is no table; it is most likely one of image files."""
+    values = X if isinstance(X, list | tuple) else getattr(X, "values", X)
+    one_dimensional = isinstance(values, list | tuple) or np.ndim(values) == 1
+    if one_dimensional and len(values) and isinstance(values[0], str | PathLike):
+        raise ValueError(
+            f"X is a list of words or files, beginning with {str(values[0])!r}; this backbone "
+            "takes tables. For images name a backbone of images, such as "
+            "backbone='tf_efficientnet_lite0.package', or compute features first: "
+            "make_pipeline(BackboneFeatures(), ...)."
+        )
 
 
 def _way_out(X):
@@ -123,6 +138,7 @@ class ColumnInputs:
         self.reader = ColumnReader(categorical_features)
 
     def check(self, estimator, X, reset):
+        _refuse_files(X)
         columns = columns_of(X)
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number
         return self.reader.read(columns, reset=reset)

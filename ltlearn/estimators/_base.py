@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
-from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.data._inputs import ColumnInputs, ImageInputs, TableInputs
 from ltlearn.estimators._auto import general_defaults, tabular_defaults
 from ltlearn.estimators._backbone import (
     BUILT_IN,
@@ -259,13 +259,15 @@ class BaseDeepEstimator(
         self._defaults.update((name, before[name]) for name in kept if name in before)
 
     def _make_defaults(self, n_rows):
-        is_tabular = isinstance(self._inputs, ColumnInputs)
-        return (tabular_defaults if is_tabular else general_defaults)(n_rows)
+        if isinstance(self._inputs, ColumnInputs):
+            return tabular_defaults(n_rows)
+        is_image = isinstance(self._inputs, ImageInputs)
+        return general_defaults(n_rows, self._inputs.spec.size if is_image else None)
 
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
-        holders = (self, self._option("training"), self._option("architecture"))
-        holder = next(holder for holder in holders if hasattr(holder, name))
+        holder = self if hasattr(self, name) else self._option("training")
+        holder = holder if hasattr(holder, name) else self._option("architecture")
         value = plain_number(getattr(holder, name), holder._parameter_constraints[name])
         return self._defaults[name] if isinstance(value, str) and value == "auto" else value
 
@@ -290,6 +292,7 @@ class BaseDeepEstimator(
         if task is not None:
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._check_continuation()
+        self._check_processes(X, y, sample_weight, rows)
         with checkpointed_by(self._open_checkpoint(X, y, sample_weight, rows)):
             if self.n_estimators == 1:
                 self._fit_net(X, y, sample_weight, task=task, **rows)
@@ -455,15 +458,14 @@ class BaseDeepEstimator(
     def _outputs(self, X, method="forward", net=None):
         """Outputs (or features) of validated rows as an array (n, ...).
 
-        Built-in ones for tables are small enough to predict in float64 wherever there is float64.
+        Built-in ones for tables are small enough to predict in float64.
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
-        exact = self._is_table and device.type != "mps"
         with self._few_threads(device), self._still(device):
             try:
                 data = self._inputs.data(X)
-                apply = net.apply_exactly if exact else net.apply_network
+                apply = net.apply_exactly if self._is_table else net.apply_network
                 outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])

@@ -15,9 +15,23 @@ _FREE = {
     *("images", "images__num_workers", "architecture", "bins", "enhancers", "auxiliary"),
 }
 
+# Values of parameters that processes which train together are asked to have alike.
+_PLAIN = (bool, int, float, str)
+
 
 class CheckpointMixin:
     """Checkpoints of a deep estimator, see its parameter ``checkpoint``."""
+
+    def _check_processes(self, X, y, sample_weight, rows):
+        """Check that all processes of a group make the same fit, where there is a group."""
+        group = current_group()
+        if group is not None:
+            plain = {
+                name: value
+                for name, value in self.get_params().items()
+                if isinstance(value, _PLAIN) and name not in _FREE
+            }
+            group.check_same({**_hashes(X, y, sample_weight, rows), **plain})
 
     def _open_checkpoint(self, X, y, sample_weight, rows):
         """The :class:`FitCheckpoint` of a fit to these rows, or None.
@@ -27,7 +41,7 @@ class CheckpointMixin:
         CheckpointError
             When the folder cannot be used or holds another fit.
         ValueError
-            With callbacks, whose state no checkpoint holds.
+            With callbacks, whose state no checkpoint holds, and in a process group.
         """
         if self.checkpoint is None:
             return None
@@ -42,9 +56,8 @@ class CheckpointMixin:
                 "checkpoint cannot hold the state of callbacks; leave callbacks=None, or fit "
                 "without checkpoint."
             )
-        data = {"X": X, "y": y, "sample_weight": sample_weight, **rows}
         parts = {
-            **{name: content_hash(values, strict=False) for name, values in data.items()},
+            **_hashes(X, y, sample_weight, rows),
             **{
                 name: content_hash(value, strict=False)
                 for name, value in self.get_params().items()
@@ -57,7 +70,7 @@ class CheckpointMixin:
         if self._is_continued:
             states = [member.net_.training_state() for member in self._members]
             parts["the model that warm_start goes on with"] = content_hash(
-                [(state["weights"], state["optimizer"]) for state in states]
+                [(state["weights"], state["objective"], state["optimizer"]) for state in states]
             )
         return FitCheckpoint(
             folder_of(self.checkpoint, parts, is_apart=hasattr(self, "_has_twins")),
@@ -77,7 +90,7 @@ class CheckpointMixin:
             random_state = checkpoint.seed
         group = current_group()
         if random_state is None and group is not None:
-            random_state = group.share_number(draw_seeds(None, 1)[1][0])
+            random_state = group.share(draw_seeds(None, 1)[1][0])
         return draw_seeds(random_state, n)
 
     def __sklearn_clone__(self):
@@ -85,3 +98,8 @@ class CheckpointMixin:
         if self.checkpoint is not None:
             cloned._has_twins = True  # other clones may use the same folder
         return cloned
+
+
+def _hashes(X, y, sample_weight, rows):
+    data = {"X": X, "y": y, "sample_weight": sample_weight, **rows}
+    return {name: content_hash(values, strict=False) for name, values in data.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
@@ -20,9 +20,10 @@ from ltlearn.evaluation._controls import choose_controls
 from ltlearn.evaluation._measures import choose_measures
 from ltlearn.evaluation._outcomes import Target
 from ltlearn.evaluation._post_hoc import RECALIBRATIONS
-from ltlearn.evaluation._runs import Candidate, Job, bundles, run
+from ltlearn.evaluation._runs import Candidate, Job, bundles, failed_run, run
 from ltlearn.evaluation._splits import make_splits
-from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
+from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning, WorkerLostError
+from ltlearn.utils._cluster import run_calls
 from ltlearn.utils._compat import Interval, validate_params
 from ltlearn.utils._progress import progress_bar
 from ltlearn.utils._suggestions import did_you_mean
@@ -179,6 +180,8 @@ def compare(
         Runs at the same time, as in joblib. Each then uses one torch thread. In each process, the
         folds and seeds of an estimator whose networks are those for tables train together, with
         the same results up to rounding and in less time; ``fit_seconds`` are equal parts of that.
+        Under ``joblib.parallel_config(backend="dask")`` runs go to a Dask cluster, those of workers
+        that die to other workers.
     checkpoint : path-like, default=None
         File to which each finished run is appended (those that train together at the end of all),
         and from which it is read again if nothing about it (estimator, parameters, rows, seed,
@@ -186,7 +189,7 @@ def compare(
         file after changing the code of an estimator: code is compared of metrics and other
         functions, not of classes nor of what they call.
     verbose : int, default=0
-        Positive: show a progress bar.
+        1 shows a bar over fits.
 
     Returns
     -------
@@ -224,6 +227,10 @@ def compare(
         If names are unknown or repeated, a metric is no function, ``fit_params`` hold validation
         rows and the splits too, a split is not valid or cuts a group in two, a control asked for
         has no validation rows, or every run failed.
+    WorkerLostError
+        If a process of joblib died, or all workers of a Dask cluster and none came back. Finished
+        runs are in ``checkpoint``; the same call goes on from there. A run that workers die of, one
+        after the other, counts as failed.
 
     See Also
     --------
@@ -290,19 +297,19 @@ def compare(
     todo = [number for number, found in enumerate(rows) if found is None]
 
     n_at_once = effective_n_jobs(n_jobs)
-    outputs = Parallel(n_jobs, return_as="generator_unordered")(
-        delayed(_run_numbered)(
-            numbers, [jobs[number] for number in numbers], X, target, measures, n_at_once > 1
-        )
-        for numbers in bundles({number: jobs[number] for number in todo}, n_at_once)
-    )
+    numbers = bundles({number: jobs[number] for number in todo}, n_at_once)
+    bundled = [[jobs[number] for number in bundle] for bundle in numbers]
+    outputs = run_calls(run, bundled, (X, target, measures, n_at_once > 1), n_jobs=n_jobs)
     bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "unit": "fit"}
     with progress_bar(disable=not verbose, **bar) as progress:
-        for number, measured in (pair for pairs in outputs for pair in pairs):
-            rows[number] = measured
-            if not any(row["error"] for row in measured):
-                finished.add(keys[number], measured)
-            progress.update()
+        for place, outcome in outputs:
+            if isinstance(outcome, WorkerLostError):
+                outcome = [failed_run(job, measures, outcome) for job in bundled[place]]
+            for number, measured in zip(numbers[place], outcome, strict=True):
+                rows[number] = measured
+                if not any(row["error"] for row in measured):
+                    finished.add(keys[number], measured)
+                progress.update()
 
     table = pd.DataFrame(
         [
@@ -375,10 +382,6 @@ def _resolve(fit_params, name, split):
             "validation_fraction=0."
         )
     return params
-
-
-def _run_numbered(numbers, *args):
-    return list(zip(numbers, run(*args), strict=True))
 
 
 def _report_missing(table):

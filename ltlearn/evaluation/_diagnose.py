@@ -265,9 +265,10 @@ def _describe_scores(y, density, n_few, tail, validation_fraction):
         yield "All labels are equal, up to rounding: there is nothing to predict."
         return
     share = min(1 / density.mean() / np.ptp(y), 1.0)
+    shown = f"{share:.0%}" if share >= 0.01 else "less than 1%"
     yield (
         f"Labels run from {_shown(y.min(), y)} to {_shown(y.max(), y)}; they crowd as if spread "
-        f"evenly over {share:.0%} of that range."
+        f"evenly over {shown} of that range."
     )
     if not n_few:
         yield "No label is rare for its range: this is not a long tail."
@@ -383,8 +384,8 @@ def _describe_classes(y, bands, classes, counts, validation_fraction, guessed):
     unseen = int(np.sum(counts * validation_fraction < 1))
     if unseen:
         yield (
-            f"{unseen} classes have fewer samples than it takes for one to be expected in a "
-            f"validation part of {validation_fraction:.0%}."
+            f"{unseen} {'class has' if unseen == 1 else 'classes have'} fewer samples than it "
+            f"takes for one to be expected in a validation part of {validation_fraction:.0%}."
         )
     if bands.counts["few"]:
         yield _describe_validation(bands.counts["few"], validation_fraction)
@@ -396,8 +397,8 @@ def _advise_classes(bands, classes):
     if bands.class_counts.max() < 2 * bands.class_counts.min():
         yield "Classes are nearly balanced; a tail method has little to gain here."
     yield (
-        "Estimators: GranularClassifier, or any classifier with class_weight or "
-        "sample_weight=class_weights(y)."
+        "Estimators: TailStackingClassifier, GranularClassifier, or any classifier with "
+        "class_weight or sample_weight=class_weights(y)."
     )
     yield "Splits that keep rare classes in training: RareClassStratifiedKFold."
     yield (

@@ -162,11 +162,16 @@ def run_one(job, X, target, measures):
     try:
         return list(_measure(job, X, target, measures))
     except Exception as error:
-        return [
-            row
-            for name, kind in job.candidate.measured()
-            for row in _failed(name, kind, measures, error)
-        ]
+        return failed_run(job, measures, error)
+
+
+def failed_run(job, measures, error):
+    """Rows of a job that ended in an error."""
+    return [
+        row
+        for name, kind in job.candidate.measured()
+        for row in _failed(name, kind, measures, error)
+    ]
 
 
 def _trains_tables(estimator):

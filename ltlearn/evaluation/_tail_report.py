@@ -244,8 +244,23 @@ def tail_report(
         n_fits=tuple(map(len, outcomes.values())),
         covers_seeds=covers_seeds,
         results=results,
-        notes=(*_other_metrics(outcomes), *control_note, note, *_given_fits(outcomes, results)),
+        notes=(
+            *_same_model(outcomes["estimator"][0], outcomes["baseline"][0]),
+            *_other_metrics(outcomes),
+            *control_note,
+            note,
+            *_given_fits(outcomes, results),
+        ),
     )
+
+
+def _same_model(estimator, baseline):
+    """That a model without enhancers to turn off was compared with itself."""
+    if np.array_equal(estimator.y_pred, baseline.y_pred):
+        yield (
+            "The estimator and the baseline given predict the same: what differs below is chance. "
+            "Pass another model as baseline."
+        )
 
 
 def _given_fits(outcomes, results):

@@ -76,7 +76,7 @@ class BackboneFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     random_state : int, RandomState instance or None, default=None
         Draws the weights where ``backbone_params`` has ``pretrained=False``; otherwise unused.
     verbose : int, default=0
-        1 shows a progress bar wherever images are embedded.
+        1 shows a bar over images wherever some are embedded.
 
     Attributes
     ----------

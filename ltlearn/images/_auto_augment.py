@@ -90,7 +90,8 @@ def apply_operation(images, name, levels):
     """
     from torchvision.transforms.v2 import functional
 
-    tenths, sign = torch.tensor(levels, dtype=torch.float32, device="cpu").to(images.device).T
+    levels = torch.tensor(levels, dtype=torch.float32, device="cpu")
+    tenths, sign = levels.to(images.device, non_blocking=True).T
     share = tenths / 9  # ten steps from nothing to most
     height, width = images.shape[-2:]
     if name in _GEOMETRY:
@@ -156,8 +157,10 @@ def _move(images, a, b, c, d, e, f):
         torch.arange(width, device=device) + 0.5,
         indexing="ij",
     )
+    # A number is filled in on the device: to copy it there would wait for the device.
     a, b, c, d, e, f = (
-        torch.as_tensor(value, dtype=torch.float32, device=device).expand(n).view(n, 1, 1)
+        torch.zeros(n, 1, 1, device=device)
+        + (value.view(n, 1, 1) if isinstance(value, torch.Tensor) else value)
         for value in (a, b, c, d, e, f)
     )
     columns = (a * x + b * y + c).floor().long()
@@ -176,8 +179,8 @@ def _blend(images, plain, factor):
 def _gray(images):
     if images.shape[1] == 1:
         return images
-    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True).floor()
+    red, green, blue = images.split(1, dim=1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).floor()
 
 
 def _blurred(images):

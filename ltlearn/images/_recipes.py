@@ -7,6 +7,9 @@ from dataclasses import dataclass
 class Recipe:
     """Random changes to training images.
 
+    :data:`RECIPES` holds those of published methods by name: ``"standard"`` [5]_ (of arrays [6]_),
+    ``"elta"`` [7]_, ``"granularity"`` [8]_ and ``"glmc"`` [4]_.
+
     Parameters
     ----------
     resize_ratio : float, default=None
@@ -43,6 +46,11 @@ class Recipe:
        Distribution Robustness", NeurIPS 2022.
     .. [4] Du et al., "Global and Local Mixture Consistency Cumulative Learning for Long-Tailed
        Visual Recognitions", CVPR 2023.
+    .. [5] Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+    .. [6] He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+    .. [7] Liu et al., "ELTA: An Enhancer against Long-Tail for Aesthetics-oriented Models",
+       ICML 2024.
+    .. [8] Zhao et al., "Granularity Matters in Long-Tail Learning", CVPR 2025.
 
     Examples
     --------

@@ -9,6 +9,7 @@ from torch import nn
 
 from ltlearn.exceptions import MissingWeightsError
 from ltlearn.images._spec import InputSpec
+from ltlearn.networks._low_rank import adapt
 from ltlearn.networks._weights import (
     OFFLINE_BACKBONE,
     efficientnet_lite0_weights,
@@ -102,6 +103,7 @@ def timm_backbone(
     checkpoint_path: FilePath | None = None,
     img_size: int | tuple[int, ...] | None = None,
     feature_pooling: Literal["avg", "max", "token"] | None = None,
+    lora_rank: int | None = None,
     **model_params: Any,
 ) -> TimmBackbone:
     """Build a timm model that maps images to features.
@@ -125,6 +127,12 @@ def timm_backbone(
     feature_pooling : {None, "avg", "max", "token"}, default=None
         How the last feature map becomes a vector: as the model does it (None), by the mean or the
         maximum over positions, or as the class token.
+    lora_rank : int, default=None
+        For a vision transformer: its weights stay, and beside those of attention and of the layers
+        after it learn products of matrices of this rank [1]_. With few images in the tail, that
+        forgets less than training all weights, which hurts rare classes [2]_; published for them
+        are also ``Architecture(head="cosine")``, which starts from class means, and balanced
+        cross-entropy.
     **model_params
         Passed to :func:`timm.create_model`: ``drop_path_rate``, ``in_chans``, ...
 
@@ -136,9 +144,15 @@ def timm_backbone(
     Raises
     ------
     ValueError
-        When timm has no such model, or the model does not take ``model_params``.
+        When timm has no such model, or the model does not take ``model_params`` or ``lora_rank``.
     MissingWeightsError
         When pretrained weights cannot be had or do not fit. There is no fallback on random ones.
+
+    References
+    ----------
+    .. [1] Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
+    .. [2] Shi et al., "Long-Tail Learning with Foundation Model: Heavy Fine-Tuning Hurts", ICML
+       2024.
 
     Examples
     --------
@@ -172,6 +186,8 @@ def timm_backbone(
         model = _with_weights(model_name, packaged(), model_params)
     else:
         model = _with_weights(model_name, registered_weights(model_name, config), model_params)
+    if lora_rank is not None:
+        adapt(model, lora_rank)
     spec = _timm_input_spec(model, size, model_params.get("in_chans"))
     return TimmBackbone(model, feature_pooling, spec)
 

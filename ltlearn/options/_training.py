@@ -64,7 +64,8 @@ class Training(Options):
         p of reweighting (``class_weight``, or ``reweighting`` of scores) that sets in slowly, as
         cumulative learning [4]_ does: in epoch e of ``max_epochs`` = T, a sample of weight w has
         the weight 1 + (w - 1) (e / T)^p. Predictions count all of w, so stop early with care. 0 is
-        all of it from the first epoch on; published is 2.
+        all of it from the first epoch on; published is 2, for classes with
+        ``class_weight="balanced"``, ``logit_adjustment=0`` and ``prior="train"``.
     sam_radius : float, default=0.0
         ρ of sharpness-aware minimization [1]_: an update takes the gradient not at the weights but
         this far uphill from them. It doubles the time of an update; 0 turns it off. Published

@@ -9,7 +9,7 @@ import pandas as pd
 from ltlearn.evaluation import frontier
 from ltlearn.evaluation._runs import split_turned_name
 from ltlearn.evaluation._statistics import as_quantity
-from ltlearn.plotting._style import COLORS, line_style, new_axes
+from ltlearn.plotting._style import COLORS, axis_name, line_style, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,8 +99,8 @@ class FrontierDisplay:
         table = frontier(results, overall=overall, tail=tail, greater_is_better=greater_is_better)
         return cls(
             table=table,
-            overall_name=" ".join(overall),
-            tail_name=" ".join(tail),
+            overall_name=axis_name(*overall),
+            tail_name=axis_name(*tail),
         ).plot(ax=ax)
 
     def plot(self, *, ax: "Axes | None" = None) -> "FrontierDisplay":

@@ -12,6 +12,25 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++", "oo")
 GREY = "0.85"
 
+_METRICS = {
+    "mae": "Mean absolute error",
+    "mse": "Mean squared error",
+    "balanced_mae": "Balanced mean absolute error",
+    "emd": "Earth mover's distance",
+    "srcc": "Rank correlation (Spearman)",
+    "plcc": "Correlation (Pearson)",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "ece": "Expected calibration error",
+    "log_loss": "Log loss",
+}
+_BANDS = {"overall": "all samples", "many": "many-shot", "medium": "medium-shot", "few": "few-shot"}
+
+
+def axis_name(metric, band):
+    """What an axis measures, in words; names of one's own stay as they are."""
+    return f"{_METRICS.get(metric, metric)}, {_BANDS.get(band, band)}"
+
 
 def new_axes(ax):
     """The given axes, or those of a new figure."""

@@ -1,15 +1,19 @@
 """A joblib backend that runs its tasks together, so that the nets in them train stacked."""
 
+import copy
 from functools import partial
+from typing import NamedTuple
 
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from joblib.parallel import ParallelBackendBase, SequentialBackend
 
+from ltlearn.exceptions import WorkerLostError
 from ltlearn.search._memory import FirstTime, remember_transformers
 from ltlearn.training._together import MOST_CALLS, how_many_at_once, run_together
 from ltlearn.training._trainer import train_many
 from ltlearn.training.stacked._groups import train_stacked
 from ltlearn.training.stacked._report import Report
+from ltlearn.utils._cluster import active_cluster, run_calls
 
 
 class StackingBackend(ParallelBackendBase):
@@ -63,14 +67,22 @@ class StackingBackend(ParallelBackendBase):
     def _run(self, tasks):
         n_jobs = min(effective_n_jobs(self.n_jobs), len(tasks))
         shares = [tasks[number::n_jobs] for number in range(n_jobs)]
-        calls = [[task.call for task in share] for share in shares]
-        if n_jobs == 1:
-            values = [_run_share(calls[0], self.verbose)]
+        if n_jobs == 1 and active_cluster() is None:
+            values = [(0, _run_share([task.call for task in tasks], self.verbose))]
         else:
-            run = delayed(partial(_run_share, verbose=max(0, self.verbose - 1)))
-            values = Parallel(n_jobs=n_jobs, backend="loky")(map(run, calls))
-        for share, own in zip(shares, values, strict=True):
-            for task, value in zip(share, own, strict=True):
+            common = _Common([task.call for task in tasks])
+            calls = [[common.without(task.call) for task in share] for share in shares]
+            values = run_calls(
+                partial(_run_with, verbose=max(0, self.verbose - 1)),
+                calls,
+                common.values,
+                n_jobs=n_jobs,
+                backend="loky",
+            )
+        for number, own in values:
+            if isinstance(own, WorkerLostError):
+                raise own
+            for task, value in zip(shares[number], own, strict=True):
                 task.value, task.is_done = value, True
 
 
@@ -78,6 +90,46 @@ class _Task:
     def __init__(self, call, callback):
         self.call, self.callback = call, callback
         self.value, self.is_done = None, False
+
+
+class _Common:
+    """Arguments that all calls have in common, X and y, so as to be sent once.
+
+    Parameters
+    ----------
+    calls : list of joblib.parallel.BatchedCalls
+    """
+
+    def __init__(self, calls):
+        self.values = [*calls[0].items[0][1][1:]]
+        self._places = {id(value): _Place(number) for number, value in enumerate(self.values)}
+
+    def without(self, call):
+        """A call with places in ``values`` for them."""
+        lean = copy.copy(call)
+        lean.items = [
+            (function, tuple(self._places.get(id(value), value) for value in args), kwargs)
+            for function, args, kwargs in call.items
+        ]
+        return lean
+
+
+class _Place(NamedTuple):
+    number: int
+
+
+def _run_with(calls, *common, verbose):
+    """:func:`_run_share` of calls without what they have in common."""
+    for call in calls:
+        call.items = [
+            (
+                function,
+                tuple(common[arg.number] if isinstance(arg, _Place) else arg for arg in args),
+                kwargs,
+            )
+            for function, args, kwargs in call.items
+        ]
+    return _run_share(calls, verbose)
 
 
 def _run_share(calls, verbose):

@@ -71,6 +71,10 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
     other estimators, skorch callbacks, accumulated gradients, compiled steps and warm starts train
     as ever, one after the other.
 
+    With ``checkpoint`` in the estimator every fit has an entry of its own in that folder and trains
+    alone; a search that was killed, called again, goes on from there. On a Dask cluster, fits of
+    workers that die are sent to others, which go on from these entries, too.
+
     Networks compute in float32, where the order of sums changes the last digit: in long training,
     scores differ from those of separate fits as much as these do on another machine.
 
@@ -80,7 +84,8 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
     param_grid : dict or list of dict
     scoring : str, callable, list, tuple or dict, default=None
     n_jobs : int, default=None
-        Processes that the fits are dealt to; in each they train together.
+        Processes that the fits are dealt to; in each they train together. Where joblib is told to
+        use a Dask cluster, all threads of its workers.
     refit : bool, str or callable, default=True
     cv : int, splitter or iterable, default=None
     verbose : int, default=0
@@ -127,7 +132,8 @@ class BatchedRandomizedSearchCV(_TogetherMixin, RandomizedSearchCV):
     n_iter : int, default=10
     scoring : str, callable, list, tuple or dict, default=None
     n_jobs : int, default=None
-        Processes that the fits are dealt to; in each they train together.
+        Processes that the fits are dealt to; in each they train together. Where joblib is told to
+        use a Dask cluster, all threads of its workers.
     refit : bool, str or callable, default=True
     cv : int, splitter or iterable, default=None
     verbose : int, default=0

@@ -79,5 +79,5 @@ class WeightAverage:
         if self._average is None:
             self._average = {name: values.clone() for name, values in now.items()}
             return
-        for name, values in now.items():
-            self._average[name].lerp_(values, share)
+        # All in one go: a loop would start a kernel for each.
+        torch._foreach_lerp_([self._average[name] for name in now], list(now.values()), share)

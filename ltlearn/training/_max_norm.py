@@ -4,6 +4,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
+from ltlearn.networks._heads import ProjectedHead
 from ltlearn.networks._members import MemberHead
 
 
@@ -38,13 +39,14 @@ class HeadMaxNorm(Callback):
 
 
 def last_linear(head):
-    """The last linear layer of a head.
+    """The last linear layer of a head; projections beside it do not count.
 
     Raises
     ------
     ValueError
         Where the head has none, or several, one per member.
     """
+    head = head.head if isinstance(head, ProjectedHead) else head
     layers = [module for module in head.modules() if isinstance(module, nn.Linear)]
     if not layers or isinstance(head, MemberHead):
         raise ValueError(

@@ -41,6 +41,7 @@ from ltlearn.training._resuming import (
     restore_between_epochs,
     restore_optimizer,
     state_between_epochs,
+    take_over,
 )
 from ltlearn.training._sharpness import Uphill
 from ltlearn.training._terms import StepTerms, suspects, validation_terms
@@ -147,11 +148,7 @@ class ObjectiveNet(NeuralNet):
         made_with = {name: values for name, values in vars(net).items() if name[:8] == "module__"}
         vars(self).update(made_with, module=net.module)
         self.history = copy.deepcopy(net.history)
-        for group in self.optimizer_.param_groups:  # what schedules that go on start from
-            group.setdefault("initial_lr", group["lr"])
-        if _layout(self.optimizer_) == _layout(net.optimizer_):
-            state = copy.deepcopy(net.optimizer_.state_dict()["state"])
-            self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+        take_over(self, net)
         return self
 
     def training_state(self):
@@ -160,11 +157,12 @@ class ObjectiveNet(NeuralNet):
         Returns
         -------
         state : dict
-            ``"weights"`` by name, ``"history"``, a list of dicts, and ``"optimizer"``, None where
-            there is no state of it.
+            ``"weights"`` by name, those of the objective as ``"objective"``, ``"history"``, a list
+            of dicts, and ``"optimizer"``, None where there is no state of it.
         """
         return {
             "weights": dict(self.module_.state_dict()),
+            "objective": dict(self.criterion_.state_dict()),
             "history": [
                 {name: value for name, value in row.items() if name != "batches"}
                 for row in self.history
@@ -181,6 +179,8 @@ class ObjectiveNet(NeuralNet):
             When the state of the optimizer is not that of these weights.
         """
         self.module_.load_state_dict(state["weights"])
+        if "objective" in state:
+            self.criterion_.load_state_dict(state["objective"])
         self.history = History()
         self.history.extend({**row, "batches": []} for row in state["history"])
         if state["optimizer"] is not None:
@@ -308,7 +308,7 @@ class ObjectiveNet(NeuralNet):
             )
         if self._group is not None:
             batches.own_rows = self._group.own_rows
-            self._group.share_state(self.module_)
+            self._group.share_state(self.module_, self.criterion_)
         n_epochs = self.max_epochs if epochs is None else epochs
         average = WeightAverage(self.weight_averaging) if self.weight_averaging else None
         moving = (self, train, average, generators)
@@ -345,7 +345,7 @@ class ObjectiveNet(NeuralNet):
             average.before_epoch(self.module_)
         self._train_epoch(batches, average)
         if self._group is not None:
-            self._group.share_state(self.module_)
+            self._group.share_state(self.module_, self.criterion_)
         if average is not None:
             with self._borrowed():
                 average.after_epoch(self.module_, progress, self._inputs(batches.dataset))
@@ -377,7 +377,7 @@ class ObjectiveNet(NeuralNet):
                     if interrupts:
                         raise
                     is_last = True
-        return is_last
+        return is_last if self._group is None else self._group.any(is_last)
 
     def train_step(self, batch, **fit_params):
         if self._update is not None:
@@ -451,7 +451,8 @@ class ObjectiveNet(NeuralNet):
             backward = Uphill(self, backward, self._borrowed is not nullcontext)
         terms = backward(batch)
         if self._group is not None:
-            self._group.average_gradients(self.module_.parameters(), len(batch[0]))
+            learned = [*self.module_.parameters(), *self.criterion_.parameters()]
+            self._group.average_gradients(learned, len(batch[0]))
         self._tell(
             "on_grad_computed",
             named_parameters=self._named_parameters,
@@ -507,8 +508,8 @@ class ObjectiveNet(NeuralNet):
             self._record_term("train", name, mean)
 
     def _validate_epoch(self, valid):
-        terms = validation_terms(self, valid)
-        self._record_validation({name: float(value) for name, value in terms.items()})
+        terms = {name: float(value) for name, value in validation_terms(self, valid).items()}
+        self._record_validation(terms if self._group is None else self._group.share(terms))
 
     def _record_validation(self, terms):
         previous_best = min(
@@ -573,8 +574,3 @@ _ON_DEVICE = ("module_", "criterion_", "optimizer_")
 
 def _has_convolutions(module):
     return any(isinstance(each, torch.nn.Conv2d) for each in module.modules())
-
-
-def _layout(optimizer):
-    """Class of an optimizer and number of parameters of each of its groups."""
-    return type(optimizer), [len(group["params"]) for group in optimizer.param_groups]

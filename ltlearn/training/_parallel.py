@@ -61,24 +61,53 @@ class ProcessGroup:
         for values, gradient, n_used in zip(learned, pieces, used, strict=True):
             values.grad = gradient.view_as(values) if n_used else None
 
-    def mean(self, values, n_rows):
-        """Means over all rows of means over own rows, a list of floats."""
-        total = torch.tensor([n_rows, *(n_rows * value for value in values)], dtype=torch.float64)
-        total = self._on_device(total)
-        distributed.all_reduce(total)
-        return (total[1:] / total[0]).tolist()
+    def means(self, values, n_rows):
+        """Means over all rows of means over own rows, by name; one that is missing is 0."""
+        found = self._gather((n_rows, values))
+        total = sum(n for n, _ in found)
+        names = dict.fromkeys(name for _, own in found for name in own)
+        return {name: sum(n * own.get(name, 0.0) for n, own in found) / total for name in names}
 
-    def share_state(self, module):
+    def check_same(self, parts):
+        """Raise, in all processes, where they do not make the same fit.
+
+        Parameters
+        ----------
+        parts : dict of str to value
+            Of a fit, by what an error calls them.
+
+        Raises
+        ------
+        ValueError
+        """
+        found = self._gather(parts)
+        for rank, own in enumerate(found):
+            odd = [name for name in own if own[name] != found[0].get(name)]
+            if odd:
+                raise ValueError(
+                    "Processes that train together must pass the same rows and parameters to fit; "
+                    f"those of process {rank} differ from those of process 0 in {', '.join(odd)}. "
+                    "fit itself deals the rows of every batch out to the processes."
+                )
+
+    def share_state(self, *modules):
         """Give all processes the weights and buffers of the first."""
-        for values in module.state_dict().values():
-            distributed.broadcast(values, 0)
+        for module in modules:
+            for values in module.state_dict().values():
+                distributed.broadcast(values, 0)
 
-    def share_number(self, number):
-        """The whole number of the first process."""
-        shared = self._on_device(torch.tensor(number))
-        distributed.broadcast(shared, 0)
-        return int(shared)
+    def share(self, value):
+        """What the first process has, of plain values."""
+        shared = [value]
+        distributed.broadcast_object_list(shared, 0)
+        return shared[0]
 
-    def _on_device(self, values):
-        is_on_gpu = distributed.get_backend() == "nccl"
-        return values.to(torch.device("cuda", torch.cuda.current_device())) if is_on_gpu else values
+    def any(self, value):
+        """Whether it is true in any process."""
+        return any(self._gather(value))
+
+    def _gather(self, value):
+        """The plain values of all processes, by rank."""
+        found = [None] * self.size
+        distributed.all_gather_object(found, value)
+        return found

@@ -1,5 +1,7 @@
 """All that the next epochs of a training depend on, as plain values and tensors, and back."""
 
+import copy
+
 import torch
 from skorch.callbacks import EarlyStopping
 
@@ -63,6 +65,23 @@ def restore_optimizer(optimizer, state):
         ):
             raise ValueError("the state of the optimizer is not that of these weights.")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def take_over(net, other):
+    """Give a net the state of another one's optimizer and objective, as far as they are alike."""
+    for group in net.optimizer_.param_groups:  # what schedules that go on start from
+        group.setdefault("initial_lr", group["lr"])
+    if _layout(net.optimizer_) == _layout(other.optimizer_):
+        state = copy.deepcopy(other.optimizer_.state_dict()["state"])
+        net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": state})
+    own, learned = (dict(each.criterion_.named_parameters()) for each in (net, other))
+    if {name: v.shape for name, v in own.items()} == {name: v.shape for name, v in learned.items()}:
+        net.criterion_.load_state_dict(copy.deepcopy(learned), strict=False)
+
+
+def _layout(optimizer):
+    """Class of an optimizer and number of parameters of each of its groups."""
+    return type(optimizer), [len(group["params"]) for group in optimizer.param_groups]
 
 
 def _stopping_of(net):

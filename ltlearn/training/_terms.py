@@ -43,8 +43,7 @@ class StepTerms:
             values = [block.get(name, torch.zeros_like(block["loss"])) for block in self._blocks]
             means[name] = float(torch.cat(values).double().cpu() @ share)
         if group is not None:
-            weight = sum(self.sizes)
-            means = dict(zip(means, group.mean([*means.values()], weight), strict=True))
+            means = group.means(means, sum(self.sizes))
         return means
 
     def _close(self):

@@ -18,10 +18,15 @@ def progress_class():
 
 
 def progress_bar(iterable=None, **kwargs):
-    """A bar of tqdm's with these arguments; it stays quiet where there is nothing to do."""
+    """A bar of tqdm's with these arguments; it stays quiet where there is nothing to do.
+
+    Where it is not known how much there is, the bar waits for a moment.
+    """
     total = kwargs.get("total")
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
     if total == 0:
         kwargs["disable"] = True
+    elif total is None:
+        kwargs["delay"] = 0.1
     return progress_class()(iterable, **kwargs)

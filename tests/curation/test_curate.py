@@ -73,7 +73,7 @@ def run(tmp_path, problem, bank, mean_color):
             "filter": FeatureFilter(mean_color, anchor_similarity=0.7, duplicate_similarity=1.0),
             "protected": {"test": test},
             "class_names": {1: "red", 0: "blue"},
-            "progress": False,
+            "verbose": 0,
         }
         return curate(X, y, **{**settings, **options})
 
@@ -347,7 +347,7 @@ def test_any_object_with_the_methods_is_a_step(problem, tmp_path):
 
     X, y, _ = problem
     data = curate(
-        X, y, proposer=OneName(), source=OneRow(), filter=All(), folder=tmp_path, progress=False
+        X, y, proposer=OneName(), source=OneRow(), filter=All(), folder=tmp_path, verbose=0
     )
     assert data.neighbors == {0: ["near 0x", "near 1x"]}
     np.testing.assert_array_equal(data.X_aux, np.ones((2, 2)))
@@ -369,7 +369,7 @@ def test_labelled_rows(rows_problem, tmp_path):
     X, y, pool, group = rows_problem
     pool[7] = X[41]
     labels = np.array(["", "", "like this", "far", "like that"])[group]
-    data = curate(X, y, source=RowPool(pool, labels), folder=tmp_path, progress=False)
+    data = curate(X, y, source=RowPool(pool, labels), folder=tmp_path, verbose=0)
     assert data.neighbors == {"head": ["like that"], "tail": ["like this"]}
     assert data.X_aux.shape == (len(data.y_aux), 6)
     kept = [int(row.source.split()[1]) for row in data.rows if row.kept]
@@ -389,7 +389,7 @@ def test_no_target_class_is_its_own_neighbor(rows_problem, tmp_path):
     labels = np.where(np.arange(len(pool)) % 3 == 0, 1, group + 1)
     filter = FeatureFilter("passthrough", anchor_similarity=0.5)
     source = RowPool(pool, labels)
-    data = curate(X, codes, source=source, folder=tmp_path, filter=filter, progress=False)
+    data = curate(X, codes, source=source, folder=tmp_path, filter=filter, verbose=0)
     assert data.neighbors == {1.0: ["5"], 2.0: ["3"]}
     assert "1" not in {row.name for row in data.rows}
 
@@ -397,7 +397,7 @@ def test_no_target_class_is_its_own_neighbor(rows_problem, tmp_path):
 def test_unlabelled_rows(rows_problem, tmp_path):
     X, y, pool, group = rows_problem
     source = RowPool(pool, n_clusters=3, random_state=0)
-    data = curate(X, y, source=source, folder=tmp_path, progress=False)
+    data = curate(X, y, source=source, folder=tmp_path, verbose=0)
     kept = np.array([int(row.source.split()[1]) for row in data.rows if row.kept])
     assert set(group[kept]) == {2, 4}
     [tail_cluster] = data.neighbors["tail"]
@@ -412,7 +412,7 @@ def test_nothing_near_warns(rows_problem, tmp_path):
             y,
             source=RowPool(pool[group == 3], ["far"] * 15),
             folder=tmp_path,
-            progress=False,
+            verbose=0,
         )
     assert data.neighbors == {}
     assert data.X_aux.shape == (0, 6)
@@ -461,7 +461,7 @@ def test_bad_arguments_are_errors_before_any_work(problem, tmp_path, mean_color,
             source=Untouched(),
             proposer=Untouched(),
             folder=tmp_path,
-            progress=False,
+            verbose=0,
         )
 
 

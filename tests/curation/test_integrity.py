@@ -72,7 +72,7 @@ def run(paths, tmp_path, mean_color):
             proposer=ListProposer({"red": ["orange"]}),
             filter=FeatureFilter(mean_color, anchor_similarity=0.7, duplicate_similarity=1.0),
             protected={"test": paths["test"]},
-            progress=False,
+            verbose=0,
         )
 
     return start
@@ -220,7 +220,7 @@ def test_feature_rows_need_no_files(tmp_path):
     pool = RowPool(np.repeat(np.eye(3)[1:2], 5, axis=0) + rng.normal(0, 0.2, (5, 3)), ["x"] * 5)
     judge = FeatureFilter("passthrough", anchor_similarity=0.5, duplicate_similarity=1.0)
     labels = np.repeat([0, 1], 10)
-    data = curate(X, labels, source=pool, folder=tmp_path, filter=judge, progress=False)
+    data = curate(X, labels, source=pool, folder=tmp_path, filter=judge, verbose=0)
     assert len(data.X_aux)
     assert "protected" not in json.loads((tmp_path / "manifest.json").read_text())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -274,6 +275,60 @@ def test_seconds_between_writes(tmp_path, monkeypatch):
     assert len(written) == 2  # the last epoch, and the finished model
     ELTARegressor(checkpoint=tmp_path / "often", **SMALL).fit(X, y)
     assert len(written) == 2 + 4 + 1
+
+
+class LearnedScale(torch.nn.Module):
+    """Squared error in units that are learned, and a buffer that counts calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_scale = torch.nn.Parameter(torch.zeros(()))
+        self.register_buffer("n_calls", torch.zeros(()))
+
+    def forward(self, outputs, target):
+        self.n_calls += 1
+        error = (outputs - target).square() / self.log_scale.exp() + self.log_scale
+        return error * (1 + 0.1 * self.n_calls.cos())
+
+
+@pytest.mark.parametrize("kind", ["loss", "enhancer"])
+def test_what_own_parts_have_learned_is_kept(kind, tmp_path, monkeypatch):
+    scale = LearnedScale()
+
+    class Enhancer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shift = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, batch):
+            return batch._replace(features=batch.features + self.shift)
+
+    own = {"loss": scale} if kind == "loss" else {"enhancers": Enhancers(own=[Enhancer()])}
+    params = {**SMALL, "backbone": "mlp", "lr": 0.05, "training": Training(optimizer="sgd"), **own}
+    whole = ELTARegressor(**params).fit(X, y)
+    model = ELTARegressor(checkpoint=tmp_path, **params)
+    fit_until(model, 2, monkeypatch, X, y)
+    model.fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), whole.predict(X))
+    learned = [list(each.net_.criterion_.parameters()) for each in (model, whole)]
+    assert [values.item() for values in learned[0]] == [values.item() for values in learned[1]]
+    assert all(values.item() != 0 for values in learned[0])
+    assert scale.log_scale.item() == 0  # the user's own is left as it was
+    finished = ELTARegressor(checkpoint=tmp_path, **params).fit(X, y)
+    assert [v.item() for v in finished.net_.criterion_.parameters()] == [
+        v.item() for v in learned[1]
+    ]
+
+
+def test_a_warm_start_goes_on_with_what_a_loss_has_learned():
+    params = {**SMALL, "backbone": "mlp", "lr": 0.05, "loss": LearnedScale(), "warm_start": True}
+    model = ELTARegressor(**params).fit(X, y)
+    learned = model.net_.criterion_.own_loss.function.log_scale.item()
+    model.set_params(lr=1e-12).fit(X, y)
+    assert model.net_.criterion_.own_loss.function.log_scale.item() == pytest.approx(
+        learned, abs=1e-9
+    )
+    assert learned != 0
 
 
 def test_callbacks_are_refused(tmp_path):

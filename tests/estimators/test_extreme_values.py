@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -265,3 +266,21 @@ def test_a_module_trains_in_inference_mode():
         inside = quick(ELTARegressor, backbone=module).fit(X, SCORES).predict(X)
     outside = quick(ELTARegressor, backbone=module).fit(X, SCORES).predict(X)
     np.testing.assert_array_equal(inside, outside)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "backbone"),
+    [
+        (ELTARegressor, "auto"),
+        *((estimator, backbone) for estimator in ESTIMATORS for backbone in ("tabular", "mlp")),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind",
+    [list, np.array, pd.Series, lambda files: [Path(file) for file in files]],
+    ids=["list", "array", "series", "paths"],
+)
+def test_files_are_no_table(estimator, backbone, kind):
+    files = kind(["a/0.jpg", "a/1.jpg", "a/2.jpg", "a/3.jpg"])
+    with pytest.raises(ValueError, match=r"X is a list of words or files.*BackboneFeatures"):
+        quick(estimator, backbone=backbone).fit(files, ESTIMATORS[estimator][:4])

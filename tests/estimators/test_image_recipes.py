@@ -15,7 +15,7 @@ from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.enhancers import two_views
 from ltlearn.images import RECIPES, InputSpec, Preparation, Recipe
 from ltlearn.objectives._image_views import MixedImages, TwoViews
-from ltlearn.options import Training
+from ltlearn.options import Architecture, Training
 
 SIDE = 8
 
@@ -234,6 +234,23 @@ def test_weights_of_rare_scores_grow_too():
     assert not np.allclose(late, fitted(reweighting="inverse", max_epochs=3))
     assert not np.allclose(late, fitted(max_epochs=3))
     assert not np.allclose(plain, full)
+
+
+def test_projections_are_no_last_layer_to_hold_short(pictures):
+    params = {"augmentation": Recipe(consistency_weight=1.0), "max_epochs": 1}
+    model = classifier(**params, training={"head_max_norm": 1.0})
+    with pytest.raises(ValueError, match="head_max_norm is for a head that ends in one linear"):
+        clone(model).set_params(architecture=Architecture(head="cosine")).fit(*pictures)
+    head = model.set_params(training__head_max_norm=1e-3).fit(*pictures).net_.module_.head
+    assert head.head(torch.zeros(1, 6)).shape == (1, 3)
+    lengths = {
+        name: values.norm(dim=1).max()
+        for name, values in head.named_parameters()
+        if values.ndim == 2
+    }
+    short = [name for name, length in lengths.items() if length < 1.01e-3]
+    assert len(short) == 1
+    assert short[0].startswith("head.")
 
 
 class TestWholeRecipe:

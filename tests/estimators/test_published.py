@@ -4,10 +4,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.enhancers import TailMixup
+from ltlearn.networks import timm_backbone
 from ltlearn.weighting import label_density
 
 RNG = np.random.default_rng(0)
@@ -157,3 +159,35 @@ class TestAnchorsByDensity:
         mixed = clone(other).set_params(mixup_strength=0.3).fit(X, RATINGS)
         by_distance = clone(mixed).set_params(enhancers__sampler="distance").fit(X, RATINGS)
         assert not np.allclose(mixed.predict(X), by_distance.predict(X))
+
+
+@pytest.mark.parametrize("loss", ["mse", "emd"])
+def test_the_recipe_for_images_at_toy_size(loss):
+    """A small Swin-V2 with one mixed pair a batch, alignment, and Adam at a rate of 1e-5.
+
+    Adam moves a weight by little more than the rate at each of the first updates.
+    """
+    torch.manual_seed(0)
+    sizes = {"embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+    name = "swinv2_tiny_window8_256"
+    backbone = timm_backbone(name, pretrained=False, img_size=64, **sizes)
+    photos = RNG.integers(256, size=(16, 80, 70, 3), dtype=np.uint8)
+    model = ELTARegressor(
+        backbone=backbone,
+        augmentation="elta",
+        loss=loss,
+        dropout=0.0 if loss == "emd" else 0.75,
+        lr=1e-5,
+        batch_size=8,
+        max_epochs=2,
+        mixup_strength=1 / 8,
+        alignment_weight=1.0,
+        early_stopping=False,
+        device="cpu",
+        random_state=0,
+    ).set_params(training__optimizer="adam", training__weight_decay=0.0)
+    model.fit(photos, RATINGS[:16])
+    fitted = dict(model.net_.module_.backbone.named_parameters())
+    moved = [(fitted[name] - values).abs().max() for name, values in backbone.named_parameters()]
+    assert 0 < max(moved) < 4 * 1.5e-5
+    assert np.isfinite(model.predict(photos)).all()

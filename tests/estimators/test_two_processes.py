@@ -1,4 +1,4 @@
-"""Two processes of a group train one model, and both know all of it."""
+"""Two processes that torchrun starts train one model, and both know all of it."""
 
 import os
 import subprocess
@@ -9,25 +9,48 @@ import numpy as np
 import pytest
 import torch
 
+import ltlearn
 from ltlearn.training._parallel import current_group
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
+def documented_script():
+    """The script of the guide, which says how to start it."""
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "machines.md").read_text()
+    assert "`torchrun --nproc-per-node 2 train.py`" in page
+    blocks = page.split("```{code-block} python\n")[1:]
+    (script,) = (block.split("```")[0] for block in blocks if "init_process_group" in block)
+    return script
+
+
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """What came out in one process (-1) and in each of two."""
+def folder(tmp_path_factory):
+    """Where one process, and two that torchrun started, left what came out."""
     folder = tmp_path_factory.mktemp("processes")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    processes = [
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    (folder / "train.py").write_text(
+        documented_script().replace("model.ltlearn", "trained.ltlearn")
+    )
+    commands = [[str(SCRIPT), str(folder)], [*torchrun, str(SCRIPT), str(folder)]]
+    commands.append([*torchrun, "train.py"])
+    runs = [
         subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder), str(rank)],
-            env=environment, stderr=subprocess.PIPE, text=True,
+            [sys.executable, *command],
+            env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
         )
-        for rank in (-1, 0, 1)
+        for command in commands
     ]  # fmt: skip
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    printed = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], printed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+    """What came out in one process (-1) and in each of two."""
     return {rank: np.load(folder / f"{rank}.npz") for rank in (-1, 0, 1)}
 
 
@@ -37,7 +60,7 @@ def names_of(outcome):
 
 def test_both_processes_hold_the_same_model(outcomes):
     names = names_of(outcomes[0])
-    assert len(names) == 6
+    assert len(names) == 9
     for name in names:
         np.testing.assert_array_equal(outcomes[0][name], outcomes[1][name])
         first, second = (outcomes[rank][f"history of {name}"] for rank in (0, 1))
@@ -60,6 +83,47 @@ def test_it_is_that_of_one_process_where_nothing_acts_within_a_batch(outcomes):
 def test_errors_say_what_to_change(outcomes):
     assert "larger batch_size, or fewer processes" in str(outcomes[0]["tiny batches"])
     assert "torch.distributed is initialized" in str(outcomes[1]["checkpoint"])
+    for rank in (0, 1):
+        assert "of process 1 differ from those of process 0 in X, y." in str(
+            outcomes[rank]["own rows"]
+        )
+        assert " in y." in str(outcomes[rank]["other labels"])
+        assert " in batch_size." in str(outcomes[rank]["other parameters"])
+
+
+def test_early_stopping_stops_early(outcomes):
+    for name in ("mixup, early stopping", "feature mixup, early stopping"):
+        assert len(outcomes[0][f"history of {name}"]) < 30
+
+
+def test_every_row_is_in_one_process(outcomes):
+    """In batches of 16 rows, or 15, of which each has half."""
+    rows = [outcomes[rank]["rows seen"] for rank in (0, 1)]
+    expected = np.random.default_rng(0).normal(size=(90, 3))[:, 0]
+    order = np.argsort(np.concatenate(rows))
+    scaled = np.concatenate(rows)[order]
+    np.testing.assert_allclose(
+        (scaled - scaled.mean()) / scaled.std(),
+        (np.sort(expected) - expected.mean()) / expected.std(),
+        atol=1e-5,
+    )
+    for rank in (0, 1):
+        assert set(outcomes[rank]["sizes seen"]) <= {7, 8}
+
+
+def test_where_one_process_stops_all_do(outcomes):
+    assert [int(outcomes[rank]["epochs"]) for rank in (0, 1)] == [2, 2]
+
+
+def test_the_first_process_can_save_the_whole_model(folder, outcomes):
+    model = ltlearn.load(folder / "model.ltlearn")
+    rows = np.random.default_rng(0).normal(size=(90, 3))
+    np.testing.assert_array_equal(model.predict(rows), outcomes[1]["of the saved model"])
+
+
+def test_the_script_of_the_guide_trains_and_saves(folder):
+    model = ltlearn.load(folder / "trained.ltlearn")
+    assert model.n_iter_ == 5
 
 
 def test_alone_there_is_no_group():

@@ -1,4 +1,7 @@
-"""A fit in one of two processes; a script for ``test_two_processes.py``, run with a rank."""
+"""Fits in one process, or in each of those that ``torchrun`` starts.
+
+A script for ``test_two_processes.py``, run with a folder for what comes out.
+"""
 
 import os
 import sys
@@ -7,8 +10,10 @@ from datetime import timedelta
 
 import numpy as np
 import torch
+from skorch.callbacks import Callback
 from torch import distributed
 
+import ltlearn
 from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.options import Architecture, Training
 
@@ -29,7 +34,17 @@ EQUAL = {
         max_epochs=4, calibrate_temperature=True, training=Training(feature_mixup=0.0), **SMALL
     ).fit(X, CLASSES, X_aux=Whole(X[:20] + 2), y_aux=Whole(np.repeat([7, 8], 10))),
 }
+STOPPED = {"max_epochs": 30, "early_stopping": True, **{**SMALL, "lr": 0.05}}
 OTHERS = {
+    "mixup, early stopping": lambda: ELTARegressor(
+        backbone="mlp", mixup_strength=0.5, training=Training(n_iter_no_change=3), **STOPPED
+    ).fit(X, SCORES),
+    "feature mixup, early stopping": lambda: GranularClassifier(
+        training=Training(feature_mixup=0.5, n_iter_no_change=3), **STOPPED
+    ).fit(X, CLASSES, X_aux=Whole(X[:20] + 2), y_aux=Whole(np.repeat([7, 8], 10))),
+    "a loss that learns": lambda: ELTARegressor(
+        max_epochs=3, **{**PLAIN, "loss": LearnedScale()}, **SMALL
+    ).fit(X, SCORES),
     "mixup, alignment, dropout": lambda: ELTARegressor(
         **{**SMALL, "dropout": 0.3}, max_epochs=3, mixup_strength=0.5, alignment_weight=0.1
     ).fit(X, SCORES),
@@ -40,6 +55,36 @@ OTHERS = {
         X, SCORES
     ),
 }
+
+
+class LearnedScale(torch.nn.Module):
+    """Squared error in units that are learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_scale = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, outputs, target):
+        return (outputs - target).square() / self.log_scale.exp() + self.log_scale
+
+
+class SeenRows(Callback):
+    """Notes the first column of all rows of the first epoch's batches, batch by batch."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_batch_begin(self, net, batch, training, **kwargs):
+        if len(net.history) == 1:
+            self.seen.append(batch[0][:, 0].double().numpy())
+
+
+class StopsInOneProcess(Callback):
+    """Asks for the end of training after two epochs, in the last process."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2 and distributed.get_rank() == 1:
+            raise KeyboardInterrupt
 
 
 def outputs(model):
@@ -54,22 +99,42 @@ def error_of(fit):
     return ""
 
 
-def main(folder, rank):
+def in_a_group(folder, rank):
+    """What only makes sense in a group."""
+    small = {**SMALL, "batch_size": 1}
+    yield (
+        "tiny batches",
+        error_of(lambda: ELTARegressor(max_epochs=1, **PLAIN, **small).fit(X, SCORES)),
+    )
+    yield (
+        "checkpoint",
+        error_of(lambda: ELTARegressor(checkpoint=folder, **PLAIN, **SMALL).fit(X, SCORES)),
+    )
+    model = ELTARegressor(max_epochs=1, **PLAIN, **SMALL)
+    yield "own rows", error_of(lambda: model.fit(X[rank::2], SCORES[rank::2]))
+    yield "other labels", error_of(lambda: model.fit(X, SCORES + rank))
+    others = ELTARegressor(max_epochs=1, **PLAIN, **{**SMALL, "batch_size": 16 + rank})
+    yield "other parameters", error_of(lambda: others.fit(X, SCORES))
+    seen = []
+    params = {"max_epochs": 5, "callbacks": [SeenRows(seen), StopsInOneProcess()]}
+    model = ELTARegressor(early_stopping=False, **params, **PLAIN, **SMALL).fit(X, SCORES)
+    yield "rows seen", np.concatenate(seen)
+    yield "sizes seen", np.array([len(rows) for rows in seen])
+    yield "epochs", np.array(model.n_iter_)
+    model = ELTARegressor(max_epochs=1, **PLAIN, **SMALL).fit(X, SCORES)
+    if rank == 0:
+        ltlearn.save(model, os.path.join(folder, "model.ltlearn"))
+    yield "of the saved model", outputs(model)
+
+
+def main(folder):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    found = {}
-    if rank >= 0:
-        store = f"file://{folder}/store"
-        distributed.init_process_group(
-            "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=120)
-        )
-        small = {**SMALL, "batch_size": 1}
-        found["tiny batches"] = error_of(
-            lambda: ELTARegressor(max_epochs=1, **PLAIN, **small).fit(X, SCORES)
-        )
-        found["checkpoint"] = error_of(
-            lambda: ELTARegressor(checkpoint=folder, **PLAIN, **SMALL).fit(X, SCORES)
-        )
+    found, rank = {}, -1
+    if "RANK" in os.environ:
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=120))
+        rank = distributed.get_rank()
+        found = dict(in_a_group(folder, rank))
     for name, fit in (EQUAL if rank < 0 else {**EQUAL, **OTHERS}).items():
         model = fit()
         found[name] = outputs(model)
@@ -81,4 +146,4 @@ def main(folder, rank):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1])

@@ -1,8 +1,11 @@
 """Searches on a Dask cluster through joblib."""
 
+import os
+
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV
 
 from ltlearn import ELTARegressor
@@ -33,6 +36,21 @@ def cluster():
         Client(cluster),
     ):
         yield cluster
+
+
+def test_batched_searches_compute_on_the_cluster(cluster, tmp_path):
+    """Not in processes of this machine, and X goes there once."""
+
+    class Backbone(torch.nn.Linear):
+        def forward(self, rows):
+            (tmp_path / str(os.getpid())).touch()
+            return super().forward(rows)
+
+    model = ELTARegressor(backbone=Backbone(3, 4), max_epochs=1, random_state=0)
+    with joblib.parallel_config(backend="dask"):
+        BatchedGridSearchCV(model, GRID, cv=2, refit=False).fit(X, y)
+    workers = {str(pid) for pid in cluster.get_client().run(os.getpid).values()}
+    assert {path.name for path in tmp_path.iterdir()} <= workers
 
 
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])

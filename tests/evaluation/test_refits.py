@@ -1,4 +1,5 @@
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ltlearn.evaluation import _refits, tail_report
 from ltlearn.evaluation._band_results import measure_bands
 from ltlearn.evaluation._outcomes import Outcome
 from ltlearn.evaluation._provenance import is_stranger, predicts_otherwise
-from ltlearn.exceptions import RefitWarning, SmallSampleWarning
+from ltlearn.exceptions import LTLearnWarning, RefitWarning, SmallSampleWarning
 from ltlearn.metrics import LabelBands
 
 
@@ -435,6 +436,19 @@ def test_the_same_predictions_are_no_change(rows):
     overall = row(report, "overall")
     assert overall["change_from_baseline_low"] == pytest.approx(0, abs=1e-12)
     assert overall["change_from_baseline_high"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_model_without_enhancers_is_said_to_be_its_own_baseline():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(90, 2)), rng.exponential(size=90)
+    settings = {"backbone": "mlp", "hidden_layer_sizes": (4,), "max_epochs": 2, "random_state": 0}
+    for strength in (0.0, 0.5):
+        model = ELTARegressor(mixup_strength=strength, **settings).fit(X[:50], y[:50])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LTLearnWarning)
+            report = tail_report(model, X[50:], y[50:], X_train=X[:50], y_train=y[:50], n_refits=0)
+        same = [note for note in report.notes if "predict the same" in note]
+        assert len(same) == (strength == 0)
 
 
 def test_a_ratio_that_is_the_same_in_every_row(rows):

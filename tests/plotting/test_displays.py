@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ltlearn import ELTARegressor, GranularClassifier, plotting
 from ltlearn.calibration import LogitAdjuster
+from ltlearn.evaluation._measures import GREATER_IS_BETTER
 from ltlearn.metrics import ClassBands, LabelBands, shot_accuracy
 from ltlearn.model_selection import TunedTailCV
 from ltlearn.options import Auxiliary, Bins
@@ -32,7 +33,7 @@ from ltlearn.plotting import (
     TrainingHistoryDisplay,
 )
 from ltlearn.plotting._frontier import _spread
-from ltlearn.plotting._style import COLORS, HATCHES, LINESTYLES, MARKERS
+from ltlearn.plotting._style import COLORS, HATCHES, LINESTYLES, MARKERS, axis_name
 from ltlearn.weighting import label_density
 
 RNG = np.random.default_rng(0)
@@ -264,6 +265,23 @@ def test_settings_of_a_dial_are_a_curve_in_their_order():
     assert "mixup + tail=0.5" not in {text.get_text() for text in display.texts_}
     assert [1.3, 2.0] in display.line_.get_xydata().tolist()
     assert FrontierDisplay.from_results(RESULTS).curves_ == {}
+
+
+def test_frontier_axes_say_what_is_measured():
+    display = FrontierDisplay.from_results(RESULTS)
+    assert display.ax_.get_xlabel() == "Mean absolute error, all samples"
+    assert display.ax_.get_ylabel() == "Mean absolute error, few-shot"
+    of_ones_own = FrontierDisplay.from_results(
+        RESULTS.assign(metric="cost"), overall="cost", tail="cost", greater_is_better={"cost": True}
+    )
+    assert of_ones_own.ax_.get_xlabel() == "cost, all samples"
+
+
+@pytest.mark.parametrize(
+    "metric", [name for name, up in GREATER_IS_BETTER.items() if up is not None]
+)
+def test_metrics_have_names_in_words(metric):
+    assert axis_name(metric, "few") not in (f"{metric}, few-shot", f"{metric}, few")
 
 
 def test_tail_frontier_shows_the_choice_and_the_budget():
