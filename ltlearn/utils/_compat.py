@@ -124,8 +124,12 @@ def validate_params(
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
                 # As users call it: without the class that a class method is called with.
-                shown = [p for p in signature.parameters.values() if p.name not in _OWNERS]
-                shown = signature.replace(parameters=shown)
+                shown = [
+                    parameter.replace(annotation=parameter.empty)
+                    for name, parameter in signature.parameters.items()
+                    if name not in _OWNERS
+                ]
+                shown = inspect.Signature(shown)
                 name = function.__qualname__
                 raise TypeError(f"{name}: {error}. Call it as {name}{shown}.") from None
             skips = get_config()["skip_parameter_validation"]
