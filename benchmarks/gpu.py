@@ -67,7 +67,7 @@ CASES = {
     "mlp_2048": Case("mlp", n=50_000, batch_size=2048),
 }
 SMOKE_CASES = {
-    "test_resnet": Case("test_resnet", n=32, batch_size=8, side=32),
+    "test_resnet": Case("test_resnet", n=16, batch_size=8, side=32),
     "mlp": Case("mlp", n=64, batch_size=16),
 }
 
@@ -283,7 +283,8 @@ def run(key, settings):
     if name == "search":
         return run_search(device, settings.smoke)
     case = (SMOKE_CASES if settings.smoke else CASES)[name]
-    rows = run_case(case, 1 if settings.smoke else REPEATS, EPOCHS, device)
+    repeats, epochs = (1, 2) if settings.smoke else (REPEATS, EPOCHS)
+    rows = run_case(case, repeats, epochs, device)
     return {"case": name, "batch_size": case.batch_size, "precision": case.precision, "rows": rows}
 
 

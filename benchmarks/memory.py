@@ -2,15 +2,16 @@
 
 Command::
 
-    python benchmarks/memory.py [--rows 20000 80000 320000 1280000] [--out FOLDER]
+    python benchmarks/memory.py [--rows 20000 80000 320000 1280000] [--estimators NAME ...]
+        [--kinds mapped "in memory"] [--out FOLDER]
 
-``fit`` for one epoch, early stopping included, on float32 numbers with 32 columns that are mapped
-from a file or held in memory. Each fit runs in a process of its own, after a small one that loads
-all there is to load. Reported is what the process allocates at most (anonymous pages, looked at
-every two milliseconds) beyond what it held before the call, the data included; pages of the mapped
-file do not count. Held fixed: columns, defaults of the estimators, one thread. Small tables cannot
-have a small share: a network, its optimizer and its batches take some ten megabytes by themselves.
-Every run is appended to ``OUT/memory.jsonl``; the table goes to ``OUT/memory.md``.
+``fit`` for one epoch on float32 numbers with 32 columns that are mapped from a file or held in
+memory. Each fit runs in a process of its own, after a small one that loads all there is to load.
+Reported is what the process allocates at most (anonymous pages, looked at every two milliseconds)
+beyond what it held before the call, the data and the labels included; pages of the mapped file do
+not count. Held fixed: columns, defaults of the estimators (so the MLP and the classifier hold out a
+tenth of the rows), one thread. Every run is appended to ``OUT/memory.jsonl``; the table goes to
+``OUT/memory.md``.
 """
 
 import argparse
@@ -31,10 +32,20 @@ from render import write_page
 
 from ltlearn import ELTARegressor, GranularClassifier
 
+LEGEND = """
+A network, its gradients, its optimizer and the activations of a batch take some megabytes whatever
+the data; so the share of small tables is large. The last columns are what a byte more of data
+takes, from the size above.
+"""
+
 N_COLUMNS = 32
+KINDS = ("mapped", "in memory")
 ROWS = (20_000, 80_000, 320_000, 1_280_000)
 ESTIMATORS = {
     "ELTARegressor": lambda: ELTARegressor(max_epochs=1, random_state=0),
+    "ELTARegressor, early stopping": lambda: ELTARegressor(
+        max_epochs=1, early_stopping=True, random_state=0
+    ),
     "ELTARegressor, MLP": lambda: ELTARegressor(backbone="mlp", max_epochs=1, random_state=0),
     "GranularClassifier": lambda: GranularClassifier(
         max_epochs=1, early_stopping=True, random_state=0
@@ -45,6 +56,8 @@ ESTIMATORS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--out", type=Path, default=CACHE)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -57,8 +70,8 @@ def main():
         for n_rows in options.rows:
             table = str(Path(folder) / "X.npy")
             write_table(table, n_rows)
-            for estimator in ESTIMATORS:
-                for kind in ("mapped", "in memory"):
+            for estimator in options.estimators:
+                for kind in options.kinds:
                     command = [sys.executable, __file__, "--one", table, estimator, kind]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)
                     with path.open("a") as file:
@@ -123,19 +136,29 @@ def result_tables(path):
     """The table of a file of measurements, by title."""
     runs = [json.loads(line) for line in path.read_text().splitlines()]
     latest = {(r["n_rows"], r["estimator"], r["kind"]): r for r in runs}
-    rows = []
-    for n_rows, name in dict.fromkeys((key[0], key[1]) for key in latest):
-        cells = [f"{n_rows:,}", name]
-        for kind in ("mapped", "in memory"):
-            run = latest.get((n_rows, name, kind))
-            if run is None:
-                cells += ["–"]
-                continue
-            cells += [f"{run['on_top'] / 1e6:.0f} MB, {run['on_top'] / run['data']:.2f} ×"]
-        rows.append(cells)
-    title = "Most memory on top of the data, and its share of the data"
-    columns = ["rows", "estimator", "mapped from a file", "in memory"]
-    return {title: markdown_table(columns, rows)}
+    sizes, tables = sorted({key[0] for key in latest}), {}
+    for name in (name for name in ESTIMATORS if any(key[1] == name for key in latest)):
+        rows, above = [], dict.fromkeys(KINDS)
+        for n_rows in sizes:
+            runs = {kind: latest.get((n_rows, name, kind)) for kind in KINDS}
+            shares = [share(run) for run in runs.values()]
+            rows.append([f"{n_rows:,}", *shares, *(growth(runs[k], above[k]) for k in KINDS)])
+            above = runs
+        titles = [*KINDS, *(f"a byte more, {kind}" for kind in KINDS)]
+        tables[name] = markdown_table(["rows", *titles], rows)
+    return tables
+
+
+def share(run):
+    if run is None:
+        return "–"
+    return f"{run['on_top'] / 1e6:.0f} MB, {run['on_top'] / run['data']:.2f} ×"
+
+
+def growth(run, above):
+    if run is None or above is None:
+        return "–"
+    return f"{(run['on_top'] - above['on_top']) / (run['data'] - above['data']):.2f}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Command::
 
-    python benchmarks/speed.py [PART ...] [--rounds 5] [--out FOLDER]
+    python benchmarks/speed.py [PART ...] [--rounds 5] [--resume] [--out FOLDER]
 
 Parts: ``fit``, 50,000 x 32 numbers (10,000 for the body for tables), layers 128-64 or those of the
 body, with a validation set, early stopping that never stops, and the history, against the same
@@ -18,6 +18,7 @@ Held fixed: data, network, AdamW (fused), rates, epochs, one thread. Machines ar
 contenders take turns within one process, and numbers are medians over rounds of ratios of CPU time
 within a round. Two processes cannot be measured so: ``n_jobs=2`` is taken to need half the time of
 one, the least it can. Every row is appended to ``OUT/speed.jsonl``; the tables show its last run.
+``--resume`` leaves out rows that are there already.
 """
 
 import argparse
@@ -154,11 +155,13 @@ def raw_tabular(fitted, X, y, batch_size, epochs):
     raw_loop(network, pinball, prepared[n:], target[n:], **settings)
 
 
-def measure_fit(rounds):
+def measure_fit(rounds, is_done):
     for backbone in BODIES:
         X, y = make_data(50_000 if backbone == "mlp" else 10_000)
         fitted = model_of(backbone, max_epochs=1).fit(X, y)
         for batch_size in BATCHES:
+            if is_done(backbone, batch_size):
+                continue
             epochs = (2 if batch_size < 1024 else 4) if backbone == "mlp" else 1
             training = Training(n_iter_no_change=10**6)
             settings = {"batch_size": batch_size, "max_epochs": epochs}
@@ -174,9 +177,11 @@ def measure_fit(rounds):
             yield backbone, batch_size, ratio(seconds, "ours", "raw")
 
 
-def measure_enhancers(rounds):
+def measure_enhancers(rounds, is_done):
     X, y = make_data(50_000)
     for batch_size in BATCHES:
+        if is_done(batch_size):
+            continue
         epochs = 2 if batch_size < 1024 else 4
         kinds = {
             "plain": {},
@@ -202,7 +207,9 @@ def fit_mlp_regressor(X, y, batch_size, epochs):
     ).fit(X, y)
 
 
-def measure_small(rounds):
+def measure_small(rounds, is_done):
+    if is_done("plain, one epoch"):  # the last of its rows, which are measured together
+        return
     X, y = make_data(300, 10)
     settings = {"batch_size": 16, "max_epochs": 20, "early_stopping": False}
     contenders = {
@@ -220,8 +227,10 @@ def measure_small(rounds):
 # predict
 
 
-def measure_predict(rounds):
+def measure_predict(rounds, is_done):
     for backbone, n_rows in (("mlp", 500_000), ("mlp", 1), ("tabular", 20_000), ("tabular", 1)):
+        if is_done(backbone, n_rows):
+            continue
         X, y = make_data(max(n_rows, 1000))
         model = model_of(backbone, max_epochs=1).fit(X[:1000], y[:1000])
         X = X[:n_rows].astype(np.float64)
@@ -246,9 +255,11 @@ def measure_predict(rounds):
 # search, ensemble, rounding
 
 
-def measure_search(rounds, sizes=(300, 1000, 3000, 8000)):
+def measure_search(rounds, is_done, sizes=(300, 1000, 3000, 8000)):
     for backbone, epochs in (("mlp", 10), ("tabular", 2)):
         for n_rows in sizes:
+            if is_done(backbone, n_rows):
+                continue
             X, y = make_data(n_rows, 10)
             model = model_of(backbone, max_epochs=epochs, early_stopping=False)
             searches = {
@@ -262,9 +273,11 @@ def measure_search(rounds, sizes=(300, 1000, 3000, 8000)):
             yield backbone, n_rows, statistics.median(seconds["GridSearchCV"]), times
 
 
-def measure_ensemble(rounds, n_estimators=8):
+def measure_ensemble(rounds, is_done, n_estimators=8):
     X, y = make_data(1000, 10)
     for backbone, epochs in (("mlp", 20), ("tabular", 3)):
+        if is_done(backbone):
+            continue
         model = model_of(backbone, max_epochs=epochs)
 
         def one_by_one(model=model):
@@ -278,10 +291,12 @@ def measure_ensemble(rounds, n_estimators=8):
         yield backbone, ratio(seconds, "fits", "ensemble")
 
 
-def measure_rounding(rounds):
+def measure_rounding(rounds, is_done):
     """Largest and median change of R² by learning rate, of stacking and of one rounding error."""
     X, y = make_data(1000, 10)
     grid = {"lr": [1e-3, 3e-3, 1e-2, 3e-2], "mixup_strength": [0.0, 0.1]}
+    if is_done(grid["lr"][-1], "inputs one rounding error off"):  # the last of its rows
+        return
     model = model_of("mlp", max_epochs=100)
 
     def scores(search, X):
@@ -402,6 +417,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=[], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--resume", action="store_true", help="leave out rows that are there")
     parser.add_argument("--out", type=Path, default=CACHE)
     args = parser.parse_args()
     unknown = set(args.parts) - set(PARTS)
@@ -410,9 +426,11 @@ def main():
     torch.set_num_threads(1)
     path = args.out / "speed.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
+    known = read_parts(path) if args.resume and path.exists() else {}
     for part in args.parts or PARTS:
-        measure, _ = PARTS[part]
-        for row in measure(args.rounds):
+        measure, n_keys = PARTS[part]
+        done = {tuple(row[:n_keys]) for row in known.get(part, [])}
+        for row in measure(args.rounds, lambda *key, done=done: key in done):
             print(part, *row, flush=True)
             with noted(path), path.open("a") as file:
                 file.write(json.dumps({"part": part, "rounds": args.rounds, "row": row}) + "\n")

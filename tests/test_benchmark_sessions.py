@@ -144,7 +144,8 @@ class TestParts:
         assert "worst" in tables[title]
         assert "drawn" in title
 
-    def test_photos(self, session):
+    def test_photos(self, session, load):
+        """Also with processes of its own, which a deadline stops before they have begun."""
         rng = np.random.default_rng(0)
         session.out.mkdir()
         np.savez(
@@ -153,8 +154,18 @@ class TestParts:
             y=rng.beta(5, 1, size=40),
             house=np.repeat(np.arange(20), 2),
         )
-        (table,) = self.check(session, "photos", session.out, 2).values()
+        script = load("gpu_session")
+        command = ["photos", "--device", "cpu", "--smoke", "--jobs", "2"]
+        command += ["--out", str(session.out), "--data", str(session.out)]
+        script.main([*command, "--seconds", "0.01"])
+        report = json.loads((session.out / "gpu_photos.json").read_text())
+        assert (report["finished"], report["failed"]) == (0, {})
+        script.main(command)
+        report = json.loads((session.out / "gpu_photos.json").read_text())
+        assert (report["finished"], report["failed"]) == (2, {})
+        (table,) = report["tables"].values()
         assert all(f"| {row} |" in table for row in ("plain MSE", "plain MSE + stretch"))
+        assert session("photos", "--data", session.out) == 0
 
     def test_speed(self, session):
         tables = self.check(session, "check", session.out, 4)

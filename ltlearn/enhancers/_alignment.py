@@ -293,7 +293,7 @@ def _by_ranks(directions, labels, weight, share):
     gradient = torch.baddbmm(gradient, beyond, remote, alpha=factor)
     gradient, along = _across(gradient.flatten(0, 1), directions)
     along = along.sum() if weight is None else (weight * along).sum()
-    # What is along has the square of gram and the products with V once each: these count twice.
+    # Twice what is along has the square of gram twice, which counts once.
     gram = gram.flatten()
     value = labels["constant"] - torch.dot(gram, gram)
     return torch.add(along / 2, value, alpha=share), gradient

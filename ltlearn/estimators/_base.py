@@ -264,8 +264,8 @@ class BaseDeepEstimator(
 
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""
-        holders = (self, self._option("training"), self._option("architecture"))
-        holder = next(holder for holder in holders if hasattr(holder, name))
+        holder = self if hasattr(self, name) else self._option("training")
+        holder = holder if hasattr(holder, name) else self._option("architecture")
         value = plain_number(getattr(holder, name), holder._parameter_constraints[name])
         return self._defaults[name] if isinstance(value, str) and value == "auto" else value
 

@@ -42,7 +42,9 @@ class NestedOptionsMixin:
 
     def _option(self, name):
         """The option object of the parameter ``name``, or its defaults, with plain numbers."""
-        return self._options[name].of(getattr(self, name)).plain()
+        value = getattr(self, name)
+        options = self._options[name].of(value)
+        return options if value is None else options.plain()
 
     def _validate_options(self):
         for name, kind in self._options.items():

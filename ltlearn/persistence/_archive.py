@@ -41,8 +41,26 @@ def write_archive(path, description, tensors):
 
 
 def replace_file(path, content):
-    """Put ``content`` in place of a file at once, on the disk before the old one goes."""
+    """Put ``content`` in place of a file at once, on the disk before the old one goes.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there stays.
+    """
     path = Path(path)
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{path} cannot be written ({error.strerror or error}); a file that was there is as it "
+            "was",
+        ) from error
+    _sync_folder(path.parent)
+
+
+def _replace(path, content):
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -55,7 +73,6 @@ def replace_file(path, content):
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(path.parent)
 
 
 def read_archive(path):

@@ -31,6 +31,9 @@ _FUNCTIONS = {
     )
 }
 
+# Arrays of texts that take more bytes are no wider than their texts.
+_LARGE_TEXTS = 2**20
+
 # Deeper nesting is no value of ours.
 _DEEPEST = 200
 
@@ -278,8 +281,9 @@ class Reader:
         longest = max(map(len, texts), default=0) if all(type(t) is str for t in texts) else -1
         if longest < 0 or dtype[1:2] != "U" or not dtype[2:].isdigit() or len(dtype) > 12:
             raise SavedFileError(f"{where} is no array of texts.")
-        # No wider than its texts, so that a few words of a file cannot ask for all memory.
-        width = min(int(dtype[2:]), max(longest, 1))
+        width = int(dtype[2:])
+        if 4 * width * len(texts) > _LARGE_TEXTS:  # a few words of a file must not ask for more
+            width = min(width, max(longest, 1))
         return self._shaped(np.array(texts, dtype=f"<U{width}"), node, where)
 
     def _objects(self, node, where):

@@ -26,12 +26,14 @@ def save(estimator: Any, path: FilePath) -> None:
 
     The file holds the names of classes, parameters in JSON, and arrays and weights in the format
     safetensors; all of it is written, or nothing. It can hold both deep estimators,
-    :class:`~ltlearn.BackboneFeatures`, the meta-estimators of :mod:`ltlearn.calibration`, the
-    classifiers of :mod:`ltlearn.stacking`, and from scikit-learn pipelines,
+    :class:`~ltlearn.BackboneFeatures`, the meta-estimators of :mod:`ltlearn.calibration`,
+    :class:`~ltlearn.model_selection.TunedTailCV`, the stacks and heads of
+    :mod:`ltlearn.stacking`, and from scikit-learn pipelines,
     ``ColumnTransformer``, ``FeatureUnion``, ``TransformedTargetRegressor``, ``FrozenEstimator``,
     the usual scalers, encoders, imputers and discretizers, ``PCA``, ``TruncatedSVD``, linear
-    models, linear discriminant analysis, ``GaussianNB`` and dummies. Trees, neighbors, support
-    vector machines and searches are not among them; of a search, save ``best_estimator_``.
+    models, linear discriminant analysis, ``GaussianNB``, dummies, trees, random forests, extra
+    trees and histogram gradient boosting (without categories of its own). Neighbors, support vector
+    machines and searches are not among them; of a search, save ``best_estimator_``.
 
     Left out are metadata requests, ``callbacks`` of scikit-learn, the folder ``cache`` of
     :class:`~ltlearn.BackboneFeatures`, and the code of a module of one's own, which is passed to

@@ -21,6 +21,7 @@ from ltlearn.saving._kinds import (
     optional,
     sequence,
 )
+from ltlearn.saving._trees import check_quantile_forest, check_saved_rows, check_saved_tree
 
 _BANDS = instance("LabelBands")
 _FEATURES = {"n_features_in_": COUNT, "feature_names_in_": LABELS}
@@ -109,6 +110,13 @@ _AROUND_MODELS = {
         "ltlearn.stacking",
         TailLogisticClassifier={**_TUNED, "C_": NUMBER, "_model": instance("LogisticModel")},
         PLDAClassifier={**_TUNED, "shrinkage_": NUMBER, "_model": instance("PLDA")},
+        TailStackingRegressor={
+            **{**_FEATURES, "heads_": mapping(TEXT, MODEL), "bin_centers_": FLOATS1},
+            **{"weights_": mapping(TEXT, NUMBER), "held_out_loss_": mapping(TEXT, NUMBER)},
+            **{"_encoders": mapping(TEXT, optional(instance("TableEncoder")))},
+            **{"_residuals": mapping(TEXT, optional(FLOATS1)), "label_bands_": _BANDS},
+            **{"_tail_weights": instance("TailWeights"), "_used": sequence(TEXT)},
+        },
         TailStackingClassifier={
             **{**_FEATURES, "classes_": LABELS, "class_counts_": WHOLES1, "_counts": FLOATS1},
             **{"heads_": mapping(TEXT, MODEL), "settings_": mapping(TEXT, PLAIN), "tau_": NUMBER},
@@ -118,6 +126,20 @@ _AROUND_MODELS = {
                 for name in ("factors_", "temperatures_", "held_out_loss_")
             },
         },
+    ),
+    **_entries(
+        "ltlearn.stacking._built_in_regressors",
+        ScaledRidge={
+            **{**_FEATURES, "_scaler": instance("Scaler"), "ridge_": instance("RidgeCV")},
+        },
+    ),
+    "QuantileForest": (
+        "ltlearn.stacking._quantile_forest",
+        {
+            **{**_FEATURES, "forest_": instance("RandomForestRegressor"), "_labels": FLOATS1},
+            "_shares": instance("csr_array"),
+        },
+        check_quantile_forest,
     ),
     **_entries(
         "ltlearn.stacking._network",
@@ -143,6 +165,29 @@ _OPTIONS = _entries(
 )
 
 _PARTS = {
+    "SavedTree": (
+        "ltlearn.saving._trees",
+        {
+            **{"n_features": COUNT, "n_classes": WHOLES1, "whole": array("i", 2)},
+            **{"real": FLOATS2, "missing_go_left": WHOLES1, "values": array("f", 3)},
+        },
+        check_saved_tree,
+    ),
+    **_entries(
+        "ltlearn.saving._boosting",
+        SavedTrees={
+            **{"sizes": array("i", 2), "whole": array("i", 2), "real": FLOATS2},
+            "flags": array("u", 2),
+        },
+    ),
+    "SavedRows": (
+        "ltlearn.saving._trees",
+        {
+            **{"data": FLOATS1, "indices": WHOLES1, "indptr": WHOLES1},
+            "shape": sequence(COUNT),
+        },
+        check_saved_rows,
+    ),
     **_entries(
         "ltlearn.data._inputs",
         TableInputs={

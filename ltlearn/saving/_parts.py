@@ -6,6 +6,7 @@ Networks become what builds them and their weights; modules of one's own, a name
 import warnings
 
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
 from ltlearn.estimators._base import BaseDeepEstimator
@@ -13,8 +14,11 @@ from ltlearn.exceptions import SavedFileError, SavedFileWarning
 from ltlearn.features import BackboneFeatures
 from ltlearn.networks._builders import GivenBackbone
 from ltlearn.persistence._values import NotSavableError
+from ltlearn.saving._boosting import BOOSTING, take_boosting_apart
 from ltlearn.saving._networks import OwnBackbone, SavedBackbone, SavedNet, is_own
 from ltlearn.saving._registry import build, describe
+from ltlearn.saving._trees import SavedRows, SavedTree
+from ltlearn.utils._compat import Tree
 from ltlearn.utils._device import resolve_device
 
 
@@ -24,6 +28,12 @@ def take_apart(value, where):
         value = SavedNet.of(value)
     if isinstance(value, GivenBackbone):
         return "GivenBackbone", {"backbone": OwnBackbone.of(value.backbone)}
+    if type(value) is Tree:
+        value = SavedTree.of(value)
+    if type(value) in BOOSTING:
+        return take_boosting_apart(value, where)
+    if type(value) is csr_array:
+        value = SavedRows.of(value)
     if type(value) is BackboneFeatures:
         value = _without_backbone(value)
     try:
@@ -82,6 +92,8 @@ class Loading:
     def build(self, name, state, where):
         """An object from its name and state; for a :class:`Reader`."""
         built = build(name, self._with_own(state, where), where)
+        if isinstance(built, SavedTree | SavedRows):
+            return built.restore()
         if isinstance(built, BaseDeepEstimator | BackboneFeatures):
             try:
                 self._finish(built)

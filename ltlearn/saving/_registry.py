@@ -15,6 +15,9 @@ from ltlearn.saving._scikit_learn import SCIKIT_LEARN
 # What estimators may carry besides parameters and what they learned; it concerns later fits only.
 LEFT_OUT = {"_metadata_request", "_skl_callbacks", "_has_twins"}
 
+# What forests set when they are made, beside their parameters.
+LEFT_OUT |= {"estimator", "estimator_params", "class_weight"}
+
 
 class Entry(NamedTuple):
     """How a class is saved.

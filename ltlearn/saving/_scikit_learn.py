@@ -1,9 +1,10 @@
 """The classes of scikit-learn that files may hold, with what their ``fit`` sets.
 
-Those are left out whose compiled code trusts what was learned, such as trees, neighbors and support
-vector machines: made-up numbers could lead it astray.
+Those are left out whose compiled code trusts what was learned, such as neighbors and support vector
+machines: made-up numbers could lead it astray. Of trees all numbers are checked.
 """
 
+from ltlearn.saving._boosting import check_boosting
 from ltlearn.saving._kinds import (
     COUNT,
     FLAG,
@@ -24,8 +25,10 @@ from ltlearn.saving._kinds import (
     optional,
     sequence,
 )
+from ltlearn.saving._trees import check_forest, check_tree_model
 
 _FLOATS = array("f", 0, 1, 2)
+_FLOATS_TO_3 = array("f", 1, 2, 3)
 _COEFFICIENTS = {"coef_": FLOATS12, "intercept_": one_of(NUMBER, FLOATS1)}
 _ITERATIONS = optional(one_of(NUMBER, array("iu", 0, 1, 2, 3)))
 _LINEAR = {**_COEFFICIENTS, "n_iter_": _ITERATIONS}
@@ -79,6 +82,65 @@ def _entries(module, **classes):
     return {name: (module, {**common, **kinds}) for name, kinds in classes.items()}
 
 
+def _checked(entries, check):
+    return {name: (*entry, check) for name, entry in entries.items()}
+
+
+_TREE = {
+    **{"tree_": instance("Tree"), "max_features_": COUNT, "n_outputs_": COUNT},
+    **{"classes_": one_of(LABELS, sequence(LABELS)), "n_classes_": one_of(COUNT, WHOLES1)},
+}
+_FOREST = {
+    **{"estimator_": MODEL, "n_outputs_": COUNT, "_sample_weight": optional(FLOATS1)},
+    **{"_n_samples": COUNT, "_n_samples_bootstrap": optional(COUNT), "oob_score_": NUMBER},
+}
+_FOREST_OF_CLASSES = {
+    **{"estimators_": sequence(instance("DecisionTreeClassifier")), **_FOREST},
+    **{"classes_": one_of(LABELS, sequence(LABELS)), "oob_decision_function_": _FLOATS_TO_3},
+    "n_classes_": one_of(COUNT, sequence(COUNT)),
+}
+_FOREST_OF_SCORES = {
+    **{"estimators_": sequence(instance("DecisionTreeRegressor")), **_FOREST},
+    "oob_prediction_": FLOATS12,
+}
+_BOOSTING = {
+    **{"classes_": LABELS, "n_trees_per_iteration_": COUNT, "_baseline_prediction": FLOATS2},
+    **{"do_early_stopping_": FLAG, "train_score_": FLOATS1, "validation_score_": FLOATS1},
+    "trees": instance("SavedTrees"),
+}
+_TREES = {
+    **_checked(
+        _entries(
+            "sklearn.tree",
+            **dict.fromkeys(
+                (
+                    *("DecisionTreeClassifier", "DecisionTreeRegressor"),
+                    *("ExtraTreeClassifier", "ExtraTreeRegressor"),
+                ),
+                _TREE,
+            ),
+        ),
+        check_tree_model,
+    ),
+    **_checked(
+        _entries(
+            "sklearn.ensemble",
+            **dict.fromkeys(("ExtraTreesClassifier", "RandomForestClassifier"), _FOREST_OF_CLASSES),
+            **dict.fromkeys(("ExtraTreesRegressor", "RandomForestRegressor"), _FOREST_OF_SCORES),
+        ),
+        check_forest,
+    ),
+    **_checked(
+        _entries(
+            "sklearn.ensemble",
+            **dict.fromkeys(
+                ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"), _BOOSTING
+            ),
+        ),
+        check_boosting,
+    ),
+}
+
 _PREPROCESSING = _entries(
     "sklearn.preprocessing",
     StandardScaler={
@@ -124,6 +186,7 @@ _PREPROCESSING["OneHotEncoder"] += (_check_one_hot,)
 
 SCIKIT_LEARN = {
     **_PREPROCESSING,
+    **_TREES,
     **_entries(
         "sklearn.impute",
         SimpleImputer={

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import config_context, get_config
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _SCORERS, _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold, _validate_shuffle_split
+from sklearn.tree._tree import NODE_DTYPE, Tree
 from sklearn.utils._indexing import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
@@ -120,8 +124,12 @@ def validate_params(
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
                 # As users call it: without the class that a class method is called with.
-                shown = [p for p in signature.parameters.values() if p.name not in _OWNERS]
-                shown = signature.replace(parameters=shown)
+                shown = [
+                    parameter.replace(annotation=parameter.empty)
+                    for name, parameter in signature.parameters.items()
+                    if name not in _OWNERS
+                ]
+                shown = inspect.Signature(shown)
                 name = function.__qualname__
                 raise TypeError(f"{name}: {error}. Call it as {name}{shown}.") from None
             skips = get_config()["skip_parameter_validation"]
@@ -161,15 +169,20 @@ _OWNERS = ("self", "cls")
 
 
 __all__ = [
+    "NODE_DTYPE",
+    "PREDICTOR_RECORD_DTYPE",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "GroupsConsumerMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "Tree",
+    "TreePredictor",
     "_BaseComposition",
     "_BaseKFold",
     "_BaseScorer",
+    "_BinMapper",
     "_VisualBlock",
     "_check_method_params",
     "_check_sample_weight",

@@ -32,6 +32,15 @@ class BaseEstimator(_BaseEstimator):
         if "__init__" in vars(cls):
             cls.__init__ = _suggesting(cls.__init__)
 
+    @classmethod
+    def _get_param_names(cls):
+        """Names of the parameters, which scikit-learn would read from the signature every time."""
+        init, names = vars(cls).get("_names_of_init", (None, None))
+        if init is not cls.__init__:
+            names = super()._get_param_names()
+            cls._names_of_init = cls.__init__, names
+        return list(names)
+
     def __getstate__(self):
         return {**super().__getstate__(), _VERSION: __version__}
 

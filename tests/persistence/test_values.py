@@ -129,3 +129,10 @@ def test_files_are_replaced_with_the_permissions_of_new_ones(tmp_path):
     replace_file(tmp_path / "file", b"abc")
     assert (tmp_path / "file").read_bytes() == b"abc"
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_texts_keep_the_width_of_their_array_where_it_is_small(tmp_path):
+    for wide in (np.array(["a", "bc"], dtype="<U5"), np.array([], dtype="<U3")):
+        assert there_and_back(wide, tmp_path).dtype == wide.dtype
+    few = {"texts": ["a"], "shape": [1], "dtype": "<U999999999"}
+    assert Reader({}).decode(few).dtype == "<U1"

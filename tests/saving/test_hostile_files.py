@@ -245,7 +245,7 @@ def test_values_nested_deeply(tmp_path, parts):
         {"object": "os.system", "state": {}},
         {"object": "builtins.eval", "state": {}},
         {"object": "sklearn.linear_model.Ridge", "state": {}},
-        {"object": "RandomForestRegressor", "state": SCALER["state"]},
+        {"object": "KNeighborsRegressor", "state": SCALER["state"]},
         {"object": "SavedNet", "state": {}},
         {"object": ["Ridge"], "state": {}},
         {"function": "os.system"},

@@ -6,6 +6,8 @@ An objective that can be stacked has, beside the methods of any other,
 - ``pass_through(network, X, target)``: features and outputs of batches (..., B, *shape);
 - ``terms(features, outputs, target)``: the loss terms of a single batch, means over its rows with
   ``target["weight"]`` as factors, without control flow that depends on values;
+- perhaps ``terms_at_once(outputs, target)``: the same for all batches, outputs (M, B, K), where
+  that takes fewer operations, else None;
 - ``before_steps``: names of parts that draw before a step, and so may differ from member to member.
   ``mixup``, a :class:`~ltlearn.enhancers.TailMixup`, needs ``mix_targets(target, draw)``;
   ``feature_mixup``, a :class:`~ltlearn.enhancers.FeatureMixup` or None, needs ``draw_shares(n)``.
@@ -44,7 +46,10 @@ class StackedObjective:
     def training_terms(self, network, X, target):
         """Terms by name, each (M,), for batches (M, B, *shape)."""
         features, outputs = self.template.pass_through(network, X, target)
-        return vmap(self._call("terms"))(self._numbers, features, outputs, target)
+        terms = None
+        if hasattr(self.template, "terms_at_once"):
+            terms = self.template.terms_at_once(outputs, target)
+        return terms or vmap(self._call("terms"))(self._numbers, features, outputs, target)
 
     def validation_terms(self, members, outputs, target):
         """Terms by name, lists of numbers, of some members with as many rows each (m, n, ...)."""
