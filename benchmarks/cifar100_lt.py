@@ -249,7 +249,10 @@ CIFAR_ROWS = {
     ),
     "recipe, growing weights": Plan({**RECIPE, **GROWING}),
     "recipe, tau fitted": Plan({**RECIPE, "logit_adjustment": "auto"}),
-    "recipe, no AutoAugment": Plan({**RECIPE, "augmentation": Recipe(consistency_weight=4.0)}),
+    "recipe, a tenth of the decay": Plan({**RECIPE, "training__weight_decay": 2.5e-4}),
+    "recipe, no AutoAugment, no cutout": Plan(
+        {**RECIPE, "augmentation": Recipe(consistency_weight=4.0)}
+    ),
     "recipe, one view, mixup and cutmix": Plan(
         {
             **RECIPE,
@@ -266,6 +269,7 @@ CIFAR_ROWS = {
             )
         }
     ),
+    f"{BASELINE} + synthesized, silencing 0.1": Plan({**ONE_VIEW, "auxiliary": "synthesize"}),
     PASSES: Plan(ONE_VIEW, epochs=2),
     "recipe, three networks": Plan({**RECIPE, "n_estimators": 3}),
     "CE": Plan({**ONE_VIEW, **PLAIN}),

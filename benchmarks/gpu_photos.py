@@ -50,15 +50,15 @@ def _rows(settings):
 
 def list_keys(settings):
     """Arguments of all runs, in order of worth."""
-    rows = list(END_TO_END_ROWS)
-    if settings.smoke:
-        return [(row, 0) for row in rows[:2]]
-    return [(row, seed) for seed in range(SEEDS) for row in rows]
+    rows = list(END_TO_END_ROWS)[: 2 if settings.smoke else None]
+    seeds = range(1 if settings.smoke else SEEDS)
+    network = settings.network or NETWORK
+    return [(network, settings.lr, row, seed) for seed in seeds for row in rows]
 
 
 def run(key, settings):
     """Fit one row, and what recalibrates the plain one, and measure them."""
-    row, seed = key
+    network, lr, row, seed = key
     with np.load(prepared(settings)) as file:
         images = HouseImages(file["X"], file["y"], file["house"])
     start = time.perf_counter()
@@ -76,7 +76,8 @@ def run(key, settings):
     results = results.assign(split=seed)
     records = results.astype(object).where(results.notna(), None).to_dict("records")
     seconds = time.perf_counter() - start
-    return {"network": settings.network or NETWORK, "seconds": seconds, "results": records}
+    name = network if lr is None else f"{network} at rate {lr:g}"
+    return {"network": name, "seconds": seconds, "results": records}
 
 
 def result_tables(records):

@@ -18,7 +18,8 @@ then takes that folder as DATA. ``check`` has nothing to prepare.
 
 OUT gets ``gpu_PART.jsonl``, the measurements, with ``.meta.json``; ``gpu_PART.json``, with the
 device, versions, tables, and what failed; and ``gpu_PART.tar``, of fits that go on. ``--smoke``
-runs the first few rows at toy size, on a CPU with ``--device cpu``; its numbers mean nothing.
+runs the first few rows at toy size, on a CPU with ``--device cpu``; its numbers mean nothing and
+go to ``gpu_PART_smoke.*``.
 """
 
 import argparse
@@ -59,7 +60,7 @@ class Settings(NamedTuple):
     unfinished: Path | None = None  # folder of fits that go on
 
     def path(self, suffix):
-        return self.out / f"gpu_{self.part}{suffix}"
+        return self.out / f"gpu_{self.part}{'_smoke' if self.smoke else ''}{suffix}"
 
 
 def prepare(settings):
@@ -96,8 +97,8 @@ def run(key, settings):
 
 def result_tables(path):
     """The tables of a file of measurements, by title, with the device in it."""
-    part, tables = path.stem.removeprefix("gpu_"), {}
-    by_device = {}
+    part = path.stem.split("_")[1]
+    tables, by_device = {}, {}
     for record in read_runs(path).values():
         by_device.setdefault(record["device"], []).append(record)
     for device, records in by_device.items():

@@ -122,12 +122,12 @@ class TestParts:
 
     def check(self, session, part, data, n_runs):
         assert session(part, "--data", data, allowed=1) == 1
-        report = json.loads((session.out / f"gpu_{part}.json").read_text())
+        report = json.loads((session.out / f"gpu_{part}_smoke.json").read_text())
         assert (report["finished"], report["wanted"]) == (1, n_runs)
         assert session(part, "--data", data) == n_runs - 1
-        table = (session.out / f"gpu_{part}.json").read_text()
+        table = (session.out / f"gpu_{part}_smoke.json").read_text()
         assert session(part, "--data", data) == 0
-        assert (session.out / f"gpu_{part}.json").read_text() == table
+        assert (session.out / f"gpu_{part}_smoke.json").read_text() == table
         report = json.loads(table)
         assert (report["finished"], report["failed"]) == (n_runs, {})
         assert report["device"] == ["CPU"]
@@ -158,14 +158,22 @@ class TestParts:
         command = ["photos", "--device", "cpu", "--smoke", "--jobs", "2"]
         command += ["--out", str(session.out), "--data", str(session.out)]
         script.main([*command, "--seconds", "0.01"])
-        report = json.loads((session.out / "gpu_photos.json").read_text())
+        report = json.loads((session.out / "gpu_photos_smoke.json").read_text())
         assert (report["finished"], report["failed"]) == (0, {})
         script.main(command)
-        report = json.loads((session.out / "gpu_photos.json").read_text())
+        report = json.loads((session.out / "gpu_photos_smoke.json").read_text())
         assert (report["finished"], report["failed"]) == (2, {})
         (table,) = report["tables"].values()
         assert all(f"| {row} |" in table for row in ("plain MSE", "plain MSE + stretch"))
         assert session("photos", "--data", session.out) == 0
+
+    def test_what_is_tried_out_does_not_count(self, load, session, cifar):
+        script = load("gpu_session")
+        paths = [
+            script.Settings("cifar", cifar, session.out, "cpu", smoke, None, None, None).path(".x")
+            for smoke in (False, True)
+        ]
+        assert [path.name for path in paths] == ["gpu_cifar.x", "gpu_cifar_smoke.x"]
 
     def test_speed(self, session):
         tables = self.check(session, "check", session.out, 4)

@@ -1,8 +1,11 @@
 """Data in image files, decoded batch by batch."""
 
+from contextlib import contextmanager
+
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ltlearn.data._ahead import copied_ahead
 from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
 from ltlearn.exceptions import BadImageError
 
@@ -45,6 +48,7 @@ class FileData(Dataset):
         self.num_workers = num_workers
         self.input_shape = input_shape
         self.device = torch.device("cpu")
+        self._decoder = _Decoder(source, self.transforms, num_workers)
 
     def __len__(self):
         return len(self.source)
@@ -53,21 +57,14 @@ class FileData(Dataset):
         """As of :class:`TensorData`."""
         parts = torch.tensor_split(index, n)
         targets = batch_targets(self.target, index.to(self.device), n, prepare_targets)
-        images = DataLoader(
-            _DecodedBatches(self.source, parts, self.transforms, self._draw_seeds(parts)),
-            batch_size=None,
-            num_workers=self.num_workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # a loader draws from it even where nothing is shuffled
+        decoded = self._decoder.batches(
+            parts, self._draw_seeds(parts), pin_memory=self.device.type == "cuda"
         )
-        for X, target in zip(images, targets, strict=True):
-            if isinstance(X, BadImageError):
-                raise X
-            yield X.to(self.device, non_blocking=True), target
+        yield from zip(copied_ahead(decoded, self.device), targets, strict=True)
 
     def _draw_seeds(self, parts):
         if not self.training:
-            return None
+            return [None] * len(parts)
         return [torch.randint(2**31, (len(rows),)).tolist() for rows in parts]
 
     def with_target(self, target):
@@ -80,8 +77,10 @@ class FileData(Dataset):
 
     def concatenate(self, other, epoch_index=None):
         """Rows of both, one after the other."""
+        source = self.source.concatenate(other.source)
         return self._copy(
-            source=self.source.concatenate(other.source),
+            source=source,
+            _decoder=_Decoder(source, self.transforms, self.num_workers),
             target=concatenate_targets(self.target, other.target),
             epoch_index=epoch_index,
         )
@@ -98,31 +97,104 @@ class FileData(Dataset):
         return copied
 
 
+class _Decoder:
+    """Batches of transformed images, of which the same worker processes decode all.
+
+    Copies of data share it. Processes start with the first batch and end with the last copy; it is
+    pickled without them.
+
+    Parameters
+    ----------
+    source : ltlearn.images.FileSource
+    transforms : (callable, callable)
+    num_workers : int
+    """
+
+    def __init__(self, source, transforms, num_workers):
+        self.dataset = _DecodedBatches(source, transforms)
+        self.num_workers = num_workers
+        self._loader, self._wanted = None, _Wanted()
+
+    def __getstate__(self):
+        return {**vars(self), "_loader": None, "_wanted": _Wanted()}
+
+    def batches(self, parts, seeds, pin_memory):
+        """Yield the images of row numbers.
+
+        Parameters
+        ----------
+        parts : sequence of torch.Tensor of int
+        seeds : list of (list of int, or None)
+            A seed per image in training; None in evaluation.
+        pin_memory : bool
+        """
+        wanted = [(rows.tolist(), own) for rows, own in zip(parts, seeds, strict=True)]
+        if self._wanted.is_taken:  # in the middle of other batches
+            loader = self._make_loader(_Wanted(wanted), pin_memory, persistent=False)
+        else:
+            if self._loader is None or self._loader.pin_memory != pin_memory:
+                self._loader = self._make_loader(self._wanted, pin_memory, persistent=True)
+            loader, self._wanted.batches = self._loader, wanted
+        with self._wanted.taken():
+            for images in loader:
+                if isinstance(images, BadImageError):
+                    raise images
+                yield images
+
+    def _make_loader(self, wanted, pin_memory, persistent):
+        return DataLoader(
+            self.dataset,
+            batch_size=None,
+            sampler=wanted,
+            num_workers=self.num_workers,
+            persistent_workers=persistent and self.num_workers > 0,
+            pin_memory=pin_memory,
+            generator=torch.Generator(),  # a loader draws from it even where nothing is shuffled
+        )
+
+
+class _Wanted:
+    """The batches that a loader shall give next."""
+
+    def __init__(self, batches=()):
+        self.batches = batches
+        self.is_taken = False
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def __len__(self):
+        return len(self.batches)
+
+    @contextmanager
+    def taken(self):
+        """While somebody takes them."""
+        before, self.is_taken = self.is_taken, True
+        try:
+            yield
+        finally:
+            self.is_taken = before
+
+
 class _DecodedBatches(Dataset):
-    """Item i is the i-th batch of transformed images, or the error that one of them gave.
+    """From row numbers and seeds to a batch of images, or the error that one of them gave.
 
     An error that is returned reaches the user as it is; one that is raised in a worker process
     would arrive wrapped in that process's traceback.
     """
 
-    def __init__(self, source, parts, transforms, seeds):
+    def __init__(self, source, transforms):
         self.source = source
-        self.parts = parts
         self.transforms = transforms
-        self.seeds = seeds
 
-    def __len__(self):
-        return len(self.parts)
-
-    def __getitem__(self, number):
-        rows = self.parts[number].tolist()
+    def __getitem__(self, wanted):
+        rows, seeds = wanted
         try:
             images = [self.source.load(row)[0] for row in rows]
         except BadImageError as error:
             return error
-        if self.seeds is None:
+        if seeds is None:
             return torch.stack([self.transforms[1](image) for image in images])
-        seeds = self.seeds[number]
         return torch.stack(
             [self.transforms[0](image, seed) for image, seed in zip(images, seeds, strict=True)]
         )

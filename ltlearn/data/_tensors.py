@@ -3,6 +3,7 @@
 import torch
 from torch.utils.data import Dataset
 
+from ltlearn.data._ahead import copied_ahead
 from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
 
 # Data are kept on a GPU where they fill no more than this share of its free memory.
@@ -48,22 +49,22 @@ class TensorData(Dataset):
 
         ``prepare_targets`` is that of :class:`WholeBatches`.
         """
-        index = index.to(self.device)
-        targets = batch_targets(self.target, index, n, prepare_targets)
-        for rows, target in zip(torch.tensor_split(index, n), targets, strict=True):
-            X = self._select(rows)
+        is_here = self.X.device == self.device
+        on_device = index.to(self.device)
+        targets = batch_targets(self.target, on_device, n, prepare_targets)
+        if is_here:
+            chosen = (self.X.index_select(0, rows) for rows in on_device.tensor_split(n))
+        else:  # too large for the device
+            chosen = copied_ahead(map(self._pinned, index.cpu().tensor_split(n)), self.device)
+        for X, target in zip(chosen, targets, strict=True):
             if self.transforms is not None:
                 X = self.transforms[0 if self.training else 1](X)
             yield X, target
 
-    def _select(self, rows):
-        if self.X.device == self.device:
-            return self.X.index_select(0, rows)
-        # Too large for the device: gather into pinned memory, from where copies do not wait.
-        rows = rows.cpu()
+    def _pinned(self, rows):
+        """Rows in pinned memory, from where copies do not wait."""
         batch = torch.empty(len(rows), *self.X.shape[1:], dtype=self.X.dtype, pin_memory=True)
-        torch.index_select(self.X, 0, rows, out=batch)
-        return batch.to(self.device, non_blocking=True)
+        return torch.index_select(self.X, 0, rows, out=batch)
 
     def with_target(self, target):
         """The same rows with other targets."""

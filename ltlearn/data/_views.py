@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ltlearn.data._ahead import copied_ahead
 from ltlearn.data._targets import (
     batch_groups,
     batch_targets,
@@ -128,8 +129,10 @@ class PreparedData(Dataset):
 
     def batches(self, index, n, prepare_targets=None):
         targets = batch_targets(self.target, index.to(self.device), n, prepare_targets)
-        for X, target in zip(self._inputs(index.cpu(), n), targets, strict=True):
-            yield X.to(self.device, non_blocking=True), target
+        inputs = self._inputs(index.cpu(), n)
+        if self.device.type == "cuda":
+            inputs = (X.pin_memory() for X in inputs)
+        return zip(copied_ahead(inputs, self.device), targets, strict=True)
 
     def _inputs(self, index, n):
         """Prepared rows of the batches, of several of them at once."""

@@ -11,14 +11,28 @@ _SMALL, _LARGE = 250, 1_500
 _WARMUP_UPDATES = 100
 
 
-def general_defaults(n_rows):
-    """Settings by name, of any backbone but the body for tables."""
+# Rows of a batch, and pixels of one: large backbones train on 48 images of 256 by 256 on one GPU.
+_FEWEST, _MOST, _MOST_PIXELS = 16, 256, 48 * 256**2
+
+
+def general_defaults(n_rows, image_size=None):
+    """Settings by name, of any backbone but the body for tables.
+
+    Parameters
+    ----------
+    n_rows : int
+    image_size : (int, int), default=None
+        Height and width of the images, where there are images.
+    """
+    most = _MOST
+    if image_size is not None:
+        most = min(max(_MOST_PIXELS // math.prod(image_size), _FEWEST), _MOST)
     return {
         "hidden_layer_sizes": (128, 64),
         "dropout": 0.0,
         "max_epochs": 100,
         "lr": 1e-3,
-        "batch_size": min(max(n_rows // 32, 16), 256),
+        "batch_size": min(max(n_rows // 32, _FEWEST), most),
         "weight_decay": 1e-4,
         "lr_schedule": "constant",
         "lr_warmup_epochs": 0,

@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import ShuffledEpochs
-from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.data._inputs import ColumnInputs, ImageInputs, TableInputs
 from ltlearn.estimators._auto import general_defaults, tabular_defaults
 from ltlearn.estimators._backbone import (
     BUILT_IN,
@@ -259,8 +259,10 @@ class BaseDeepEstimator(
         self._defaults.update((name, before[name]) for name in kept if name in before)
 
     def _make_defaults(self, n_rows):
-        is_tabular = isinstance(self._inputs, ColumnInputs)
-        return (tabular_defaults if is_tabular else general_defaults)(n_rows)
+        if isinstance(self._inputs, ColumnInputs):
+            return tabular_defaults(n_rows)
+        is_image = isinstance(self._inputs, ImageInputs)
+        return general_defaults(n_rows, self._inputs.spec.size if is_image else None)
 
     def _setting(self, name):
         """A parameter or an option, with what "auto" stands for."""

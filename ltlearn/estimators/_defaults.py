@@ -48,12 +48,11 @@ def classifier_defaults(n_rows, n_columns, is_table):
     Returns
     -------
     defaults : dict
-        ``early_stopping`` says whether rows are held out for it where none are given.
+        ``early_stopping`` says whether rows are held out for it where none are given. Other than
+        for the MLP, the size of batches is that of any estimator.
     """
     if not is_table:
-        batch_size = min(max(n_rows // 32, 16), 256)
-        stop = n_rows >= _ROWS_TO_SPARE_OF_OTHERS
-        return OTHER | {"batch_size": batch_size, "early_stopping": stop}
+        return OTHER | {"early_stopping": n_rows >= _ROWS_TO_SPARE_OF_OTHERS}
     early_stopping = n_rows >= _ROWS_TO_SPARE
     if n_columns > MANY_COLUMNS:
         n_epochs = math.ceil(_EMBEDDING_UPDATES * EMBEDDING["batch_size"] / n_rows)

@@ -108,7 +108,8 @@ class ELTARegressor(
         body for tables, and is 1e-3 otherwise.
     batch_size : int or "auto", default="auto"
         ``"auto"`` is a 16th of the training rows for the body for tables, between 24 and 128, from
-        5,120 rows on a 40th, up to 256; and a 32nd otherwise, between 16 and 256.
+        5,120 rows on a 40th, up to 256; and a 32nd otherwise, between 16 and 256, or as many images
+        as have the pixels of 48 of 256 by 256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, mixup, held-out rows. None draws
         a seed from NumPy's global generator, which is otherwise left as it is, like all others.

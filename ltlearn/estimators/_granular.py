@@ -131,7 +131,8 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     batch_size : int or "auto", default="auto"
         ``"auto"`` is for tables a 16th of the training rows of the target classes, between 64 and
         256 (between 24 and 128 for ``"tabular"``, from 5,120 rows on a 40th), for embeddings 64,
-        and else a 32nd, between 16 and 256.
+        and else a 32nd, between 16 and 256, or as many images as have the pixels of 48 of 256 by
+        256.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness: weights, shuffling, dropout, the draw of auxiliary rows, held-out
         rows. None draws a seed from NumPy's global generator, which is otherwise left as it is,

@@ -251,7 +251,7 @@ class TestDefaults:
             True,
         ]
         assert other["feature_mixup"] == 0.0 < small["feature_mixup"]
-        assert set(small) == set(embedding) == set(other)
+        assert set(small) == set(embedding) == {*other, "batch_size"}
 
     def test_what_is_set_is_taken(self):
         X, y = tail_problem()

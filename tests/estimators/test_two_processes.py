@@ -15,21 +15,36 @@ from ltlearn.training._parallel import current_group
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
+def documented_script():
+    """The script of the guide, which says how to start it."""
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "machines.md").read_text()
+    assert "`torchrun --nproc-per-node 2 train.py`" in page
+    blocks = page.split("```{code-block} python\n")[1:]
+    (script,) = (block.split("```")[0] for block in blocks if "init_process_group" in block)
+    return script
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Where one process, and two that torchrun started, left what came out."""
     folder = tmp_path_factory.mktemp("processes")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    (folder / "train.py").write_text(
+        documented_script().replace("model.ltlearn", "trained.ltlearn")
+    )
+    commands = [[str(SCRIPT), str(folder)], [*torchrun, str(SCRIPT), str(folder)]]
+    commands.append([*torchrun, "train.py"])
     runs = [
         subprocess.Popen(
-            [sys.executable, *starter, str(SCRIPT), str(folder)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, *command],
+            env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
         )
-        for starter in ([], torchrun)
+        for command in commands
     ]  # fmt: skip
     printed = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], printed
+    assert [run.returncode for run in runs] == [0, 0, 0], printed
     return folder
 
 
@@ -104,6 +119,11 @@ def test_the_first_process_can_save_the_whole_model(folder, outcomes):
     model = ltlearn.load(folder / "model.ltlearn")
     rows = np.random.default_rng(0).normal(size=(90, 3))
     np.testing.assert_array_equal(model.predict(rows), outcomes[1]["of the saved model"])
+
+
+def test_the_script_of_the_guide_trains_and_saves(folder):
+    model = ltlearn.load(folder / "trained.ltlearn")
+    assert model.n_iter_ == 5
 
 
 def test_alone_there_is_no_group():

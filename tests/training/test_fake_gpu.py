@@ -5,20 +5,33 @@ and so does one whose result the host would have to wait for. Copies to the devi
 host would wait are found by their arguments.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.data._batches import WholeBatches
 from ltlearn.data._tensors import TensorData
+from ltlearn.enhancers import _image_mixing
 from ltlearn.images import Recipe
 from ltlearn.images._auto_augment import CIFAR10_POLICIES, apply_operation
+from ltlearn.networks._network import apply_in_batches
 from ltlearn.objectives._elta import ELTAObjective
+from ltlearn.options import Architecture, Bins
 from ltlearn.training._net import ObjectiveNet
+from ltlearn.training._parts import backward_in_parts
+from ltlearn.training._terms import validation_terms
+from ltlearn.utils._precision import autocast
 
 pytestmark = pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10),
@@ -45,36 +58,83 @@ class NoBlockingCopies(TorchDispatchMode):
 class Step(nn.Module):
     """The part of a training step that an estimator's objective does."""
 
-    def __init__(self, network, objective):
+    def __init__(self, net):
         super().__init__()
-        self.network = network
-        self.objective = objective
+        self.network, self.objective = net.module_, net.criterion_
+        self.net = [net]  # no part of this module
 
     def forward(self, X, target):
-        return self.objective.training_terms(self.network, X, target)
+        with autocast(self.net[0].precision, GPU):
+            return self.objective.training_terms(self.network, X, target)
 
 
-def losses_of_epoch(net, data):
-    """What the training steps of an epoch compute on a fake GPU, up to the backward passes."""
-    step = Step(net.module_, net.criterion_).train()
-    mode = FakeTensorMode()
+class Validation(nn.Module):
+    """What validation does with a net, all of whose outputs pass through its objective."""
 
-    def on_gpu(tensors):
-        fake = {name: mode.from_tensor(values.detach()) for name, values in tensors.items()}
-        with mode:
-            return {name: values.to(GPU) for name, values in fake.items()}
+    def __init__(self, net):
+        super().__init__()
+        self.module_, self.criterion_ = net.module_, net.criterion_
+        self.precision = net.precision
 
-    state = on_gpu({**dict(step.named_parameters()), **dict(step.named_buffers())})
-    target, rows = on_gpu(data.target), on_gpu({"X": data.X})["X"]
+    def apply_network(self, data, then=None):
+        return apply_in_batches(
+            self.module_, data, batch_size=40, device=GPU, precision=self.precision, then=then
+        )
+
+    def forward(self, valid):
+        return validation_terms(self, valid)
+
+
+def on_fake_gpu(mode, tensors):
+    fake = {name: mode.from_tensor(values.detach()) for name, values in tensors.items()}
+    with mode:
+        return {name: values.to(GPU) for name, values in fake.items()}
+
+
+def state_of(module, mode):
+    return on_fake_gpu(mode, {**dict(module.named_parameters()), **dict(module.named_buffers())})
+
+
+def data_on_gpu(data, mode, is_large=False):
+    """Data on the fake GPU; of large ones, X stays on the CPU."""
+    rows = mode.from_tensor(data.X) if is_large else on_fake_gpu(mode, {"X": data.X})["X"]
     index = mode.from_tensor(data.epoch_index())
-    moved = TensorData(rows, target, lambda: index, data.transforms, training=True)
+    target = on_fake_gpu(mode, data.target)
+    moved = TensorData(rows, target, lambda: index, data.transforms, training=data.training)
+    moved.device = GPU
+    return moved
+
+
+def losses_of_epoch(net, data, is_large=False):
+    """What the training steps of an epoch compute on a fake GPU, up to the backward passes."""
+    step = Step(net).train()
+    mode = FakeTensorMode(allow_non_fake_inputs=True)  # what was drawn on the host
+    state, moved = state_of(step, mode), data_on_gpu(data, mode, is_large)
     prepare = getattr(net.criterion_, "prepare_targets", None)
+    if net.accumulation_steps > 1:
+        prepare = None
+
+    def terms_of(batch, share=1):
+        return torch.func.functional_call(step, state, batch)
+
     losses = []
     with mode:
         for batch in WholeBatches(moved, BATCH_SIZE, prepare):
             with NoBlockingCopies():
-                losses.append(torch.func.functional_call(step, state, batch)["loss"])
+                terms = backward_in_parts(terms_of, batch, net.accumulation_steps)
+            losses.append(terms["loss"])
     return losses
+
+
+def validation_on_gpu(net, valid, is_large=False):
+    """Terms of validation on a fake GPU."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    module = Validation(net).eval()
+    state = state_of(module, mode)
+    valid.epoch_index = lambda: torch.arange(len(valid))
+    moved = data_on_gpu(valid, mode, is_large)
+    with mode:
+        return torch.func.functional_call(module, state, (moved,))
 
 
 @pytest.fixture
@@ -83,18 +143,23 @@ def check_epoch(monkeypatch):
     fitted = []
     fit_data = ObjectiveNet.fit_data
 
-    def remember(net, data, *args, **kwargs):
-        fitted.append((net, data))
-        return fit_data(net, data, *args, **kwargs)
+    def remember(net, data, valid=None, *args, **kwargs):
+        fitted.append((net, data, valid))
+        return fit_data(net, data, valid, *args, **kwargs)
 
     monkeypatch.setattr(ObjectiveNet, "fit_data", remember)
 
-    def check(model, X, y, sample_weight=None):
+    def check(model, X, y, sample_weight=None, precision=torch.float32, is_large=False):
         model.fit(X, y, sample_weight)
-        net, data = fitted[-1]
-        losses = losses_of_epoch(net, data)
+        net, data, valid = fitted[-1]
+        net.precision = precision
+        losses = losses_of_epoch(net, data, is_large)
         assert len(losses) == net.history[-1, "train_batch_count"]
-        assert {loss.device for loss in losses} == {GPU}
+        assert {(loss.device, loss.dtype) for loss in losses} == {(GPU, torch.float32)}
+        if valid is not None:
+            terms = validation_on_gpu(net, valid, is_large)
+            assert {"valid_" + name for name in terms} <= set(net.history[-1])
+            assert {value.device for value in terms.values()} == {GPU}
 
     return check
 
@@ -144,6 +209,75 @@ def test_classification(params, weighted, check_epoch):
     check_epoch(GranularClassifier(**QUICK).set_params(**params), X, CLASSES, weight)
 
 
+MODELS = {
+    "mixup, alignment": (ELTARegressor(mixup_strength=0.25, alignment_weight=0.1), SCORES),
+    "members": (ELTARegressor(architecture=Architecture(n_members=2)), SCORES),
+    "distributions": (ELTARegressor(loss="emd", bins=Bins(n_bins=5)), SCORES),
+    "classes": (GranularClassifier(dropout=0.2), CLASSES),
+    "cosine": (GranularClassifier(architecture=Architecture(head="cosine")), CLASSES),
+}
+
+
+@pytest.fixture
+def parts_of_a_gpu(monkeypatch):
+    """Streams, memory (all of it taken) and autocast of a GPU that is not there."""
+
+    class Stream:
+        def wait_stream(self, other):
+            """Nothing runs on it."""
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 2**30))
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+
+
+@pytest.mark.parametrize("way", ["bfloat16", "accumulation", "validation", "large", "all"])
+@pytest.mark.parametrize("name", MODELS)
+def test_ways(name, way, check_epoch, parts_of_a_gpu):
+    """Autocast, parts of batches, validation, data that stay on the CPU."""
+    model, y = MODELS[name]
+    model = clone(model).set_params(**QUICK)
+    if way in ("accumulation", "all"):
+        model.set_params(training__accumulation_steps=2)
+    if way in ("validation", "all"):
+        model.set_params(early_stopping=True)
+    precision = torch.bfloat16 if way in ("bfloat16", "all") else torch.float32
+    check_epoch(model, X, y, precision=precision, is_large=way in ("large", "all"))
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        {"mixup_alpha": 0.8, "cutmix_alpha": 1.0},
+        {"mixup_alpha": 0.4, "clean_weight": 1.0},
+        {"cutmix_alpha": 1.0, "consistency_weight": 1.0},
+    ],
+    ids=lambda mixing: ",".join(mixing),
+)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_mixing_of_images(mixing, precision, check_epoch, parts_of_a_gpu, monkeypatch):
+    draw = torch.randint
+
+    def drawn_on_the_host(*args, **kwargs):
+        is_on_host = kwargs.get("device") == "cpu"
+        with unset_fake_temporarily() if is_on_host else nullcontext():
+            return draw(*args, **kwargs)
+
+    monkeypatch.setattr(_image_mixing.torch, "randint", drawn_on_the_host)
+    model = GranularClassifier(
+        **QUICK,
+        backbone="resnet10t",
+        backbone_params={"pretrained": False, "img_size": 16},
+        augmentation=Recipe(**mixing),
+    )
+    model.set_params(early_stopping=True)
+    check_epoch(model, IMAGES, CLASSES, precision=precision, is_large=True)
+
+
 @pytest.mark.parametrize(
     ("estimator", "y", "augmentation"),
     [
@@ -151,7 +285,6 @@ def test_classification(params, weighted, check_epoch):
         (ELTARegressor, SCORES, "standard"),
         (ELTARegressor, SCORES, "granularity"),
         (GranularClassifier, CLASSES, None),
-        # Without mixing of images, whose shares come from a generator of the CPU.
         (GranularClassifier, CLASSES, Recipe(erasing_probability=0.5, label_smoothing=0.1)),
         (GranularClassifier, CLASSES, Recipe(cutout=0.5)),
     ],
