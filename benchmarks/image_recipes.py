@@ -179,10 +179,12 @@ def result_tables(path):
     for (name, *_), record in read_runs(path).items():
         by_data.setdefault(name, []).append(record)
     titles = {"fashion": "Fashion-MNIST-LT, 6 classes", "cifar": "CIFAR-LT, 36 classes"}
-    return {
-        f"{titles[name]}, {len({r['seed'] for r in records})} seeds": make_table(records)
-        for name, records in by_data.items()
-    }
+    tables = {}
+    for name, records in by_data.items():
+        n_seeds = len({record["seed"] for record in records})
+        title = f"{titles[name]}, {n_seeds} seed{'s' if n_seeds > 1 else ''}"
+        tables[title] = make_table(records)
+    return tables
 
 
 def main():
