@@ -108,5 +108,6 @@ def test_convolutions_on_a_gpu_are_channels_last(device, backbone, expected, mon
         input_shape=(3, 4, 4),
     )
     net = ObjectiveNet(network, criterion=ELTAObjective, device=device, train_split=None)
-    net.initialize_module()
+    with net._current_init_context("module"):
+        net.initialize_module()
     assert formats == expected
