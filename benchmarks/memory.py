@@ -17,10 +17,9 @@ tenth of the rows), one thread. Every run is appended to ``OUT/memory.jsonl``; t
 import argparse
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import threading
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +58,7 @@ def main():
     parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--out", type=Path, default=CACHE)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*options.one)))
-        return
     path = options.out / "memory.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with noted(path), tempfile.TemporaryDirectory() as folder:
@@ -72,10 +67,10 @@ def main():
             write_table(table, n_rows)
             for estimator in options.estimators:
                 for kind in options.kinds:
-                    command = [sys.executable, __file__, "--one", table, estimator, kind]
-                    done = subprocess.run(command, check=True, capture_output=True, text=True)
+                    with get_context("fork").Pool(1) as process:
+                        run = process.apply(measure, (table, estimator, kind))
                     with path.open("a") as file:
-                        file.write(done.stdout.splitlines()[-1] + "\n")
+                        file.write(json.dumps(run) + "\n")
     print(write_page(path))
 
 

@@ -75,8 +75,9 @@ def test_arguments_that_may_be_left_out_allow_their_default(function):
 def names_for_checkers():
     """Names that modules import for type checkers alone."""
     from matplotlib.axes import Axes
+    from PIL import Image
 
-    return {"Axes": Axes}
+    return {"Axes": Axes, "Image": Image}
 
 
 def test_the_package_says_that_it_is_typed():

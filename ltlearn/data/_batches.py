@@ -28,16 +28,26 @@ class WholeBatches:
     has_equal_sizes : bool, default=False
         Leave out as many of the last rows of an epoch, fewer than it has batches, that all batches
         have one size: what is compiled or recorded for a size serves all of them.
+    n_parts : int, default=1
+        Into how many parts batches of equal sizes are cut. More rows are left out where these would
+        not be of one size.
     """
 
     def __init__(
-        self, dataset, batch_size, prepare_targets=None, own_rows=None, has_equal_sizes=False
+        self,
+        dataset,
+        batch_size,
+        prepare_targets=None,
+        own_rows=None,
+        has_equal_sizes=False,
+        n_parts=1,
     ):
         self.dataset = dataset
         self.batch_size = batch_size
         self.prepare_targets = prepare_targets
         self.own_rows = own_rows
         self.has_equal_sizes = has_equal_sizes
+        self.n_parts = n_parts
 
     def __iter__(self):
         epoch_index = self.dataset.epoch_index
@@ -46,7 +56,8 @@ class WholeBatches:
         )
         n = n_batches(len(index), self.batch_size)
         if self.has_equal_sizes:
-            index = index[: len(index) // n * n]
+            size = len(index) // n
+            index = index[: n * (size - size % min(self.n_parts, size))]
         if self.own_rows is not None:
             index = self.own_rows(index, n)
         return self.dataset.batches(index, n, self.prepare_targets)

@@ -25,6 +25,7 @@ from ltlearn.data._files import FileData
 from ltlearn.data._powers import signed_power
 from ltlearn.data._tensors import TensorData
 from ltlearn.data._views import chunks, prepared_data
+from ltlearn.datasets._mapping import is_stored, unpacked
 
 
 class TableInputs:
@@ -50,6 +51,7 @@ class TableInputs:
 
     def check(self, estimator, X, reset):
         _refuse_files(X)
+        X = unpacked(X) if is_stored(X) else X
         try:
             return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
         except (TypeError, ValueError) as error:
@@ -139,7 +141,7 @@ class ColumnInputs:
 
     def check(self, estimator, X, reset):
         _refuse_files(X)
-        columns = columns_of(X)
+        columns = columns_of(unpacked(X) if is_stored(X) else X)
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number
         return self.reader.read(columns, reset=reset)
 

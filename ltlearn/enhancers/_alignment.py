@@ -146,7 +146,7 @@ class SimilarityAlignment(nn.Module):
 
         Returns
         -------
-        prepared : dict of str to Tensor of shape (..., *shape)
+        prepared : dict of str to Tensor, leading dimensions as those of scores
 
         Examples
         --------

@@ -1,5 +1,6 @@
 """What is counted of two sets of rows: bands of labels, and values that one set has none like."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 
@@ -55,6 +56,11 @@ class Side:
     """The parts of one side, of one length."""
 
     def __init__(self, given, name):
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f'{name} must be a dict of "X", "y" and "y_pred", or some of them, such as '
+                f'{{"X": X, "y_pred": model.predict(X)}}; got {type(given).__name__}.'
+            )
         unknown = sorted(map(str, set(given) - set(PARTS)))
         if unknown:
             raise ValueError(f'{name} has {unknown}; it may have "X", "y" and "y_pred".')

@@ -21,14 +21,16 @@ documents, vector graphics  :class:`~ltlearn.exceptions.BadImageError`: only the
 
 import io
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image
 
 from ltlearn.exceptions import BadImageError
 from ltlearn.utils._text import without_addresses
 from ltlearn.utils._typing import FilePath
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -43,7 +45,7 @@ FORMATS = (
 SIXTEEN_BIT_FORMATS = {"PNG", "PPM"}
 
 
-def read_image(path: FilePath, *, channels: Literal[1, 3] = 3) -> Image.Image:
+def read_image(path: FilePath, *, channels: Literal[1, 3] = 3) -> "Image.Image":
     """Read an image file as upright 8-bit pixels.
 
     Parameters

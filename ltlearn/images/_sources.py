@@ -8,14 +8,17 @@ import hashlib
 import os
 import time
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from PIL import Image
 
 from ltlearn.images._decode import decode_image, read_bytes
 from ltlearn.utils._typing import RowsLike
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # A file written this recently may be written again without a new time stamp.
 RECENT_SECONDS = 2.0
@@ -284,7 +287,7 @@ class FileSource:
         """
         return FileSource(np.concatenate([self.paths, other.paths]), self.channels)
 
-    def load(self, row: int) -> tuple[Image.Image, str]:
+    def load(self, row: int) -> "tuple[Image.Image, str]":
         """Decode a file, and hash the content it was decoded from.
 
         Parameters

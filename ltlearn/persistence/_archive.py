@@ -48,9 +48,14 @@ def replace_file(path, content):
     OSError
         When it cannot be written; what was there stays.
     """
+    replace_by(path, lambda file: file.write(content))
+
+
+def replace_by(path, write):
+    """As :func:`replace_file`, with a function that writes into the open file."""
     path = Path(path)
     try:
-        _replace(path, content)
+        _replace(path, write)
     except OSError as error:
         raise OSError(
             error.errno,
@@ -60,11 +65,11 @@ def replace_file(path, content):
     _sync_folder(path.parent)
 
 
-def _replace(path, content):
+def _replace(path, write):
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

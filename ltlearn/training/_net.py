@@ -302,6 +302,7 @@ class ObjectiveNet(NeuralNet):
     ):
         batches = self.get_iterator(train, training=True)
         batches.has_equal_sizes = self.compile_backbone
+        batches.n_parts = self.accumulation_steps
         if self.accumulation_steps == 1 and hasattr(self.criterion_, "prepare_targets"):
             batches.prepare_targets = partial(
                 self.criterion_.prepare_targets, n_features=self.module_.n_features

@@ -1,8 +1,10 @@
 """Batches are on the device before they are asked for, and image files have one set of workers."""
 
+import gc
 import os
 import pickle
 from contextlib import contextmanager
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -140,6 +142,16 @@ def test_the_same_processes_decode_every_epoch_and_validation(paths, monkeypatch
     assert len(made) == 1
     assert len(pids) == 2
     assert os.getpid() not in pids
+
+
+def test_processes_end_with_the_data(paths):
+    before = len(active_children())
+    data = make_data(paths[:12])
+    epoch(data)
+    assert len(active_children()) == before + 2
+    del data
+    gc.collect()
+    assert len(active_children()) == before
 
 
 def test_processes_and_epochs_change_nothing_else(paths):

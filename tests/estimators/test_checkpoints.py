@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,36 @@ def test_full_disks_at_the_start_and_later(tmp_path, monkeypatch):
     expected = ELTARegressor(**SMALL).fit(X, y).predict(X)
     np.testing.assert_array_equal(model.predict(X), expected)
     np.testing.assert_array_equal(clone_here(model).fit(X, y).predict(X), expected)
+
+
+def read_only(*args, **kwargs):
+    raise PermissionError(30, "Read-only file system")
+
+
+def test_read_only_folders_at_the_start_and_later(tmp_path, monkeypatch):
+    """A folder that turns read-only in between; chmod would not stop an administrator."""
+    with monkeypatch.context() as context:
+        context.setattr(tempfile, "mkstemp", read_only)
+        with pytest.raises(CheckpointError, match=r"Read-only file system.*Nothing was trained"):
+            ELTARegressor(checkpoint=tmp_path / "fit", **SMALL).fit(X, y)
+    model = ELTARegressor(checkpoint=tmp_path, **SMALL)
+    fit_until(model, 2, monkeypatch, X, y)
+    good = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with monkeypatch.context() as context:
+        context.setattr(tempfile, "mkstemp", read_only)
+        with pytest.warns(CheckpointWarning, match="Read-only file system") as warned:
+            model.fit(X, y)
+    assert len(warned) == 1
+    assert {path: path.read_bytes() for path in good} == good
+    np.testing.assert_array_equal(model.predict(X), ELTARegressor(**SMALL).fit(X, y).predict(X))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="may write anywhere")
+def test_folders_without_the_right_to_write(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(CheckpointError, match="checkpoint="):
+        ELTARegressor(checkpoint=tmp_path, **SMALL).fit(X, y)
+    tmp_path.chmod(0o700)
 
 
 def clone_here(model):

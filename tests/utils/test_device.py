@@ -12,6 +12,9 @@ from ltlearn.data._batches import WholeBatches
 from ltlearn.data._epochs import ShuffledEpochs
 from ltlearn.data._tensors import TensorData
 from ltlearn.features import _frozen
+from ltlearn.networks._network import Network
+from ltlearn.objectives._elta import ELTAObjective
+from ltlearn.training._net import ObjectiveNet
 from ltlearn.utils._device import resolve_device
 
 rng = np.random.default_rng(0)
@@ -67,3 +70,44 @@ def test_batches_of_one_size(n, batch_size):
         assert n - sum(sizes) < len(sizes)
     seen = {float(row) for _ in range(30) for rows, _ in batches for row in rows}
     assert len(seen) == n
+
+
+@pytest.mark.parametrize(("n", "batch_size", "n_parts"), [(41, 20, 4), (100, 33, 2), (7, 2, 5)])
+def test_parts_of_batches_of_one_size(n, batch_size, n_parts):
+    data = TensorData(torch.arange(float(n))[:, None], {}, ShuffledEpochs(n, 0))
+    batches = WholeBatches(data, batch_size, has_equal_sizes=True, n_parts=n_parts)
+    sizes = [len(rows) for rows, _ in batches]
+    assert len(set(sizes)) == 1
+    parts = {len(part) for part in torch.arange(sizes[0]).tensor_split(min(n_parts, sizes[0]))}
+    assert len(parts) == 1
+    assert n - sum(sizes) < len(sizes) * (1 + n_parts)
+
+
+@pytest.mark.parametrize(
+    ("device", "backbone", "expected"),
+    [
+        ("cuda", nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), [torch.channels_last]),
+        ("cuda", nn.Flatten(), []),
+        ("cpu", nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten()), []),
+    ],
+    ids=["convolutions", "none", "on the CPU"],
+)
+def test_convolutions_on_a_gpu_are_channels_last(device, backbone, expected, monkeypatch):
+    formats, to = [], nn.Module.to
+
+    def noted(self, *args, memory_format=None, **kwargs):
+        if memory_format is None:
+            return to(self, *args, **kwargs)
+        formats.append(memory_format)
+        return self
+
+    monkeypatch.setattr(nn.Module, "to", noted)
+    network = Network(
+        build_backbone=lambda shape: backbone,
+        build_head=lambda n: nn.Linear(n, 1),
+        input_shape=(3, 4, 4),
+    )
+    net = ObjectiveNet(network, criterion=ELTAObjective, device=device, train_split=None)
+    with net._current_init_context("module"):
+        net.initialize_module()
+    assert formats == expected
