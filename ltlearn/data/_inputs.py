@@ -91,7 +91,7 @@ class TableInputs:
 def _refuse_files(X):
     """A list of words is no table; it is most likely one of image files."""
     values = X if isinstance(X, list | tuple) else getattr(X, "values", X)
-    one_dimensional = isinstance(values, list | tuple) or np.ndim(values) == 1
+    one_dimensional = isinstance(values, list | tuple) or getattr(values, "ndim", None) == 1
     if one_dimensional and len(values) and isinstance(values[0], str | PathLike):
         raise ValueError(
             f"X is a list of words or files, beginning with {str(values[0])!r}; this backbone "

@@ -89,8 +89,10 @@ MODELS = {
 IN_ANOTHER_PROCESS = """
 import sys
 import numpy as np
+import torch
 import ltlearn
 
+torch.set_num_threads(1)  # as in the tests: with more, convolutions round otherwise
 found = []
 sys.addaudithook(lambda event, args: found.append(args) if event == "pickle.find_class" else None)
 for path in sys.argv[1:]:
