@@ -62,7 +62,8 @@ SILENCED = ", silencing 0.1"
 N_COMPONENTS, SMALLEST_CLASS = 16, 3
 LEGEND = """\
 Accuracy in percent, mean ± standard deviation over seeds; *CE* is the cross-entropy on the test
-rows, *s* CPU seconds of the fit. Δ are points, to the same classifier without auxiliary classes.
+rows, *s* CPU seconds of the fit. Δ are points, to the same classifier without auxiliary classes in
+the same seeds.
 """
 
 
@@ -167,10 +168,7 @@ def result_tables(path):
     frame = pd.DataFrame(read_runs(path).values())
     tables = {}
     for (name, head), rows in frame.groupby(["data", "head"], sort=False):
-        n_rows = rows.groupby("seed")["row"].nunique()
-        rows = rows[rows["seed"].isin(n_rows.index[n_rows == n_rows.max()])]
-        title = f"{name}, {head}, {rows['seed'].nunique()} seeds"
-        tables[title] = _table(rows)
+        tables[f"{name}, {head}"] = _table(rows)
     return tables
 
 
@@ -179,14 +177,17 @@ def _table(frame):
     lines = []
     for kind in dict.fromkeys(frame["row"]):
         rows = frame[frame["row"] == kind]
-        line = [kind, *(mean_and_std(100 * rows[band]) for band in ("overall", "few"))]
+        line = [kind, str(rows["seed"].nunique())]
+        line += [mean_and_std(100 * rows[band]) for band in ("overall", "few")]
         line += [f"{rows['ce'].mean():.3f}", f"{rows['seconds'].mean():.1f}"]
         if kind == "none":
             line += [""] * 2
         else:
             line += [difference_text(differences.loc[(kind, band)]) for band in ("overall", "few")]
         lines.append(line)
-    return markdown_table(["classes", "overall", "few", "CE", "s", "Δ overall", "Δ few"], lines)
+    return markdown_table(
+        ["classes", "seeds", "overall", "few", "CE", "s", "Δ overall", "Δ few"], lines
+    )
 
 
 def main():
