@@ -58,7 +58,7 @@ ALONE = {each.__name__: each for each in (TailLogisticClassifier, PLDAClassifier
 NETWORK, STACK, OF_THREE = "GranularClassifier", "TailStackingClassifier", "stack of three"
 HEADS = [*ALONE, NETWORK, STACK, OF_THREE]
 KINDS = ("none", "random", "neighbors", "curated")
-SILENCED = ", silencing 0.1"
+SILENCING = ", silencing "  # in the names of rows, before its weight
 N_COMPONENTS, SMALLEST_CLASS = 16, 3
 LEGEND = """\
 Accuracy in percent, mean ± standard deviation over seeds; *CE* is the cross-entropy on the test
@@ -71,7 +71,9 @@ def list_rows():
     """Pairs of a classifier and its auxiliary data."""
     rows = [(head, kind) for head in HEADS for kind in KINDS]
     silenced = [
-        (head, kind + SILENCED) for head in (NETWORK, OF_THREE) for kind in ("neighbors", "curated")
+        (head, f"{kind}{SILENCING}0.1")
+        for head in (NETWORK, OF_THREE)
+        for kind in ("neighbors", "curated")
     ]
     return sorted(rows + silenced, key=lambda row: HEADS.index(row[0]))
 
@@ -140,7 +142,7 @@ def run(name, seed, head, row, *, data):
     """Fit one row and measure it; a record."""
     torch.set_num_threads(1)
     problem = draw(name, data, seed)
-    kind, _, silencing = row.partition(SILENCED[:-3])
+    kind, _, silencing = row.partition(SILENCING)
     neighbors, auxiliary = "auto", {}
     if kind != "none":
         if kind == "curated":

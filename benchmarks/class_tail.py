@@ -28,7 +28,7 @@ import torch
 from _data import CACHE, DEFAULT_DATA
 from _markdown import markdown_table, mean_and_std
 from _runs import read_runs, run_missing
-from classes import N_TREES, SETS, draw
+from classes import AUTO, FAST, N_TREES, SETS, draw
 from render import write_page
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
@@ -41,7 +41,6 @@ from ltlearn.search._tail_frontier import best_setting, within_accuracy_budget
 
 BUDGETS = (0.0, 0.02, 0.05, 0.1, 1.0)
 FOLDS = 3
-AUTO = 'TailStackingClassifier("auto")'
 LEGEND = """\
 Accuracy in percent, at the class shares of the training rows / of the rarest classes, means over
 seeds. Δ are the stack's points in the rarest classes less those of the best forest at the same
@@ -54,12 +53,10 @@ def make_rows(seed):
         "forest": RandomForestClassifier(N_TREES, random_state=seed),
         "extra trees": ExtraTreesClassifier(N_TREES, random_state=seed),
     }
-    rows = {name: LogitAdjuster(forest) for name, forest in forests.items()}
-    for heads in ("fast", "auto"):
-        rows[f'TailStackingClassifier("{heads}")'] = TailStackingClassifier(
-            heads, random_state=seed
-        )
-    return rows
+    return {name: LogitAdjuster(forest) for name, forest in forests.items()} | {
+        FAST: TailStackingClassifier("fast", random_state=seed),
+        AUTO: TailStackingClassifier("auto", random_state=seed),
+    }
 
 
 def run(name, seed, row, *, data):
