@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ltlearn.enhancers import FeatureMix, FeatureMixup
 from ltlearn.objectives._members import members_as_rows
+from ltlearn.objectives._mixed import mixed_loss
 from ltlearn.objectives._own import OwnEnhancers, OwnLoss, names_of_own
 from ltlearn.utils._random import seed_for
 
@@ -121,16 +122,10 @@ class GranularObjective(nn.Module):
 
     def terms(self, features, outputs, target):
         """Loss terms of what ``pass_through`` gives for a single batch."""
-        loss = self._loss_of(outputs, target)
         if "partners" not in target:
-            return {"loss": loss}
-        draw = _draw_in(target)
-        other = {
-            name: target[name].index_select(0, draw.partners)
-            for name in ("label", "weight")
-            if name in target
-        }
-        return {"loss": draw.expected(loss, self._loss_of(outputs, other))}
+            return {"loss": self._loss_of(outputs, target)}
+        rows = {name: target[name] for name in ("label", "weight") if name in target}
+        return {"loss": mixed_loss(outputs, rows, _draw_in(target), self._loss_of)}
 
     def validation_terms(self, outputs, target):
         label, weight = target["label"], _weight(target)

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from ltlearn.enhancers import mix_images, two_views, view_disagreement
+from ltlearn.enhancers import FeatureMix, mix_images, two_views, view_disagreement
+from ltlearn.objectives._mixed import mixed_loss
 
 
 def image_views(recipe):
@@ -63,12 +64,13 @@ class MixedImages(nn.Module):
             cutmix_alpha=self.cutmix_alpha,
             generator=generator,
         )
+        draw = FeatureMix(share, partners)
         if not self.clean_weight:
             outputs = network.apply_head(network.features_of(mixed))
-            return {"loss": mixed_loss(outputs, target, partners, share, loss_of)}
+            return {"loss": mixed_loss(outputs, target, draw, loss_of)}
         both = network.apply_head(network.features_of(torch.cat([images, mixed])))
         clean, outputs = both.tensor_split(2)
-        loss = mixed_loss(outputs, target, partners, share, loss_of)
+        loss = mixed_loss(outputs, target, draw, loss_of)
         return {"loss": loss + self.clean_weight * loss_of(clean, target)}
 
 
@@ -99,7 +101,7 @@ class TwoViews(nn.Module):
         features = network.features_of(torch.cat([view.images for view in views]))
         outputs = network.apply_head(features).tensor_split(2)
         losses = [
-            mixed_loss(each, target, view.partners, view.share, loss_of)
+            mixed_loss(each, target, FeatureMix(view.share, view.partners), loss_of)
             for each, view in zip(outputs, views, strict=True)
         ]
         projected, predicted = (each.tensor_split(2) for each in network.head.project(features))
@@ -109,9 +111,3 @@ class TwoViews(nn.Module):
         )
         loss = 0.5 * (losses[0] + losses[1])
         return {"loss": loss + self.weight * disagreement, "disagreement": disagreement}
-
-
-def mixed_loss(outputs, target, partners, share, loss_of):
-    """Expected loss of images that keep ``share`` of themselves, the rest being their partners'."""
-    other = {name: values.index_select(0, partners) for name, values in target.items()}
-    return share * loss_of(outputs, target) + (1 - share) * loss_of(outputs, other)
