@@ -197,9 +197,9 @@ def test_shap_values_add_up_to_predictions(fitted_pipeline):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-        shap = pytest.importorskip("shap")
-    except AttributeError as error:  # its compiler beside some versions of coverage
-        pytest.skip(f"importing SHAP fails: {error}")
+            shap = pytest.importorskip("shap")
+        except AttributeError as error:  # its compiler beside some versions of coverage
+            pytest.skip(f"importing SHAP fails: {error}")
         pipeline, X, _ = fitted_pipeline
         explainer = shap.PermutationExplainer(pipeline.predict, X[:10], seed=0)
         explained = explainer(X[10:13], max_evals=8, silent=True)
