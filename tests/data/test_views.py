@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ltlearn import ELTARegressor, GranularClassifier
-from ltlearn.data import _prepared, _views
+from ltlearn.data import _views
 from ltlearn.data._epochs import ShuffledEpochs
 from ltlearn.data._prepared import PreparedData
 from ltlearn.data._tensors import TensorData
@@ -129,23 +128,6 @@ def test_prepared_data_gives_the_batches_of_tensors():
     assert torch.equal(lazy.X, eager.X)
     assert lazy.with_target({}).target == {}
     assert lazy.without_augmentation().epoch_index is None
-
-
-def test_rows_in_memory_go_to_the_device_where_they_fit(tmp_path, monkeypatch):
-    """Without a GPU, by tensors that have a device but no values."""
-    np.save(tmp_path / "X.npy", X)
-    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    for source, has_room, goes in ((X, True, True), (X, False, False), (mapped, True, False)):
-        monkeypatch.setattr(_prepared, "fits", lambda *args, room=has_room: room)
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            data = PreparedData(source, np.array, {"y": torch.arange(120)}, training=True)
-            moved = data.to("cuda:0")
-            assert type(moved) is (TensorData if goes else PreparedData)
-            assert moved.device == moved.target["y"].device == torch.device("cuda", 0)
-            assert len(moved) == 120
-            assert moved.training
-            if goes:
-                assert (moved.X.shape, moved.X.device.type) == ((120, 4), "cuda")
 
 
 def test_views_of_large_tables_are_small(monkeypatch):

@@ -14,7 +14,7 @@ from torch import nn
 from ltlearn import BackboneFeatures, ELTARegressor, GranularClassifier, Whole
 from ltlearn.data import _prepared, _views
 from ltlearn.data._tensors import TensorData
-from ltlearn.data._views import JoinedRows, RowView
+from ltlearn.data._views import JoinedRows, RowView, is_mapped
 from ltlearn.datasets import _mapping
 from ltlearn.images import InputSpec, Recipe
 from ltlearn.options import Architecture, Auxiliary, Enhancers, Training
@@ -161,6 +161,15 @@ class Counted:
         raise AssertionError("all rows are taken at once")
 
 
+def rows_in_memory(source):
+    """Numbers of rows of the parts of a source that are not mapped from a file."""
+    if isinstance(source, JoinedRows):
+        return [n for part in source.parts for n in rows_in_memory(part)]
+    if isinstance(source, RowView) and isinstance(source.values, JoinedRows):
+        return rows_in_memory(source.values)
+    return [] if is_mapped(source) else [len(source)]
+
+
 @pytest.fixture
 def seen(monkeypatch):
     """Large arrays begin small; a list of how many rows are held as a copy at the same time."""
@@ -172,9 +181,10 @@ def seen(monkeypatch):
     init, as_array = _prepared.PreparedData.__init__, RowView.__array__
 
     def counted(self, source, *args, **kwargs):
-        init(
-            self, source if isinstance(source, Counted) else Counted(source, found), *args, **kwargs
-        )
+        if not isinstance(source, Counted):
+            found.extend(rows_in_memory(source))
+            source = Counted(source, found)
+        init(self, source, *args, **kwargs)
 
     def noted(self, *args, **kwargs):
         found.append(len(self))
