@@ -27,9 +27,9 @@ def content_hash(value, strict=True):
     """Return a hash that equal values share, also in another session.
 
     Tensors and arrays, mapped ones too, count by type, shape and values, torch modules by class and
-    all attributes, TorchScript by its archive. Functions count by name, code and what they enclose; classes by
-    name, or by their members where they cannot be imported. All else counts by what pickle would
-    store of it.
+    all attributes, TorchScript by its archive. Functions count by name, code and what they enclose;
+    classes by name, or by their members where they cannot be imported. All else counts by what
+    pickle would store of it.
 
     Parameters
     ----------
