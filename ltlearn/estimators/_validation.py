@@ -160,7 +160,8 @@ def warn_of_other_scale(name, values, like):
         )
     beyond &= high > low
     varies = spread > 0
-    narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
+    # Quartiles that are equal say nothing of a scale: features are often zero in most rows.
+    narrow = (own_spread > 0)[varies] & (own_spread < _SMALLEST_SPREAD * spread)[varies]
     is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
     if not beyond.any() and not is_narrow:
         return
