@@ -14,6 +14,7 @@ from functools import partial
 from os import PathLike
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
@@ -87,7 +88,7 @@ class TableInputs:
             scaled = X - self.scaler.mean_.astype(X.dtype)
             scaled /= self.scaler.scale_.astype(X.dtype)
             np.clip(scaled, -self.limit, self.limit, out=scaled)
-        return np.ascontiguousarray(scaled, dtype=np.float32)
+        return torch.from_numpy(np.ascontiguousarray(scaled, dtype=np.float32))
 
 
 def _refuse_files(X):
@@ -164,7 +165,10 @@ class ColumnInputs:
         return self
 
     def data(self, X, target=None, training=False):
-        return prepared_data(X, self.scaler.transform, target, training)
+        return prepared_data(X, self._prepared, target, training)
+
+    def _prepared(self, X):
+        return torch.from_numpy(self.scaler.transform(X))
 
 
 class ArrayInputs:
@@ -193,14 +197,15 @@ class ArrayInputs:
 
     def data(self, X, target=None, training=False):
         may_overflow = X.dtype.kind == "f" and X.dtype.itemsize > 4
-        if may_overflow and not all(np.isfinite(self._prepared(rows)).all() for rows in chunks(X)):
+        if may_overflow and not all(self._prepared(rows).isfinite().all() for rows in chunks(X)):
             raise ValueError("X has values too large for float32; scale them first.")
         return prepared_data(X, self._prepared, target, training)
 
     def _prepared(self, X):
         keeps_type = X.dtype in (np.uint8, np.int8, np.bool_)
         with np.errstate(over="ignore"):
-            return np.array(X, dtype=None if keeps_type else np.float32, order="C")
+            values = np.array(X, dtype=None if keeps_type else np.float32, order="C")
+        return torch.from_numpy(values)
 
 
 class ImageInputs:

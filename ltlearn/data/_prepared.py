@@ -18,7 +18,7 @@ class PreparedData(Dataset):
     ----------
     source : ndarray of shape (n, ...), RowView or JoinedRows
     prepare : callable
-        From some rows to an array or a tensor of them, as the network takes them.
+        From some rows to a tensor of them on the CPU, as the network takes them.
     target : dict of str to torch.Tensor of shape (n, ...), default=None
     epoch_index : callable, default=None
     transforms : (callable, callable), default=None
@@ -76,7 +76,7 @@ class PreparedData(Dataset):
             yield from self._prepared(self.source[rows.numpy()]).split(size)
 
     def _prepared(self, rows):
-        return torch.as_tensor(self.prepare(rows)).contiguous()
+        return self.prepare(rows).contiguous()
 
     def _as_tensors(self, rows, target=None):
         return TensorData(
@@ -116,5 +116,4 @@ def prepared_data(X, prepare, target, training, transforms=None):
     """Prepared rows, in memory or, of a large array, batch by batch."""
     if is_in_place(X):
         return PreparedData(X, prepare, target, None, transforms, training)
-    rows = torch.as_tensor(prepare(X))
-    return TensorData(rows, target, transforms=transforms, training=training)
+    return TensorData(prepare(X), target, transforms=transforms, training=training)

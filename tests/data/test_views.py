@@ -110,7 +110,7 @@ def test_chunks_are_all_rows(monkeypatch):
 
 def test_prepared_data_gives_the_batches_of_tensors():
     def prepare(rows):
-        return 2 * rows
+        return torch.from_numpy(2 * rows)
 
     target = {"score": torch.arange(120.0)}
     lazy, eager = (

@@ -345,7 +345,7 @@ def test_rows_in_memory_go_to_the_device_where_they_fit(tmp_path, monkeypatch):
     for source, has_room, goes in ((X, True, True), (X, False, False), (mapped, True, False)):
         monkeypatch.setattr(_prepared, "fits", lambda *args, room=has_room: room)
         with FakeTensorMode(allow_non_fake_inputs=True):
-            data = PreparedData(source, np.array, {"y": torch.arange(120)}, training=True)
+            data = PreparedData(source, torch.tensor, {"y": torch.arange(120)}, training=True)
             moved = data.to("cuda:0")
             assert type(moved) is (TensorData if goes else PreparedData)
             assert moved.device == moved.target["y"].device == torch.device("cuda", 0)
