@@ -61,7 +61,7 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
 
     The estimator may be one of ltlearn's, a pipeline or any other meta-estimator around one.
     Transformers of a pipeline without ``memory`` are fitted once for all candidates that share
-    them.
+    them, if they can be pickled, which a lambda cannot.
 
     Notes
     -----
