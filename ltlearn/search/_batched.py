@@ -7,6 +7,7 @@ from joblib import parallel_config
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
+from ltlearn.datasets._mapping import loaded
 from ltlearn.search._backend import StackingBackend
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._typing import RowsLike
@@ -35,7 +36,7 @@ class _TogetherMixin(BaseEstimator):
             backend = StackingBackend(self.n_jobs, self.verbose)
             self._until_search.enter_context(parallel_config(backend=backend))
             try:
-                return super().fit(X, y, **params)
+                return super().fit(loaded(X), y, **params)
             finally:
                 del self._until_search
 
