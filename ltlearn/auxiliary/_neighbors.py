@@ -13,12 +13,13 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 
-def class_prototypes(features, codes, n_classes):
+def class_prototypes(batches, codes, n_classes):
     """Mean direction of the features of each class.
 
     Parameters
     ----------
-    features : ndarray of shape (n, D)
+    batches : iterable of ndarray of shape (B, D)
+        Features of n rows in all.
     codes : ndarray of shape (n,)
         Class of each row, 0 to n_classes - 1; every class has rows.
     n_classes : int
@@ -28,8 +29,13 @@ def class_prototypes(features, codes, n_classes):
     prototypes : ndarray of shape (n_classes, D)
         Means of the L2-normalized features, L2-normalized again.
     """
-    sums = np.zeros((n_classes, features.shape[1]))
-    np.add.at(sums, codes, normalize(features.astype(np.float64)))
+    sums, start = None, 0
+    for features in batches:
+        if sums is None:
+            sums = np.zeros((n_classes, features.shape[1]))
+        own = codes[start : start + len(features)]
+        np.add.at(sums, own, normalize(features.astype(np.float64)))
+        start += len(features)
     return normalize(sums)
 
 

@@ -5,6 +5,7 @@ from sklearn.utils import Bunch, check_array, column_or_1d, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import has_fit_parameter
 
+from ltlearn.datasets._mapping import loaded
 from ltlearn.utils._checks import check_same_length, naming
 from ltlearn.utils._compat import _check_sample_weight, _routing_enabled
 
@@ -20,7 +21,7 @@ def check_training_data(meta_estimator, X, y, sample_weight, dtype):
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     check_same_length(X=X, y=y)
-    X, y = indexable(X, y)
+    X, y = indexable(loaded(X), y)
     if sample_weight is not None:
         with naming("sample_weight"):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

@@ -65,10 +65,14 @@ def main(arguments=None):
 
 
 def _show_warning(message, *args, **kwargs):
-    """A line without the place in the code, and parameters by the names of their options."""
+    """A line without the place in the code."""
+    print(f"{PROGRAM}: warning: {_with_options(message)}", file=sys.stderr)
+
+
+def _with_options(message):
+    """Parameters of the filter by the names of their options."""
     options = {name: f"--{name.replace('_', '-')}" for name in FILTER_OPTIONS}
-    text = re.sub(rf"\b({'|'.join(options)})\b", lambda found: options[found[0]], str(message))
-    print(f"{PROGRAM}: warning: {text}", file=sys.stderr)
+    return re.sub(rf"\b({'|'.join(options)})\b", lambda found: options[found[0]], str(message))
 
 
 def _run(parser, options):
@@ -99,7 +103,7 @@ def _run(parser, options):
         protected=protected,
         n_names=options.n_names,
     )
-    print(data)
+    print(_with_options(data))
 
 
 def _parser():
@@ -167,7 +171,7 @@ def _parser():
         "--anchor-quantile",
         type=float,
         help="share of the other classes' training images that a candidate has to be nearer than "
-        "(default: 0.95); lower keeps more",
+        "(default: 0.95); lower keeps more: 0.8, say, for target classes of one family",
     )
     filters.add_argument(
         "--anchor-similarity",

@@ -29,7 +29,7 @@ from ltlearn.curation._manifest import (
     write_manifest,
 )
 from ltlearn.curation._names import class_targets, screen
-from ltlearn.curation._reasons import nothing_kept
+from ltlearn.curation._reasons import nothing_kept, what_was_dropped
 from ltlearn.curation._types import Candidate, Proposal
 from ltlearn.curation.protocols import Filter, Proposer, Source
 from ltlearn.exceptions import CurationError, CurationWarning
@@ -86,6 +86,10 @@ class CuratedData:
             f"{len(set(self.y_aux.tolist()))} auxiliary classes, neighbors of "
             f"{len(self.neighbors)} target classes; see {self.folder})"
         )
+
+    def __str__(self):
+        dropped = what_was_dropped(self.rows)
+        return f"{self!r}\nDropped: {dropped}" if dropped and len(self.y_aux) else repr(self)
 
     def to_frame(self) -> pd.DataFrame:
         """The manifest as a pandas DataFrame, a row per candidate."""

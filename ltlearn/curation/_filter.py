@@ -1,5 +1,6 @@
 """Which candidates are near enough to the target classes, and not too near."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -57,7 +58,9 @@ class FeatureFilter(BaseEstimator):
     anchor_quantile : float, default=0.95
         The anchor threshold of a target class is this quantile of the similarities between its
         prototype and the training samples of all other target classes: a candidate has to be
-        nearer than that share of them.
+        nearer than that share of them. The default fits target classes that are unlike each other.
+        The more alike they are (species of one family), the lower it has to be, 0.8 for instance;
+        else only what is nearer to them than they are to each other is kept.
     duplicate_similarity : float or None, default=None
         The duplicate threshold; the paper's is 0.98. None sets it by ``duplicate_quantile``.
     duplicate_quantile : float, default=0.99
@@ -173,7 +176,9 @@ class FeatureFilter(BaseEstimator):
         np.add.at(sums, codes, training)
         self.target_names_ = names.tolist()
         self.prototypes_ = normalize(sums)
-        self.anchor_thresholds_ = self._anchor_thresholds(training, codes)
+        similarity = training @ self.prototypes_.T
+        self._others = [np.sort(similarity[codes != i, i]) for i in range(len(names))]
+        self.anchor_thresholds_ = self._anchor_thresholds()
         self.duplicate_threshold_ = self._duplicate_threshold(training)
         blocks = [X, *protected.values()]
         self._protected_labels = [
@@ -239,6 +244,8 @@ class FeatureFilter(BaseEstimator):
             similarity = features[rows] @ self.prototypes_[targets].T
             near = similarity >= self.anchor_thresholds_[targets]
             share = near.mean(axis=0)
+            some = near[:, share >= self.min_share].any()
+            looser = "" if some else self._looser(similarity, targets)
             for i, row in enumerate(rows.tolist()):
                 best = similarity[i].argmax()
                 anchor = self.target_names_[targets[best]]
@@ -254,7 +261,7 @@ class FeatureFilter(BaseEstimator):
                     reason = f"{share[most]:.0%} of the class are near {target}: too few"
                 else:
                     threshold = self.anchor_thresholds_[targets[best]]
-                    reason = f"not near {anchor}: below {threshold:.3f}"
+                    reason = f"not near {anchor}: below {threshold:.3f}{looser}"
                 keep = bool(near_names) and row not in leaks
                 verdicts[row] = Verdict(
                     keep, reason, anchor, float(similarity[i, best]), near_names
@@ -266,17 +273,24 @@ class FeatureFilter(BaseEstimator):
         features = X if self.features == "passthrough" else self.features_.transform(X)
         return normalize(np.asarray(features))
 
-    def _anchor_thresholds(self, training, codes):
-        n_targets = len(self.prototypes_)
+    def _looser(self, similarity, targets):
+        """At which ``anchor_quantile`` enough of a class would be near one of its anchors."""
         if self.anchor_similarity is not None:
-            return np.full(n_targets, self.anchor_similarity)
-        similarity = training @ self.prototypes_.T
-        return np.array(
-            [
-                np.quantile(similarity[codes != target, target], self.anchor_quantile)
-                for target in range(n_targets)
-            ]
-        )
+            return ""
+        needed = max(1, math.ceil(self.min_share * len(similarity)))
+        quantiles = []
+        for target, column in zip(targets, similarity.T, strict=True):
+            others = self._others[target]
+            # The largest quantile of the others that is surely not above what suffices.
+            rank = np.searchsorted(others, np.sort(column)[-needed], side="right") - 1
+            quantiles.append(rank / max(1, len(others) - 1))
+        quantile = math.floor(100 * max(quantiles)) / 100
+        return f" (enough of the class are at anchor_quantile={quantile:g})" if quantile > 0 else ""
+
+    def _anchor_thresholds(self):
+        if self.anchor_similarity is not None:
+            return np.full(len(self.prototypes_), self.anchor_similarity)
+        return np.array([np.quantile(others, self.anchor_quantile) for others in self._others])
 
     def _duplicate_threshold(self, training):
         if self.duplicate_similarity is not None:

@@ -19,6 +19,9 @@ KINDS = (
         "raise its duplicate_similarity, after a look at them",
     ),
 )
+# What FeatureFilter adds to the reasons of a class that is near no anchor.
+LOOSER = re.compile(r"enough of the class are at anchor_quantile=([\d.]+)")
+N_NAMED = 4
 
 
 def nothing_kept(rows):
@@ -31,15 +34,31 @@ def nothing_kept(rows):
     Returns
     -------
     text : str
-        How many candidates there were of each kind, the commonest first, and what would keep more.
     """
     if not rows:
         return "There were no candidates: the source had none for any of the names."
-    counts = Counter(_kind(row.reason) for row in rows)
+    return f"None of {len(rows)} candidates was kept: {what_was_dropped(rows)}"
+
+
+def what_was_dropped(rows):
+    """How many candidates each rule refused, and what would keep more.
+
+    Parameters
+    ----------
+    rows : sequence of ManifestRow
+
+    Returns
+    -------
+    text : str
+        The rule that refused most comes first. Empty where all were kept.
+    """
+    counts = Counter(_kind(row.reason) for row in rows if not row.kept)
     said = "; ".join(f"{n} {what}" for (what, _), n in counts.most_common())
     loosens = [advice for (_, advice), _ in counts.most_common() if advice]
-    advice = f" To keep more, {'; '.join(loosens)}." if loosens else ""
-    return f"None of {len(rows)} candidates was kept: {said}.{advice}"
+    if loosens:
+        said += f". To keep more, {'; '.join(loosens)}"
+        said += _nearest(rows)
+    return f"{said}." if said else ""
 
 
 def _kind(reason):
@@ -47,3 +66,11 @@ def _kind(reason):
         if re.match(pattern, reason):
             return what, advice
     return "cannot be used or were refused for a reason of their own", ""
+
+
+def _nearest(rows):
+    """The classes nearest to being kept, with the quantile at which enough of each are near."""
+    found = [(LOOSER.search(row.reason), row.name) for row in rows if not row.kept]
+    quantiles = sorted({(float(match[1]), name) for match, name in found if match}, reverse=True)
+    listed = ", ".join(f"{name} at anchor_quantile={q:g}" for q, name in quantiles[:N_NAMED])
+    return f". Enough of a class would be near: {listed}" if listed else ""

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ltlearn.data._ahead import copied_ahead
-from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
+from ltlearn.data._targets import batch_targets, check_lengths
 from ltlearn.exceptions import BadImageError
 
 
@@ -74,16 +74,6 @@ class FileData(Dataset):
     def without_augmentation(self):
         """The same rows in order, as in evaluation."""
         return self._copy(training=False, epoch_index=None)
-
-    def concatenate(self, other, epoch_index=None):
-        """Rows of both, one after the other."""
-        source = self.source.concatenate(other.source)
-        return self._copy(
-            source=source,
-            _decoder=_Decoder(source, self.transforms, self.num_workers),
-            target=concatenate_targets(self.target, other.target),
-            epoch_index=epoch_index,
-        )
 
     def to(self, device):
         """Targets go to ``device``; images follow batch by batch."""

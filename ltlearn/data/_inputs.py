@@ -5,7 +5,7 @@ Inputs have the methods
 - ``check(estimator, X, reset)``: an array with a row per sample, or an error;
 - ``usable_rows(X)``: which of its rows can be trained on;
 - ``fit(X)``: learn what there is to learn from the training rows;
-- ``data(X, target, training)``: :class:`~ltlearn.data._batches.TensorData` or its like;
+- ``data(X, target, training)``: :class:`~ltlearn.data._tensors.TensorData` or its like;
 
 and the attribute ``build_preparation``, see :class:`~ltlearn.networks._network.Network`.
 """
@@ -23,9 +23,9 @@ from ltlearn.data._column_scaling import ColumnScaler
 from ltlearn.data._columns import ColumnReader, columns_of
 from ltlearn.data._files import FileData
 from ltlearn.data._powers import signed_power
-from ltlearn.data._tensors import TensorData
-from ltlearn.data._views import chunks, prepared_data
-from ltlearn.datasets._mapping import is_stored, unpacked
+from ltlearn.data._prepared import prepared_data
+from ltlearn.data._views import RowView, chunks
+from ltlearn.datasets._mapping import as_file
 
 
 class TableInputs:
@@ -51,7 +51,10 @@ class TableInputs:
 
     def check(self, estimator, X, reset):
         _refuse_files(X)
-        X = unpacked(X) if is_stored(X) else X
+        if isinstance(X, RowView):  # of rows that are checked
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            return X
+        X = as_file(X, is_table=True)
         try:
             return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
         except (TypeError, ValueError) as error:
@@ -85,7 +88,7 @@ class TableInputs:
             scaled = X - self.scaler.mean_.astype(X.dtype)
             scaled /= self.scaler.scale_.astype(X.dtype)
             np.clip(scaled, -self.limit, self.limit, out=scaled)
-        return np.ascontiguousarray(scaled, dtype=np.float32)
+        return torch.from_numpy(np.ascontiguousarray(scaled, dtype=np.float32))
 
 
 def _refuse_files(X):
@@ -141,7 +144,7 @@ class ColumnInputs:
 
     def check(self, estimator, X, reset):
         _refuse_files(X)
-        columns = columns_of(unpacked(X) if is_stored(X) else X)
+        columns = columns_of(as_file(X, is_table=True))
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # names and number
         return self.reader.read(columns, reset=reset)
 
@@ -150,7 +153,8 @@ class ColumnInputs:
 
     def are_plain(self, X):
         """Whether all columns are numbers and none is missing."""
-        return not (self.reader.is_categorical_.any() or np.isnan(X).any())
+        has_gaps = (np.isnan(rows).any() for rows in chunks(X))
+        return not (self.reader.is_categorical_.any() or any(has_gaps))
 
     def measured(self, X):
         """A checked X with 0 in place of categories, which have no size."""
@@ -161,7 +165,10 @@ class ColumnInputs:
         return self
 
     def data(self, X, target=None, training=False):
-        return prepared_data(X, self.scaler.transform, target, training)
+        return prepared_data(X, self._prepared, target, training)
+
+    def _prepared(self, X):
+        return torch.from_numpy(self.scaler.transform(X))
 
 
 class ArrayInputs:
@@ -174,6 +181,7 @@ class ArrayInputs:
     build_preparation = None
 
     def check(self, estimator, X, reset):
+        X = as_file(X, is_table=False)
         X = validate_data(estimator, X, reset=reset, dtype="numeric", allow_nd=True)
         if reset:
             self.sample_shape = X.shape[1:]
@@ -188,15 +196,15 @@ class ArrayInputs:
         return self
 
     def data(self, X, target=None, training=False):
-        return TensorData(self._tensor(X), target, training=training)
-
-    def _tensor(self, X):
-        if X.dtype in (np.uint8, np.int8, np.bool_):
-            return torch.from_numpy(np.array(X, order="C"))
-        with np.errstate(over="ignore"):
-            values = np.array(X, dtype=np.float32, order="C")
-        if not np.isfinite(values).all():
+        may_overflow = X.dtype.kind == "f" and X.dtype.itemsize > 4
+        if may_overflow and not all(self._prepared(rows).isfinite().all() for rows in chunks(X)):
             raise ValueError("X has values too large for float32; scale them first.")
+        return prepared_data(X, self._prepared, target, training)
+
+    def _prepared(self, X):
+        keeps_type = X.dtype in (np.uint8, np.int8, np.bool_)
+        with np.errstate(over="ignore"):
+            values = np.array(X, dtype=None if keeps_type else np.float32, order="C")
         return torch.from_numpy(values)
 
 
@@ -230,13 +238,14 @@ class ImageInputs:
     def check(self, estimator, X, reset):
         from ltlearn.images import FileSource, as_image_source
 
+        X = as_file(X, is_table=False)
         source = as_image_source(X, channels=self.spec.channels)
         return source.paths if isinstance(source, FileSource) else source.values
 
     def usable_rows(self, X):
         from ltlearn.images import readable_rows
 
-        return readable_rows(X, self.on_bad_image)
+        return readable_rows(X, self.on_bad_image) if X.dtype == object else np.arange(len(X))
 
     def fit(self, X):
         return self
@@ -244,18 +253,21 @@ class ImageInputs:
     def data(self, X, target=None, training=False):
         from ltlearn import images
 
-        source = images.as_image_source(X, channels=self.spec.channels)
         evaluate = images.eval_transform(self.spec)
-        if not isinstance(source, images.FileSource):
+        if X.dtype != object:
             train = images.batch_transform(self.spec, self.recipe) if self.recipe else evaluate
-            batch = source.batch(slice(None))
-            return TensorData(batch, target, transforms=(train, evaluate), training=training)
+            return prepared_data(X, self._pixels, target, training, (train, evaluate))
         train = images.train_transform(self.spec, self.recipe) if self.recipe else evaluate
         return FileData(
-            source,
+            images.FileSource(X, self.spec.channels),
             target,
             transforms=(train, evaluate),
             training=training and self.recipe is not None,
             num_workers=self.num_workers,
             input_shape=(self.spec.channels, *self.spec.size),
         )
+
+    def _pixels(self, X):
+        from ltlearn.images import ArraySource
+
+        return ArraySource(X, self.spec.channels).batch(slice(None))

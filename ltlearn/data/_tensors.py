@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ltlearn.data._ahead import copied_ahead
-from ltlearn.data._targets import batch_targets, check_lengths, concatenate_targets
+from ltlearn.data._targets import batch_targets, check_lengths
 
 # Data are kept on a GPU where they fill no more than this share of its free memory.
 _SHARE_OF_DEVICE_MEMORY = 0.5
@@ -74,24 +74,20 @@ class TensorData(Dataset):
         """The same rows in order, as in evaluation."""
         return TensorData(self.X, self.target, None, self.transforms, training=False)
 
-    def concatenate(self, other, epoch_index=None):
-        """Rows of both, one after the other."""
-        X = torch.cat([self.X, other.X])
-        target = concatenate_targets(self.target, other.target)
-        return TensorData(X, target, epoch_index, self.transforms, self.training)
-
     def to(self, device):
         """Move to ``device``; X stays on the CPU where it would fill a GPU."""
         device = torch.device(device)
-        X = self.X.to(device) if _fits(self.X, device) else self.X
+        stays = self.X.device == device or not fits(self.X.nbytes, device)
+        X = self.X if stays else self.X.to(device)
         target = {name: values.to(device) for name, values in self.target.items()}
         moved = TensorData(X, target, self.epoch_index, self.transforms, self.training)
         moved.device = device
         return moved
 
 
-def _fits(X, device):
-    if device.type != "cuda" or X.device == device:
+def fits(n_bytes, device):
+    """Whether a device may keep so many bytes of data."""
+    if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return X.nbytes <= _SHARE_OF_DEVICE_MEMORY * free
+    return n_bytes <= _SHARE_OF_DEVICE_MEMORY * free

@@ -1,39 +1,48 @@
-"""Rows of large tables, which are not copied: read and prepared when they are asked for."""
+"""Rows of large arrays, which are not copied: read when they are asked for."""
+
+import mmap
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
-from ltlearn.data._ahead import copied_ahead
-from ltlearn.data._targets import (
-    batch_groups,
-    batch_targets,
-    check_lengths,
-    concatenate_targets,
-)
-from ltlearn.data._tensors import TensorData
-
-# Tables of more bytes are neither copied nor held twice.
+# Arrays of more bytes are neither copied nor held twice.
 LARGE = 2**22
 
-# Fewer bytes of the rows of a large table are copied.
+# Fewer bytes of the rows of a large array are copied.
 _FEW = 2**19
 
 # Numbers that are worked on at once.
 _NUMBERS_AT_ONCE = 2**17
 
-# Rows that stand for all of a large table.
+# Rows, and numbers in them, that stand for all of a large array.
 _SOME_ROWS = 2**16
+_SOME_NUMBERS = 2**19
 
 
 def is_large(X):
-    """Whether a checked X is a large table of numbers."""
-    return X.ndim == 2 and X.dtype.kind == "f" and X.size * X.itemsize > LARGE
+    """Whether a checked X is a large array of numbers."""
+    return X.dtype.kind in "buif" and X.size * X.itemsize > LARGE
+
+
+def is_in_place(X):
+    """Whether rows of a checked X are to be read batch by batch from where they are."""
+    return isinstance(X, RowView | JoinedRows) or is_large(X)
+
+
+def is_mapped(X):
+    """Whether some rows of an array lie in a file that is mapped into memory."""
+    if isinstance(X, JoinedRows):
+        return any(map(is_mapped, X.parts))
+    base = X.values if isinstance(X, RowView) else X
+    if isinstance(base, JoinedRows):
+        return is_mapped(base)
+    while base is not None and not isinstance(base, np.memmap | mmap.mmap):
+        base = getattr(base, "base", None)
+    return base is not None
 
 
 def take_rows(X, index):
-    """The rows of an array; of a large table a :class:`RowView`, unless they are few."""
-    if not (is_large(X) or isinstance(X, RowView)):
+    """The rows of an array; of a large one a :class:`RowView`, unless they are few."""
+    if not is_in_place(X):
         return X[index]
     if index.dtype == bool:
         index = np.flatnonzero(index)
@@ -41,42 +50,51 @@ def take_rows(X, index):
     return view if view.size * view.itemsize > _FEW else np.asarray(view)
 
 
+def join_rows(first, second):
+    """The rows of two checked arrays, one after the other; :class:`JoinedRows` of large ones."""
+    if is_in_place(first) or is_in_place(second):
+        return JoinedRows(first, second)
+    return np.concatenate([first, second])
+
+
 def some_rows(X):
-    """An array of all rows or, of a large table, of some that are evenly spread."""
-    return X[:: -(-len(X) // _SOME_ROWS)] if is_large(X) else X
+    """An array of all rows or, of a large array, of some that are evenly spread."""
+    if not is_in_place(X):
+        return X
+    n_most = max(1, min(_SOME_ROWS, _SOME_NUMBERS * len(X) // X.size))
+    return X[:: -(-len(X) // n_most)]
 
 
 def chunks(X):
     """Arrays of some rows at a time, which together are all of them."""
-    n = _rows_at_once(X)
+    n = rows_at_once(X)
     for start in range(0, len(X), n):
         yield X[start : start + n]
 
 
-def _rows_at_once(X):
+def rows_at_once(X):
+    """How many rows are worked on at once."""
     return max(1, _NUMBERS_AT_ONCE * len(X) // max(1, X.size))
 
 
 class RowView:
-    """Some rows of a table, which stay where they are.
+    """Some rows of an array, which stay where they are.
 
     Parameters
     ----------
-    values : ndarray of shape (n, n_columns) or RowView
+    values : ndarray of shape (n, ...), RowView or JoinedRows
         In memory or memory-mapped.
     index : ndarray of int
     """
-
-    ndim = 2
 
     def __init__(self, values, index):
         if isinstance(values, RowView):
             values, index = values.values, values.index[index]
         self.values = values
         self.index = index.astype(np.int32 if len(values) < 2**31 else np.int64, copy=False)
-        self.dtype, self.itemsize = values.dtype, values.itemsize
-        self.shape = (len(index), values.shape[1])
-        self.size = len(index) * values.shape[1]
+        self.dtype, self.itemsize, self.ndim = values.dtype, values.itemsize, values.ndim
+        self.shape = (len(index), *values.shape[1:])
+        self.size = int(np.prod(self.shape))
 
     def __len__(self):
         return len(self.index)
@@ -92,77 +110,32 @@ class RowView:
         return self.values[self.index].astype(dtype or self.dtype, copy=False)
 
 
-class PreparedData(Dataset):
-    """A large table and named targets; rows are prepared batch by batch.
-
-    Has the methods of :class:`~ltlearn.data._tensors.TensorData`.
+class JoinedRows:
+    """The rows of two arrays, one after the other, which stay where they are.
 
     Parameters
     ----------
-    source : ndarray of shape (n, n_columns) or RowView
-    prepare : callable
-        From some rows to an array of them, float32, as the network takes them.
-    target : dict of str to torch.Tensor of shape (n, ...), default=None
-    epoch_index : callable, default=None
+    first, second : ndarray of shape (n, ...), RowView or JoinedRows
     """
 
-    transforms = None
-
-    def __init__(self, source, prepare, target=None, epoch_index=None, device="cpu"):
-        self.source = source
-        self.prepare = prepare
-        self.target = check_lengths(source, target)
-        self.epoch_index = epoch_index
-        self.device = torch.device(device)
+    def __init__(self, first, second):
+        self.parts = first, second
+        self.dtype = np.result_type(first.dtype, second.dtype)
+        self.itemsize, self.ndim = self.dtype.itemsize, first.ndim
+        self.shape = (len(first) + len(second), *first.shape[1:])
+        self.size = int(np.prod(self.shape))
 
     def __len__(self):
-        return len(self.source)
+        return self.shape[0]
 
-    @property
-    def X(self):
-        """All rows, prepared."""
-        return torch.cat([torch.from_numpy(self.prepare(rows)) for rows in chunks(self.source)])
+    def __getitem__(self, key):
+        """An array of rows, by a slice or an array of numbers."""
+        index = np.arange(len(self))[key] if isinstance(key, slice) else np.asarray(key)
+        first, second = self.parts
+        rows, is_first = np.empty((len(index), *self.shape[1:]), self.dtype), index < len(first)
+        rows[is_first] = first[index[is_first]]
+        rows[~is_first] = second[index[~is_first] - len(first)]
+        return rows
 
-    @property
-    def input_shape(self):
-        return self.prepare(self.source[:1]).shape[1:]
-
-    def batches(self, index, n, prepare_targets=None):
-        targets = batch_targets(self.target, index.to(self.device), n, prepare_targets)
-        inputs = self._inputs(index.cpu(), n)
-        if self.device.type == "cuda":
-            inputs = (X.pin_memory() for X in inputs)
-        return zip(copied_ahead(inputs, self.device), targets, strict=True)
-
-    def _inputs(self, index, n):
-        """Prepared rows of the batches, of several of them at once."""
-        start = 0
-        for _, n_batches, size in batch_groups(len(index), n, _rows_at_once(self.source)):
-            rows = index[start : start + n_batches * size]
-            start += n_batches * size
-            yield from torch.from_numpy(self.prepare(self.source[rows.numpy()])).split(size)
-
-    def with_target(self, target):
-        """The same rows with other targets."""
-        return PreparedData(self.source, self.prepare, target, self.epoch_index, self.device)
-
-    def without_augmentation(self):
-        """The same rows in order, as in evaluation."""
-        return PreparedData(self.source, self.prepare, self.target, None, self.device)
-
-    def concatenate(self, other, epoch_index=None):
-        """Rows of both, one after the other, all in memory."""
-        target = concatenate_targets(self.target, other.target)
-        return TensorData(torch.cat([self.X, other.X]), target, epoch_index)
-
-    def to(self, device):
-        """Targets go to ``device``; rows follow batch by batch."""
-        target = {name: values.to(device) for name, values in self.target.items()}
-        return PreparedData(self.source, self.prepare, target, self.epoch_index, device)
-
-
-def prepared_data(X, prepare, target, training):
-    """Prepared rows, in memory or, of a large table, batch by batch."""
-    if is_large(X) or isinstance(X, RowView):
-        return PreparedData(X, prepare, target)
-    return TensorData(torch.from_numpy(prepare(np.asarray(X))), target, training=training)
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)

@@ -1,5 +1,6 @@
 """Tables that lie in files of other formats, as files that are mapped into memory."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from ltlearn.utils._typing import FilePath
 
 # Bytes of a table that are read at once, unless a chunk of it has more.
 _BYTES_AT_ONCE = 2**22
+
+_NUMBERS = "biuf"  # kinds of types
 
 
 def map_table(
@@ -77,7 +80,7 @@ def map_table(
     elif columns is not None:
         raise ValueError("columns are for Parquet files; take those of an array before.")
     else:
-        shape, parts = _of_array(source)
+        shape, parts = _of_table(source)
 
     def write(file):
         header = {"descr": kind.str, "fortran_order": False, "shape": shape}
@@ -95,19 +98,32 @@ def is_stored(X):
     return all(hasattr(X, name) for name in ("shape", "dtype", "chunks", "__getitem__"))
 
 
-def unpacked(X):
-    """A stored table as a memory-mapped array of floats, in a file that goes with it.
+def as_file(X, *, is_table):
+    """X, or a stored array as a memory-mapped one, in a file that goes with it.
 
     Parameters
     ----------
-    X : array of Zarr, HDF5 or the like, of shape (n, n_columns)
+    X : object
+        Unpacked is an array of Zarr, HDF5 or the like, of shape (n, ...).
+    is_table : bool
+        Whether it is to be a table, which has two dimensions and becomes one of floats. Other
+        arrays keep their type, and what holds no numbers is not unpacked.
     """
-    shape, parts = _of_array(X)
-    dtype = np.result_type(X.dtype, np.float32)
+    if not is_stored(X) or not (is_table or np.dtype(X.dtype).kind in _NUMBERS):
+        return X
+    shape, parts = _of_table(X) if is_table else _of_array(X)
+    dtype = np.result_type(X.dtype, np.float32) if is_table else np.dtype(X.dtype)
+    if 0 in shape:
+        return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="ltlearn-") as file:
         _write_rows(file, parts, dtype)
         file.flush()
         return np.memmap(file, dtype, mode="r", shape=shape)
+
+
+def loaded(X):
+    """X, or a stored array as one in memory, for what takes its rows in any order."""
+    return np.asarray(X) if is_stored(X) else X
 
 
 def _write_rows(file, parts, dtype):
@@ -115,17 +131,24 @@ def _write_rows(file, parts, dtype):
         file.write(np.ascontiguousarray(rows, dtype=dtype).data)
 
 
+def _of_table(source):
+    """Shape of a table in an array, and its rows in parts."""
+    kind = np.dtype(source.dtype)
+    if len(source.shape) != 2 or kind.kind not in _NUMBERS:
+        raise ValueError(
+            "A table has two dimensions and holds numbers; this one has the shape "
+            f"{tuple(map(int, source.shape))} and holds {kind}."
+        )
+    return _of_array(source)
+
+
 def _of_array(source):
     """Shape of an array, and its rows in parts."""
-    shape, kind = tuple(map(int, source.shape)), np.dtype(source.dtype)
-    if len(shape) != 2 or kind.kind not in "biuf":
-        raise ValueError(
-            f"A table has two dimensions and holds numbers; this one has the shape {shape} and "
-            f"holds {kind}."
-        )
+    shape = tuple(map(int, source.shape))
     chunks = getattr(source, "chunks", None)
     of_chunk = int(np.max(chunks[0])) if chunks else 1
-    at_once = max(1, _BYTES_AT_ONCE // max(1, shape[1] * kind.itemsize))
+    bytes_of_row = math.prod(shape[1:]) * np.dtype(source.dtype).itemsize
+    at_once = max(1, _BYTES_AT_ONCE // max(1, bytes_of_row))
     step = of_chunk * max(1, at_once // of_chunk)
     return shape, (np.asarray(source[i : i + step]) for i in range(0, shape[0], step))
 

@@ -11,7 +11,9 @@ from ltlearn.auxiliary._neighbors import (
     similar_pairs,
 )
 from ltlearn.auxiliary._synthesis import synthesize
+from ltlearn.data._batches import WholeBatches
 from ltlearn.data._inputs import ColumnInputs, TableInputs
+from ltlearn.data._views import take_rows
 from ltlearn.estimators._validation import Rows, check_labels, validate_more_rows
 from ltlearn.networks._network import Network, apply_in_batches
 from ltlearn.utils._device import resolve_device
@@ -22,6 +24,9 @@ from ltlearn.utils._random import isolated_generators, seed_for
 _SYNTHETIC_POOL = 4
 # Most of them of all classes together.
 _MOST_SYNTHETIC = 10_000_000
+
+# Rows of a table whose prototypes are taken at once.
+_ROWS_AT_ONCE = 4096
 
 
 class AuxiliaryClassesMixin:
@@ -60,8 +65,8 @@ class AuxiliaryClassesMixin:
                 f"The classes {shared} are in y and in y_aux. Auxiliary classes must be other ones "
                 "than the target classes: rename them or leave their rows out."
             )
-        usable = self._inputs.usable_rows(X_aux) if options.max_samples else slice(0)
-        return X_aux[usable], y_aux[usable]
+        usable = self._inputs.usable_rows(X_aux)[: None if options.max_samples else 0]
+        return take_rows(X_aux, usable), y_aux[usable]
 
     @property
     def _synthesizes(self):
@@ -132,9 +137,11 @@ class AuxiliaryClassesMixin:
 
     def _prototypes(self, X, codes, seed):
         data = self._inputs.data(X)
-        is_scaled = isinstance(self._inputs, TableInputs)
-        features = data.X if is_scaled else self._initial_features(data, seed)
-        return class_prototypes(features.numpy(), codes, codes.max() + 1)
+        if isinstance(self._inputs, TableInputs):  # features as they are
+            batches = (rows.numpy() for rows, _ in WholeBatches(data, _ROWS_AT_ONCE))
+        else:
+            batches = [self._initial_features(data, seed).numpy()]
+        return class_prototypes(batches, codes, codes.max() + 1)
 
     def _initial_features(self, data, seed):
         """Features of the backbone that training with this seed will start from."""

@@ -16,6 +16,11 @@ def is_tabular(estimator):
     return isinstance(estimator.backbone, str) and estimator.backbone in ("auto", "tabular")
 
 
+def takes_tables(estimator):
+    """Whether the parameters ask for one of the built-in backbones, whose X has two dimensions."""
+    return isinstance(estimator.backbone, str) and estimator.backbone in BUILT_IN
+
+
 def is_for_images(estimator):
     """Whether the parameters ask for a backbone that takes images."""
     backbone = estimator.backbone

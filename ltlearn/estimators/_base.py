@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, nullcontext
 from numbers import Integral, Real
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,12 @@ from ltlearn.estimators._backbone import (
 from ltlearn.estimators._checkpointing import CheckpointMixin
 from ltlearn.estimators._ensemble import EnsembleMixin
 from ltlearn.estimators._own_parts import check_own_parts
-from ltlearn.estimators._validation import hold_out, validate_fit_rows, validate_X
+from ltlearn.estimators._validation import (
+    hold_out,
+    stored_as_files,
+    validate_fit_rows,
+    validate_X,
+)
 from ltlearn.images import Recipe
 from ltlearn.options import Architecture, Images, Training
 from ltlearn.options._nesting import NestedOptionsMixin
@@ -48,7 +53,7 @@ from ltlearn.utils._device import resolve_device
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
-from ltlearn.utils._typing import Function, RowsLike, Self
+from ltlearn.utils._typing import RowsLike, Self
 
 # Rows that the built-in backbones for tables predict at once.
 _TABLE_EVALUATION_BATCH = 1024
@@ -57,22 +62,6 @@ _MOST_ESTIMATORS = 10_000
 
 # Differences between numbers up to this size fit into float32.
 _LARGE = 1e38
-
-
-def all_or_nothing(fit: Function) -> Function:
-    """Decorate a ``fit`` so that one that fails leaves the estimator as it was before."""
-
-    @functools.wraps(fit)
-    def guarded(self, *args, **kwargs):
-        before = vars(self).copy()
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return cast(Function, guarded)
 
 
 class BaseDeepEstimator(
@@ -292,6 +281,8 @@ class BaseDeepEstimator(
         if task is not None:
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._check_continuation()
+        rows = stored_as_files(self, X=X, **rows)
+        X = rows.pop("X")
         self._check_processes(X, y, sample_weight, rows)
         with checkpointed_by(self._open_checkpoint(X, y, sample_weight, rows)):
             if self.n_estimators == 1:

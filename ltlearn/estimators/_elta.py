@@ -15,7 +15,7 @@ from ltlearn.data._epochs import FixedLengthEpochs, ShuffledEpochs
 from ltlearn.data._tensors import TensorData
 from ltlearn.enhancers import DensitySampler
 from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing
+from ltlearn.estimators._base import BaseDeepEstimator
 from ltlearn.estimators._distributions import LEVELS, DistributionMixin
 from ltlearn.estimators._scores import ROUNDING, SMALLEST_RANGE, ScoresMixin, is_one_score
 from ltlearn.estimators._self_training import SelfTrainingMixin
@@ -29,6 +29,7 @@ from ltlearn.options import Architecture, Bins, Enhancers, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
+from ltlearn.utils._estimator import all_or_nothing
 from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._typing import Backbone, FilePath, RowsLike
 from ltlearn.utils._whole import Whole, unwrap
@@ -434,6 +435,7 @@ class ELTARegressor(
             "early_stopping": early_stopping,
             "batch_size": self._setting("batch_size"),
         }
+        X_labeled = train.X if n_rounds else None
         del train  # its labels are in the targets
         net = self._train(self._rebalanced(labeled), **settings)
         history, data = self._history_of(net, "fit"), labeled
@@ -443,11 +445,10 @@ class ELTARegressor(
             self.pseudo_labels_.append(picked)
             if not len(picked["index"]):
                 break
-            pseudo_labeled = self._pseudo_labeled_data(picked, X_unlabeled, like=labeled)
+            data = self._data_with(picked, X_unlabeled, X_labeled, labeled)
             settings["seed"] = seed_for(seed, "self-training", number + 1)
             order = seed_for(settings["seed"], "order")
-            epochs = FixedLengthEpochs(len(labeled) + len(pseudo_labeled), len(labeled), order)
-            data = labeled.concatenate(pseudo_labeled, epochs)
+            data.epoch_index = FixedLengthEpochs(len(data), len(labeled), order)
             stage = f"self-training {number + 1}"
             retrained = self._train(self._rebalanced(data), stage=stage, **settings)
             if retrained.was_interrupted:

@@ -14,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ltlearn.data._epochs import AuxiliaryEpochs
 from ltlearn.data._inputs import ColumnInputs
+from ltlearn.data._views import join_rows
 from ltlearn.estimators._auxiliary_classes import AuxiliaryClassesMixin
 from ltlearn.estimators._backbone import is_tabular
-from ltlearn.estimators._base import BaseDeepEstimator, all_or_nothing, as_float32
+from ltlearn.estimators._base import BaseDeepEstimator, as_float32
 from ltlearn.estimators._class_losses import (
     LDAM_SCALE,
     LOSSES,
@@ -42,6 +43,7 @@ from ltlearn.options import Architecture, Auxiliary, Images, Training
 from ltlearn.utils._checks import MAX_EXPONENT, check_same_length, check_weights, naming
 from ltlearn.utils._compat import Interval, StrOptions, _fit_context, with_callbacks
 from ltlearn.utils._device import own_modes
+from ltlearn.utils._estimator import all_or_nothing
 from ltlearn.utils._typing import Backbone, FilePath, RowsLike
 from ltlearn.utils._whole import Whole, unwrap
 from ltlearn.weighting._classes import weights_by_class
@@ -703,7 +705,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _training_data(self, train, auxiliary, seed):
         X, label = train.X, np.concatenate([train.y, len(self.classes_) + auxiliary.y])
         if len(auxiliary.X):
-            X = np.concatenate([X, auxiliary.X])
+            X = join_rows(X, auxiliary.X)
         weight = None
         if train.weight is not None or self.class_weight is not None:
             weight = self._trained_class_weights[label]

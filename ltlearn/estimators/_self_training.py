@@ -6,6 +6,8 @@ ICML 2024), join the training rows with the distributions that were predicted.
 
 import torch
 
+from ltlearn.data._targets import concatenate_targets
+from ltlearn.data._views import join_rows, take_rows
 from ltlearn.enhancers import AdaptiveSharpening, select_sharpening, sharpen
 
 # Published candidates for the exponent of sharpening and the confidence threshold (section 4.3).
@@ -39,7 +41,7 @@ class SelfTrainingMixin:
             logits = torch.from_numpy(self._outputs(X, net=net)).double()
             return logits, unit * (logits.softmax(1) @ centers)
 
-        logits, scores = predict(X_unlabeled[rows])
+        logits, scores = predict(take_rows(X_unlabeled, rows))
         options = self._option("enhancers")
         beta, threshold = options.sharpening, options.confidence_threshold
         if "auto" in (beta, threshold):
@@ -80,12 +82,15 @@ class SelfTrainingMixin:
             sample_weight=weight,
         )
 
-    def _pseudo_labeled_data(self, picked, X_unlabeled, like):
+    def _data_with(self, picked, X_unlabeled, X, labeled):
+        """The labeled data of the rows X, and picked unlabeled rows after them."""
         standardized = (picked["score"] - self.score_mean_) / self.score_scale_
         target = {
             "score": torch.from_numpy(standardized).float(),
             "distribution": torch.from_numpy(picked["distribution"]).float(),
         }
-        if "weight" in like.target:
+        if "weight" in labeled.target:
             target["weight"] = torch.ones(len(standardized), device="cpu")
-        return self._inputs.data(X_unlabeled[picked["index"]], target, training=True)
+        rows = join_rows(X, take_rows(X_unlabeled, picked["index"]))
+        target = concatenate_targets(labeled.target, target)
+        return self._inputs.data(rows, target, training=True)

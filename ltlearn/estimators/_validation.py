@@ -11,9 +11,11 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ltlearn.data._inputs import ArrayInputs, ColumnInputs
 from ltlearn.data._views import some_rows, take_rows
+from ltlearn.datasets._mapping import as_file
+from ltlearn.estimators._backbone import takes_tables
 from ltlearn.exceptions import OutOfRangeWarning
 from ltlearn.utils._checks import check_same_length, check_weights, holds_dates, naming
-from ltlearn.utils._whole import unwrap
+from ltlearn.utils._whole import Whole, unwrap
 
 
 class Rows(NamedTuple):
@@ -26,6 +28,26 @@ class Rows(NamedTuple):
     def take(self, index):
         weight = None if self.weight is None else self.weight[index]
         return Rows(take_rows(self.X, index), self.y[index], weight)
+
+
+def stored_as_files(estimator, **rows):
+    """What comes into fit, by name; arrays in stores of their own are unpacked once for all.
+
+    Parameters
+    ----------
+    estimator : BaseDeepEstimator
+    **rows : dict of str to object
+        Those whose names begin with X may be stored; they may be wrapped in Whole.
+    """
+    is_table, files = takes_tables(estimator), {}
+    for name, values in rows.items():
+        if name[0] == "X":
+            is_wrapped = isinstance(values, tuple) and len(values) == 1
+            with naming(name):
+                file = as_file(values[0] if is_wrapped else values, is_table=is_table)
+            values = Whole(file) if is_wrapped else file
+        files[name] = values
+    return files
 
 
 def validate_fit_rows(
@@ -138,7 +160,8 @@ def warn_of_other_scale(name, values, like):
         )
     beyond &= high > low
     varies = spread > 0
-    narrow = own_spread[varies] < _SMALLEST_SPREAD * spread[varies]
+    # Quartiles that are equal say nothing of a scale: features are often zero in most rows.
+    narrow = (own_spread > 0)[varies] & (own_spread < _SMALLEST_SPREAD * spread)[varies]
     is_narrow = len(values) >= _FEWEST_ROWS_FOR_QUARTILES and narrow.sum() > 0.5 * len(narrow)
     if not beyond.any() and not is_narrow:
         return
@@ -172,6 +195,8 @@ def validate_more_rows(estimator, X, name, like):
 
 
 def _warn_of_other_inputs(estimator, name, X, like):
+    if X.ndim > 2:
+        return
     X, like = some_rows(X), some_rows(like)
     if isinstance(estimator._inputs, ColumnInputs):
         X, like = (estimator._inputs.measured(each) for each in (X, like))

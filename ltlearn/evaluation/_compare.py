@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from ltlearn.datasets._mapping import loaded
 from ltlearn.evaluation._checkpoint import Checkpoint, fingerprint, versions
 from ltlearn.evaluation._controls import choose_controls
 from ltlearn.evaluation._measures import choose_measures
@@ -260,6 +261,7 @@ def compare(
     seeds = tuple(seeds)
     if not estimators or not seeds:
         raise ValueError("Nothing to do: estimators is empty or seeds is.")
+    X = loaded(X)
     baseline = next(iter(estimators)) if baseline is None else baseline
     if baseline not in estimators:
         raise ValueError(f"The baseline {baseline!r} is not among {list(estimators)}.")

@@ -278,15 +278,6 @@ class FileSource:
             return _file_digest.__wrapped__(*identity)
         return _file_digest(*identity)
 
-    def concatenate(self, other: "FileSource") -> "FileSource":
-        """The files of both, one after the other.
-
-        Parameters
-        ----------
-        other : FileSource
-        """
-        return FileSource(np.concatenate([self.paths, other.paths]), self.channels)
-
     def load(self, row: int) -> "tuple[Image.Image, str]":
         """Decode a file, and hash the content it was decoded from.
 

@@ -26,10 +26,10 @@ _CONSTANTS = re.compile(rb"(^  \w+ : Final\[.*\n)+", re.MULTILINE)
 def content_hash(value, strict=True):
     """Return a hash that equal values share, also in another session.
 
-    Tensors and arrays count by type, shape and values, torch modules by class and all attributes,
-    TorchScript by its archive. Functions count by name, code and what they enclose; classes by
-    name, or by their members where they cannot be imported. All else counts by what pickle would
-    store of it.
+    Tensors and arrays, mapped ones too, count by type, shape and values, torch modules by class and
+    all attributes, TorchScript by its archive. Functions count by name, code and what they enclose;
+    classes by name, or by their members where they cannot be imported. All else counts by what
+    pickle would store of it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class _ContentHasher(NumpyHasher):
     """A pickler whose output is hashed and never read."""
 
     def __init__(self, strict):
-        super().__init__("sha256")
+        super().__init__("sha256", coerce_mmap=True)
         self.strict = strict
         self.numbers = {}
 

@@ -67,29 +67,39 @@ class StackingBackend(ParallelBackendBase):
     def _run(self, tasks):
         n_jobs = min(effective_n_jobs(self.n_jobs), len(tasks))
         shares = [tasks[number::n_jobs] for number in range(n_jobs)]
-        if n_jobs == 1 and active_cluster() is None:
-            values = [(0, _run_share([task.call for task in tasks], self.verbose))]
-        else:
-            common = _Common([task.call for task in tasks])
-            calls = [[common.without(task.call) for task in share] for share in shares]
-            values = run_calls(
-                partial(_run_with, verbose=max(0, self.verbose - 1)),
-                calls,
-                common.values,
-                n_jobs=n_jobs,
-                backend="loky",
-            )
-        for number, own in values:
-            if isinstance(own, WorkerLostError):
-                raise own
-            for task, value in zip(shares[number], own, strict=True):
-                task.value, task.is_done = value, True
+        with Report(len(tasks), self.verbose) as report:
+            if n_jobs == 1 and active_cluster() is None:
+                _finish(tasks, _run_share([task.take_call() for task in tasks], report))
+                return
+            calls = [task.take_call() for task in tasks]
+            common = _Common(calls)
+            lean = [[common.without(call) for call in calls[i::n_jobs]] for i in range(n_jobs)]
+            del calls
+            report.show_bar()
+            for number, outcome in run_calls(
+                _run_elsewhere, lean, common.values, n_jobs=n_jobs, backend="loky"
+            ):
+                if isinstance(outcome, WorkerLostError):
+                    raise outcome
+                values, told = outcome
+                _finish(shares[number], values)
+                report.of_share(told, len(values))
 
 
 class _Task:
     def __init__(self, call, callback):
         self.call, self.callback = call, callback
         self.value, self.is_done = None, False
+
+    def take_call(self):
+        """The call, of which the task keeps nothing: it holds what the call has fitted."""
+        call, self.call = self.call, None
+        return call
+
+
+def _finish(tasks, values):
+    for task, value in zip(tasks, values, strict=True):
+        task.value, task.is_done = value, True
 
 
 class _Common:
@@ -118,8 +128,8 @@ class _Place(NamedTuple):
     number: int
 
 
-def _run_with(calls, *common, verbose):
-    """:func:`_run_share` of calls without what they have in common."""
+def _run_elsewhere(calls, *common):
+    """Run calls without what they have in common; returns values, and what there is to report."""
     for call in calls:
         call.items = [
             (
@@ -129,22 +139,42 @@ def _run_with(calls, *common, verbose):
             )
             for function, args, kwargs in call.items
         ]
-    return _run_share(calls, verbose)
+    report = Report(len(calls), verbose=0)
+    return _run_share(calls, report), report.told
 
 
-def _run_share(calls, verbose):
+def _run_share(calls, report):
+    """Values of calls that run together; the list is emptied, for a call holds what it has fitted.
+
+    Parameters
+    ----------
+    calls : list of joblib.parallel.BatchedCalls
+    report : Report
+    """
+    at_once = how_many_at_once(calls[0].items[0][1][1])
+    _share_transformers(calls)
+    once = [_Once(call) for call in calls]
+    calls.clear()
+    trainer = partial(train_many, otherwise=partial(train_stacked, report=report))
+    return run_together(once, trainer, at_once=at_once, correct=_correct_times)
+
+
+def _share_transformers(calls):
     memory = FirstTime()
-    (_, (_, X, *_), _), *_ = calls[0].items
     for call in calls:
-        for _, args, _ in call.items:
-            remember_transformers(args[0], memory)
-    with Report(len(calls), verbose) as report:
-        return run_together(
-            calls,
-            partial(train_many, otherwise=partial(train_stacked, report=report)),
-            at_once=how_many_at_once(X),
-            correct=_correct_times,
-        )
+        for _, (estimator, *_), _ in call.items:
+            remember_transformers(estimator, memory)
+
+
+class _Once:
+    """A call that is gone when it ends."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def __call__(self):
+        call, self.call = self.call, None
+        return call()
 
 
 def _correct_times(results, seconds):

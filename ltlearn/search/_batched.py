@@ -7,6 +7,7 @@ from joblib import parallel_config
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
+from ltlearn.datasets._mapping import loaded
 from ltlearn.search._backend import StackingBackend
 from ltlearn.utils._estimator import BaseEstimator
 from ltlearn.utils._typing import RowsLike
@@ -35,7 +36,7 @@ class _TogetherMixin(BaseEstimator):
             backend = StackingBackend(self.n_jobs, self.verbose)
             self._until_search.enter_context(parallel_config(backend=backend))
             try:
-                return super().fit(X, y, **params)
+                return super().fit(loaded(X), y, **params)
             finally:
                 del self._until_search
 
@@ -60,7 +61,7 @@ class BatchedGridSearchCV(_TogetherMixin, GridSearchCV):
 
     The estimator may be one of ltlearn's, a pipeline or any other meta-estimator around one.
     Transformers of a pipeline without ``memory`` are fitted once for all candidates that share
-    them.
+    them, if they can be pickled, which a lambda cannot.
 
     Notes
     -----

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from sklearn import config_context, get_config
 
 from ltlearn.training._trainer import trained_by
+from ltlearn.utils._sizes import n_bytes_of
 
 # Calls that may wait at the same time, and the most bytes of data that they hold together.
 MOST_CALLS = 256
@@ -50,10 +51,12 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
             while waiting and (at_once is None or len(running) < at_once):
                 running.append(waiting.popleft())
                 running[-1].go_on()
+                _train_apart(running[-1], train_all)
             running = [call for call in running if not call.is_done]
             outcomes = iter(train_all([plan for call in running for plan in call.plans]))
             for call in running:
                 call.go_on([next(outcomes) for _ in call.plans])
+                _train_apart(call, train_all)
             running = [call for call in running if not call.is_done]
     finally:
         for call in running:
@@ -63,11 +66,18 @@ def run_together(calls, train_all, *, at_once=None, correct=None):
     return [correct(call.value, call.waited) for call in everyone]
 
 
+def _train_apart(call, train_all):
+    """Train the nets of a call for as long as nobody could train along.
+
+    Networks of one's own and those for images are large, and so there is but one of them at a time.
+    """
+    while not call.is_done and all(plan.draws_globally for plan in call.plans):
+        call.go_on(train_all(call.plans))
+
+
 def how_many_at_once(X):
     """Calls that may wait at the same time, where each holds a copy of most rows of X."""
-    n_bytes = getattr(X, "nbytes", 0)
-    n_bytes = n_bytes if isinstance(n_bytes, int) else 0
-    return max(2, min(MOST_CALLS, _MOST_BYTES // max(1, n_bytes)))
+    return max(2, min(MOST_CALLS, _MOST_BYTES // max(1, n_bytes_of(X))))
 
 
 class _GivenUp(BaseException):

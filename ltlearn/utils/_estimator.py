@@ -3,7 +3,7 @@
 import functools
 import inspect
 import warnings
-from typing import Any
+from typing import Any, cast
 
 from sklearn.base import BaseEstimator as _BaseEstimator
 
@@ -11,10 +11,26 @@ from ltlearn._version import __version__
 from ltlearn.exceptions import SavedFileWarning
 from ltlearn.utils._compat import validate_parameter_constraints
 from ltlearn.utils._suggestions import did_you_mean
-from ltlearn.utils._typing import Self
+from ltlearn.utils._typing import Function, Self
 
 _VERSION = "_ltlearn_version"
 DOCUMENTATION = "https://ltlearn.readthedocs.io/en/stable"
+
+
+def all_or_nothing(fit: Function) -> Function:
+    """Decorate a ``fit`` so that one that fails leaves the estimator as it was before."""
+
+    @functools.wraps(fit)
+    def guarded(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return cast(Function, guarded)
 
 
 class BaseEstimator(_BaseEstimator):

@@ -17,7 +17,7 @@ TARGETS, AUXILIARY = np.array(["cat", "dog"]), np.array(["lynx", "puma", "wolf"]
 def test_prototypes_are_mean_directions():
     rng = np.random.default_rng(0)
     features, codes = rng.normal(size=(30, 4)), np.arange(30) % 3
-    prototypes = class_prototypes(features, codes, 3)
+    prototypes = class_prototypes([features[:2], features[2:]], codes, 3)
     for code in range(3):
         total = np.zeros(4)
         for row in features[codes == code]:
@@ -30,12 +30,12 @@ def test_prototypes_ignore_the_scale_of_rows():
     features, codes = rng.normal(size=(30, 4)), np.arange(30) % 3
     scale = rng.uniform(0.1, 10, size=(30, 1))
     np.testing.assert_allclose(
-        class_prototypes(features * scale, codes, 3), class_prototypes(features, codes, 3)
+        class_prototypes([features * scale], codes, 3), class_prototypes([features], codes, 3)
     )
 
 
 def test_rows_of_zeros_are_no_obstacle():
-    assert np.isfinite(class_prototypes(np.zeros((4, 2)), np.array([0, 0, 1, 1]), 2)).all()
+    assert np.isfinite(class_prototypes([np.zeros((4, 2))], np.array([0, 0, 1, 1]), 2)).all()
 
 
 @pytest.mark.parametrize("quantile", [0.0, 0.5, 0.9, 0.999])

@@ -76,12 +76,6 @@ def test_fixed_length_epochs_deal_all_rows_before_any_row_again(n, length):
         assert sorted(dealt[start : start + n].tolist()) == list(range(n))
 
 
-def test_concatenate_appends_rows_and_targets():
-    both = data(3).concatenate(data(2))
-    assert both.X[:, 0].tolist() == [0, 1, 2, 0, 1]
-    assert both.target["y"].tolist() == [0, 1, 2, 0, 1]
-
-
 def test_targets_of_another_length_are_refused():
     with pytest.raises(ValueError, match="'y' has 2 rows, X has 3"):
         TensorData(torch.zeros(3, 1), {"y": torch.zeros(2)})

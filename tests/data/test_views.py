@@ -7,8 +7,18 @@ import torch
 from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.data import _views
 from ltlearn.data._epochs import ShuffledEpochs
+from ltlearn.data._prepared import PreparedData
 from ltlearn.data._tensors import TensorData
-from ltlearn.data._views import PreparedData, RowView, chunks, is_large, take_rows
+from ltlearn.data._views import (
+    JoinedRows,
+    RowView,
+    chunks,
+    is_large,
+    is_mapped,
+    join_rows,
+    some_rows,
+    take_rows,
+)
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 4)).astype(np.float32)
@@ -28,7 +38,54 @@ def test_views_are_the_rows():
     np.testing.assert_array_equal(inner, X[index][[7, 3, 3]])
 
 
-def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
+def test_views_of_more_dimensions_are_the_rows():
+    images, index = rng.integers(0, 255, size=(30, 2, 5, 3), dtype=np.uint8), rng.permutation(30)
+    view = RowView(images, index)
+    assert (view.shape, view.ndim, view.size, view.itemsize) == ((30, 2, 5, 3), 4, 900, 1)
+    np.testing.assert_array_equal(view[3:7], images[index[3:7]])
+    np.testing.assert_array_equal(view, images[index])
+
+
+def test_joined_rows_are_those_of_both():
+    second = X[:50].astype(np.float64) + 1
+    expected, index = np.concatenate([X, second]), rng.permutation(170)[:90]
+    joined = JoinedRows(RowView(X, np.arange(120)), second)
+    assert (joined.shape, joined.dtype, len(joined)) == ((170, 4), np.float64, 170)
+    for key in (slice(110, 130), slice(None, 0), slice(None), index, [169, 0], np.arange(3)):
+        np.testing.assert_array_equal(joined[key], expected[key])
+    np.testing.assert_array_equal(joined, expected)
+    np.testing.assert_array_equal(take_rows(joined, index), expected[index])
+    np.testing.assert_array_equal(RowView(joined, index)[5:9], expected[index[5:9]])
+    np.testing.assert_array_equal(JoinedRows(second, joined), np.concatenate([second, expected]))
+
+
+def test_few_rows_are_joined_in_memory(monkeypatch):
+    assert isinstance(join_rows(X, X), np.ndarray)
+    paths = np.array(["a", "b"], dtype=object)
+    assert join_rows(paths, paths[:1]).tolist() == ["a", "b", "a"]
+    monkeypatch.setattr(_views, "LARGE", 100)
+    for first, second in ((X, X[:2]), (X[:2], X)):
+        assert isinstance(join_rows(first, second), JoinedRows)
+
+
+def test_what_is_mapped(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    index = np.arange(5)
+    of_mapped = [mapped, np.asarray(mapped), mapped[3:].T, RowView(mapped, index)]
+    of_mapped += [JoinedRows(X, mapped), RowView(JoinedRows(mapped, X), index)]
+    assert all(map(is_mapped, of_mapped))
+    others = [X, X[2:], mapped[index], RowView(X, index), JoinedRows(X, X), np.array(mapped)]
+    assert not any(map(is_mapped, others))
+
+
+def test_some_rows_are_few():
+    wide = np.zeros((2000, 1000), np.float32)
+    assert len(some_rows(wide)) <= 2**19 // 1000
+    assert some_rows(X) is X
+
+
+def test_only_large_arrays_of_numbers_are_viewed(monkeypatch):
     monkeypatch.setattr(_views, "LARGE", 4 * 4 * 60)
     monkeypatch.setattr(_views, "_FEW", 4 * 4 * 60)
     half = np.arange(60)
@@ -39,7 +96,8 @@ def test_only_large_tables_of_numbers_are_viewed(monkeypatch):
     is_taken = np.arange(120) % 4 > 0
     np.testing.assert_array_equal(take_rows(X, is_taken), X[is_taken])
     assert isinstance(take_rows(X, is_taken), RowView)
-    for small in (X.astype(object), X[:, :, None], np.arange(999)):
+    assert is_large(X[:, :, None])
+    for small in (X.astype(object), X.astype(str), X[:60], np.zeros((3, 4, 5), bool)):
         assert not is_large(small)
 
 
@@ -52,7 +110,7 @@ def test_chunks_are_all_rows(monkeypatch):
 
 def test_prepared_data_gives_the_batches_of_tensors():
     def prepare(rows):
-        return 2 * rows
+        return torch.from_numpy(2 * rows)
 
     target = {"score": torch.arange(120.0)}
     lazy, eager = (
@@ -67,8 +125,7 @@ def test_prepared_data_gives_the_batches_of_tensors():
         for (rows, targets), (expected, expected_targets) in pairs:
             assert torch.equal(rows, expected)
             assert torch.equal(targets["score"], expected_targets["score"])
-    both = lazy.concatenate(lazy)
-    assert torch.equal(both.X, torch.cat([eager.X, eager.X]))
+    assert torch.equal(lazy.X, eager.X)
     assert lazy.with_target({}).target == {}
     assert lazy.without_augmentation().epoch_index is None
 

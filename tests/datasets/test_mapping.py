@@ -3,11 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
-from ltlearn import ELTARegressor, GranularClassifier
+from ltlearn import ELTARegressor, GranularClassifier, TailLogisticClassifier
+from ltlearn.calibration import ConformalRegressor
 from ltlearn.data import _views
 from ltlearn.datasets import _mapping, map_table
-from ltlearn.datasets._mapping import is_stored, unpacked
+from ltlearn.datasets._mapping import as_file, is_stored
+from ltlearn.evaluation import compare
+from ltlearn.exceptions import CheckpointError
+from ltlearn.model_selection import BatchedGridSearchCV
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(300, 5)).astype(np.float32)
@@ -60,24 +65,70 @@ def test_stored_arrays_train_part_by_part(name):
     assert stored.largest == 80  # two chunks of 40 rows of 20 bytes, of 100 rows at once
 
 
-def test_zarr_arrays(tmp_path):
+def in_zarr(values, folder):
     zarr = pytest.importorskip("zarr")
-    make, values, labels = MODELS["mlp"]
     stored = zarr.open_array(
-        str(tmp_path / "X.zarr"), mode="w", shape=X.shape, chunks=(64, 2), dtype="float32"
+        str(folder / "X.zarr"), mode="w", shape=values.shape, chunks=(64, 2), dtype=values.dtype
     )
-    stored[:] = X
+    stored[:] = values
+    return stored
+
+
+def in_hdf5(values, folder):
+    h5py = pytest.importorskip("h5py")
+    return h5py.File(folder / "X.h5", "w").create_dataset("X", data=values, chunks=(64, 2))
+
+
+def in_hdf5_without_chunks(values, folder):
+    h5py = pytest.importorskip("h5py")
+    return h5py.File(folder / "X.h5", "w").create_dataset("X", data=values)
+
+
+STORES = [in_zarr, in_hdf5, in_hdf5_without_chunks]
+
+
+@pytest.mark.parametrize("name", ["tables", "mlp"])
+@pytest.mark.parametrize("store", STORES)
+def test_arrays_of_zarr_and_h5py(store, name, tmp_path):
+    make, values, labels = MODELS[name]
+    stored = store(values, tmp_path)
     assert is_stored(stored)
     expected = make().fit(values, labels, X_val=values[:50], y_val=labels[:50])
     found = make().fit(stored, labels, X_val=stored[:50], y_val=labels[:50])
-    np.testing.assert_array_equal(found.predict(stored), expected.predict(X))
-    np.testing.assert_array_equal(map_table(stored, tmp_path / "X.npy"), X)
+    np.testing.assert_array_equal(found.predict(stored), expected.predict(values))
+    np.testing.assert_array_equal(map_table(stored, tmp_path / "X.npy"), values.astype(np.float32))
+
+
+def test_checkpoints_know_the_values_of_stored_arrays(tmp_path):
+    stored = in_hdf5(X, tmp_path)
+    model = MODELS["mlp"][0]().set_params(checkpoint=tmp_path / "fit")
+    expected = model.fit(stored, y).predict(X)
+    np.testing.assert_array_equal(model.fit(X, y).predict(X), expected)
+    stored[7, 0] += 1
+    with pytest.raises(CheckpointError, match=" X"):
+        model.fit(stored, y)
+
+
+WHOLE = {
+    "calibrator": lambda X: ConformalRegressor(MODELS["mlp"][0](), cv=2).fit(X, y).predict(X),
+    "search": lambda X: (
+        BatchedGridSearchCV(MODELS["mlp"][0](), {"lr": [0.001, 0.01]}, cv=2).fit(X, y).predict(X)
+    ),
+    "comparison": lambda X: compare({"ridge": Ridge()}, X, y, cv=2, controls=[])["value"],
+    "head": lambda X: TailLogisticClassifier(cv=2, random_state=0).fit(X, y > 1.5).predict_proba(X),
+}
+
+
+@pytest.mark.parametrize("store", STORES[:2])
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_takes_rows_in_any_order_loads_them(name, store, tmp_path):
+    np.testing.assert_array_equal(WHOLE[name](store(X, tmp_path)), WHOLE[name](X))
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint16", "int64", "float16", "float64", "bool"])
 def test_numbers_of_other_kinds_keep_their_values(kind):
     values = (10 * X).astype(kind)
-    found = unpacked(Stored(values))
+    found = as_file(Stored(values), is_table=True)
     assert isinstance(found, np.memmap)
     assert found.dtype in (np.float32, np.float64)
     np.testing.assert_array_equal(found, values)
@@ -93,7 +144,7 @@ def test_stored_arrays_that_are_no_tables():
     with pytest.raises(ValueError, match=r"X.*two dimensions"):
         ELTARegressor().fit(Stored(X[:, :, None]), y)
     with pytest.raises(ValueError, match="holds <U1"):
-        unpacked(Stored(np.array([["a"], ["b"]])))
+        as_file(Stored(np.array([["a"], ["b"]])), is_table=True)
     with_nan = Stored(X_GAPS)
     with pytest.raises(ValueError, match="NaN"):
         ELTARegressor(backbone="mlp").fit(with_nan, y)

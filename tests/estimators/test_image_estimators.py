@@ -13,10 +13,9 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from ltlearn import ELTARegressor, GranularClassifier, Whole
-from ltlearn.data._files import FileData
 from ltlearn.data._tensors import TensorData
 from ltlearn.exceptions import BadImageError, BadImageWarning, MissingWeightsError
-from ltlearn.images import FileSource, InputSpec, Recipe, eval_transform
+from ltlearn.images import InputSpec, Recipe
 from ltlearn.networks import timm_backbone
 from ltlearn.options import Images, Training
 from ltlearn.training._net import ObjectiveNet
@@ -222,7 +221,7 @@ class TestAugmentation:
         model = GranularClassifier(**{**TINY, "max_epochs": 1}, augmentation="granularity")
         model.fit(X, y)
         net = model.net_
-        data = model._inputs.data(X[:8])
+        data = model._inputs.data(model._inputs.check(model, X[:8], reset=False))
         batch = next(iter(data.batches(torch.arange(8), 1)))[0]
         target = {"label": torch.tensor([0, 1, 1, 0, 1, 1, 1, 0])}
         if weighted:
@@ -247,7 +246,7 @@ class TestAugmentation:
     def test_pixels_stay_bytes_until_the_network(self, photos, files):
         model = ELTARegressor(**TINY, augmentation="standard").fit(*photos)
         for X in (photos[0], np.array(files[0], dtype=object)):
-            data = model._inputs.data(X, training=True)
+            data = model._inputs.data(model._inputs.check(model, X, reset=False), training=True)
             (batch, _), *_ = data.batches(torch.arange(40), 5)
             assert batch.dtype == torch.uint8
             assert tuple(batch.shape[1:]) == data.input_shape == (3, 32, 32)
@@ -446,26 +445,6 @@ class TestData:
         y = score if estimator is ELTARegressor else classes_of(score)
         settings = {**TINY, "device": "cuda", "callbacks": [ForbidSynchronization()]}
         estimator(**settings, augmentation="standard").fit(X, y)
-
-    def test_files_concatenate_like_arrays(self, files):
-        spec = InputSpec(size=(8, 8))
-        transforms = (None, eval_transform(spec))
-        parts = [
-            FileData(
-                FileSource(np.array(files[0][s], dtype=object), 3),
-                {"y": torch.arange(40)[s]},
-                transforms=transforms,
-                input_shape=(3, 8, 8),
-            )
-            for s in (slice(0, 5), slice(5, 9))
-        ]
-        both = parts[0].concatenate(parts[1])
-        batches = list(both.batches(torch.arange(9), 2))
-        assert torch.cat([target["y"] for _, target in batches]).tolist() == list(range(9))
-        alone = torch.cat(
-            [X for part in parts for X, _ in part.batches(torch.arange(len(part)), 1)]
-        )
-        torch.testing.assert_close(torch.cat([X for X, _ in batches]), alone)
 
 
 def test_the_net_is_a_skorch_net_with_its_own_parameters():

@@ -74,7 +74,8 @@ class TestTwoViews:
 def step_of(model, pictures, views, weighted):
     """A training step in evaluation mode, and what a plain loop needs to do the same."""
     net, rows = model.net_, [0, 31, 45, 2]
-    batch = next(iter(model._inputs.data(pictures[0][rows]).batches(torch.arange(4), 1)))[0]
+    X = model._inputs.check(model, pictures[0][rows], reset=False)
+    batch = next(iter(model._inputs.data(X).batches(torch.arange(4), 1)))[0]
     target = {"label": torch.tensor(pictures[1][rows])}
     if weighted:
         target["weight"] = torch.tensor([0.5, 2.0, 1.0, 3.0])

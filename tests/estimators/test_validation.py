@@ -83,6 +83,17 @@ class TestScale:
                 rows[:, 3] = rng.random(n + m) < 0.1  # a rare indicator
                 warn_of_other_scale("X_val", rows[n:], rows[:n])
 
+    def test_features_that_are_zero_in_most_rows(self):
+        """Other rows may light up other features, on one scale."""
+        rng = np.random.default_rng(0)
+        like = np.maximum(rng.normal(size=(60, 50)), 0)  # some half of them are above zero
+        rows = np.maximum(rng.normal(size=(40, 50)) - 1.5, 0)  # a fifteenth
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_other_scale("X_aux", rows, like)
+        with pytest.warns(OutOfRangeWarning, match="less than a tenth"):
+            warn_of_other_scale("X_aux", like[:40] / 300, like)
+
     def test_kinds_without_a_scale(self):
         for rows in (np.array(["a.png"] * 9, dtype=object), np.zeros((9, 2, 2, 3), np.uint8)):
             warn_of_other_scale("X_val", rows, rows)

@@ -220,3 +220,11 @@ def test_local_functions_that_pickle_by_name_are_not_taken_for_each_other():
     for function in cached:
         with pytest.raises(Exception, match="is not"):
             content_hash(function)
+
+
+def test_mapped_arrays_count_as_their_values(tmp_path):
+    values = np.arange(12.0).reshape(4, 3)
+    np.save(tmp_path / "values.npy", values)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    assert content_hash(mapped) == content_hash(values)
+    assert content_hash(mapped) != content_hash(values + 1)

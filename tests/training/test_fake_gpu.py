@@ -20,7 +20,9 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltlearn import ELTARegressor, GranularClassifier
+from ltlearn.data import _prepared
 from ltlearn.data._batches import WholeBatches
+from ltlearn.data._prepared import PreparedData
 from ltlearn.data._tensors import TensorData
 from ltlearn.enhancers import _image_mixing
 from ltlearn.images import Recipe
@@ -334,3 +336,20 @@ def test_what_must_not_happen_is_noticed(what, error, message, monkeypatch, chec
     monkeypatch.setattr(ELTAObjective, "training_terms", wrong_terms)
     with pytest.raises(error, match=message):
         check_epoch(ELTARegressor(**QUICK), X, SCORES)
+
+
+def test_rows_in_memory_go_to_the_device_where_they_fit(tmp_path, monkeypatch):
+    X = np.zeros((120, 4), np.float32)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    for source, has_room, goes in ((X, True, True), (X, False, False), (mapped, True, False)):
+        monkeypatch.setattr(_prepared, "fits", lambda *args, room=has_room: room)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            data = PreparedData(source, torch.tensor, {"y": torch.arange(120)}, training=True)
+            moved = data.to("cuda:0")
+            assert type(moved) is (TensorData if goes else PreparedData)
+            assert moved.device == moved.target["y"].device == torch.device("cuda", 0)
+            assert len(moved) == 120
+            assert moved.training
+            if goes:
+                assert (moved.X.shape, moved.X.device.type) == ((120, 4), "cuda")

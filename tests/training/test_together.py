@@ -11,6 +11,14 @@ from ltlearn.training._together import run_together
 from ltlearn.training._trainer import train, train_many
 
 
+class Plan(str):
+    draws_globally = False
+
+
+class BigPlan(str):
+    draws_globally = True
+
+
 class Net:
     def __init__(self, plan):
         self.plan = plan
@@ -27,6 +35,7 @@ class Trainer:
 
 
 def call(*plans):
+    plans = [plan if isinstance(plan, BigPlan) else Plan(plan) for plan in plans]
     return [train(plan).plan for plan in plans]
 
 
@@ -39,9 +48,17 @@ def test_nets_are_trained_in_rounds():
 
 def test_a_limit_of_calls():
     trainer = Trainer()
-    values = run_together([partial(call, i, -i) for i in range(5)], trainer, at_once=2)
-    assert values == [[i, -i] for i in range(5)]
+    values = run_together([partial(call, i, i) for i in "abcde"], trainer, at_once=2)
+    assert values == [[i, i] for i in "abcde"]
     assert max(map(len, trainer.rounds)) == 2
+
+
+def test_what_trains_alone_anyway_does_not_wait():
+    trainer, big = Trainer(), BigPlan
+    plans = [(big("a"), "b"), ("c",), ("d", big("e"), big("f"))]
+    calls = [partial(call, *each) for each in plans]
+    assert run_together(calls, trainer) == [["a", "b"], ["c"], ["d", "e", "f"]]
+    assert [each for each in trainer.rounds if each] == [["a"], ["b", "c", "d"], ["e"], ["f"]]
 
 
 def test_an_error_of_a_training_reaches_its_call_alone():
