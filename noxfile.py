@@ -19,7 +19,7 @@ OLDEST = (
     "numpy==1.24.*",
     "scipy==1.10.*",
     "pandas==2.0.*",
-    "pillow==9.4.*",
+    "pillow==10.1.*",
     "scikit-learn==1.6.*",
     "torch==2.4.*",
     "torchvision==0.19.*",
