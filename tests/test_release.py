@@ -34,6 +34,19 @@ def test_the_changelog_keeps_its_form():
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_the_oldest_versions_are_the_same_everywhere():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = dict(item.split(">=") for item in project["dependencies"])
+    tested = re.findall(r'"([\w-]+)==([\d.]+?)(?:\.\*)?"', (ROOT / "noxfile.py").read_text())
+    assert dict(tested) == declared
+    page = " ".join((ROOT / "docs/install.md").read_text().split())
+    written = re.search(r"Oldest supported: ((?:[\w-]+ [\d.]+, )*[\w-]+ [\d.]+)\. ", page)[1]
+    assert dict(item.split() for item in written.split(", ")) == declared
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
 def test_what_is_imported_is_declared():
     import ast
 
