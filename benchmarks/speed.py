@@ -162,7 +162,7 @@ def measure_fit(rounds, is_done):
         for batch_size in BATCHES:
             if is_done(backbone, batch_size):
                 continue
-            epochs = (2 if batch_size < 1024 else 4) if backbone == "mlp" else 1
+            epochs = (2 if batch_size < 1024 else 4) if backbone == "mlp" else 3
             training = Training(n_iter_no_change=10**6)
             settings = {"batch_size": batch_size, "max_epochs": epochs}
             model = model_of(backbone, training=training, **settings)
