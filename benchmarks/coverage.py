@@ -21,8 +21,9 @@ the test; it is shown as it is.
 
 Models: ridge, gradient boosting, ``ELTARegressor`` as it comes, in the second part with
 ``loss="emd"``, and a quantile forest: 100 trees that try half of the columns, at most 100, at a
-split, and of whose leaves each keeps one of its labels at random. Finished runs are kept in ``results/cache/coverage.jsonl``; the numbers go to
-``results/coverage.json``, tables to ``results/coverage.md``.
+split, and of whose leaves each keeps one of its labels at random. Finished runs are kept in
+``results/cache/coverage.jsonl``; the numbers go to ``results/coverage.json``, tables to
+``results/coverage.md``.
 """
 
 import argparse
