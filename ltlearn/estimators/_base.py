@@ -55,8 +55,8 @@ from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._typing import RowsLike, Self
 
-# Rows that the built-in backbones for tables predict at once.
-_TABLE_EVALUATION_BATCH = 1024
+# Rows that the built-in backbones for tables predict at once: more overflow the caches of a core.
+_TABULAR_EVALUATION_BATCH, _MLP_EVALUATION_BATCH = 256, 512
 
 _MOST_ESTIMATORS = 10_000
 
@@ -331,7 +331,8 @@ class BaseDeepEstimator(
     def _evaluation_batch_size(self, batch_size):
         """Built-in ones for tables take much more at once; other networks what training takes."""
         if self._is_table:
-            return max(batch_size, _TABLE_EVALUATION_BATCH)
+            least = _MLP_EVALUATION_BATCH if self._has_mlp else _TABULAR_EVALUATION_BATCH
+            return max(batch_size, least)
         return -(-batch_size // self._option("training").accumulation_steps)
 
     def _network_params(self, input_shape):

@@ -51,7 +51,7 @@ class NumericEmbedding(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Embeddings (B, n_columns · size) of columns (B, n_columns)."""
-        pieces = (X.T.unsqueeze(1) - self.lower).mul_(self.slope).clamp(0, 1)
+        pieces = (X.T.unsqueeze(1) - self.lower).mul_(self.slope).clamp_(0, 1)
         curves = torch.bmm(self.piece_weight, pieces)  # rows last: products of this shape are fast
         lines = torch.addcmul(self.bias, X.unsqueeze(2), self.weight)
         return (lines + curves.permute(2, 0, 1)).flatten(1)
