@@ -61,8 +61,10 @@ class ExactNetwork:
 
 
 # Modules, beside those of this package, whose state is in parameters, buffers and modules only.
-_PLAIN = (nn.Linear, nn.Sequential, nn.ModuleList, nn.Identity)
-_PLAIN += (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU)
+_PLAIN = (
+    *(nn.Linear, nn.Sequential, nn.ModuleList, nn.Identity),
+    *(nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU),
+)
 
 
 def _in_float64(network):
