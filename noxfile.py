@@ -17,16 +17,16 @@ nox.needs_version = ">=2024.4.15"
 OLDEST_PYTHON = "3.10"
 OLDEST = (
     "numpy==1.24.*",
-    "scipy==1.10.*",
-    "pandas==2.0.*",
-    "pillow==9.4.*",
+    "scipy==1.11.*",
+    "pandas==2.1.*",
+    "pillow==10.1.*",
     "scikit-learn==1.6.*",
     "torch==2.4.*",
     "torchvision==0.19.*",
     "skorch==1.1.*",
-    "joblib==1.4.*",
+    "joblib==1.5.*",
     "timm==1.0.12",
-    "safetensors==0.4.3",
+    "safetensors==0.5.*",
     "tqdm==4.65.*",
 )
 

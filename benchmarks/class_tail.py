@@ -37,7 +37,7 @@ from ltlearn.calibration import LogitAdjuster
 from ltlearn.calibration._dials import turned
 from ltlearn.metrics import ClassBands, shot_accuracy
 from ltlearn.model_selection import TunedTailCV
-from ltlearn.search._tail_frontier import best_setting, within_accuracy_budget
+from ltlearn.search._tail_frontier import best_class_setting, within_accuracy_budget
 
 BUDGETS = (0.0, 0.02, 0.05, 0.1, 1.0)
 FOLDS = 3
@@ -64,13 +64,14 @@ def run(name, seed, row, *, data):
     torch.set_num_threads(1)
     problem = draw("tables", name, data, seed)
     start = time.process_time()
-    tuned = TunedTailCV(make_rows(seed)[row], cv=FOLDS, random_state=seed)
+    tuned = TunedTailCV(make_rows(seed)[row], cv=FOLDS, store_cv_results=True)
     tuned.fit(problem.X, problem.y)
     record = {"seconds": time.process_time() - start, "measure": tuned.tail_measure_}
-    frontier, budgets = tuned.frontier_, {}
+    frontier, predictions, budgets = tuned.frontier_, tuned.cv_results_["prediction"], {}
     for budget in BUDGETS:
         within = within_accuracy_budget(frontier["overall"], budget)
-        tail = frontier["tail"][best_setting(-frontier["tail_accuracy"], within)]
+        best = best_class_setting(frontier["tail_accuracy"], within, predictions)
+        tail = frontier["tail"][best]
         y_pred = turned(tuned.estimator_, float(tail)).predict(problem.X_test)
         budgets[f"{budget:g}"] = {"tail": float(tail), **_measure(problem, y_pred)}
     return record | {"budgets": budgets}

@@ -10,7 +10,7 @@ arithmetic in a plain torch loop; ``enhancers``, what mixup 0.25 and alignment 0
 the MLP without validation rows; ``small``, 300 rows and 20 epochs likewise; ``predict``, against
 float32 in batches of 1,024 rows; ``search``, 16 candidates (learning rate and mixup) x 3 folds by
 ``BatchedGridSearchCV`` and ``GridSearchCV``, the MLP for 10 epochs and the body for tables, with
-its default size, for 2; ``ensemble``, eight networks by ``n_estimators`` and by eight fits;
+its default size, for 5; ``ensemble``, eight networks by ``n_estimators`` and by eight fits;
 ``rounding``, how far scores of a search in float32 move when its fits are stacked, and when instead
 one rounding error is put into the inputs (1,000 rows, 100 epochs, 8 candidates x 3 folds).
 
@@ -162,7 +162,7 @@ def measure_fit(rounds, is_done):
         for batch_size in BATCHES:
             if is_done(backbone, batch_size):
                 continue
-            epochs = (2 if batch_size < 1024 else 4) if backbone == "mlp" else 1
+            epochs = (2 if batch_size < 1024 else 4) if backbone == "mlp" else 3
             training = Training(n_iter_no_change=10**6)
             settings = {"batch_size": batch_size, "max_epochs": epochs}
             model = model_of(backbone, training=training, **settings)
@@ -256,7 +256,7 @@ def measure_predict(rounds, is_done):
 
 
 def measure_search(rounds, is_done, sizes=(300, 1000, 3000, 8000)):
-    for backbone, epochs in (("mlp", 10), ("tabular", 2)):
+    for backbone, epochs in (("mlp", 10), ("tabular", 5)):
         for n_rows in sizes:
             if is_done(backbone, n_rows):
                 continue

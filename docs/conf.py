@@ -66,7 +66,11 @@ html_theme_options = {
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    # Not beside the tables of measurements, which need the width.
+    "secondary_sidebar_items": {
+        pages: ["page-toc"]
+        for pages in ("*", "api/*", "benchmarks/index", "coming_from/*", "gallery/*", "guide/*")
+    },
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -21,6 +21,10 @@ class OutOfRangeWarning(LTLearnWarning):
     """Rows lie far outside what the training rows span: perhaps not scaled as these were."""
 
 
+class DistinctValuesWarning(LTLearnWarning):
+    """Hardly a value of a column of categories repeats: names, identifiers or free text."""
+
+
 class SmallSampleWarning(LTLearnWarning):
     """Too few samples for the requested estimate to be trusted."""
 

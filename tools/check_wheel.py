@@ -3,6 +3,7 @@
 python tools/check_wheel.py dist/ltlearn-*.whl
 """
 
+import re
 import sys
 import zipfile
 from email.parser import Parser
@@ -34,6 +35,9 @@ def problems(path):
         yield "it lacks the license"
     if not metadata.get_all("Project-URL"):
         yield "it has no project URLs"
+    relative = re.findall(r"\]\((?!https://)[^)]*\)", metadata.get_payload())
+    if relative or not metadata.get_payload().strip():
+        yield f"its description is empty or has relative links, {relative[:3]}"
     version = (ROOT / "ltlearn" / "_version.py").read_text().split('"')[1]
     if metadata["Version"] != version:
         yield f"its version {metadata['Version']} is not that of the package, {version}"

@@ -3,17 +3,25 @@
 Numbers keep the digits of float64; NaN marks what is missing, of either kind of column.
 """
 
+import warnings
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from ltlearn.data._views import chunks
+from ltlearn.exceptions import DistinctValuesWarning
 from ltlearn.utils._frames import as_pandas
 
 # What a category is called that fit has not seen.
 UNSEEN = -1.0
 
 _NUMPY_NUMBERS = "biuf"
+
+# A column of words holds names or texts when, of so many rows at least, more than this share have a
+# value that no other row has.
+_FEWEST_ROWS = 100
+_LARGEST_SHARE_ALONE = 0.8
 
 
 class ColumnReader:
@@ -57,6 +65,8 @@ class ColumnReader:
         ValueError or TypeError
             For columns that are neither, such as dates; the message names the column.
         """
+        # Columns that a user names are meant to be categories.
+        guessed = isinstance(self.categorical_features, str)
         if reset:
             self.is_categorical_ = self._find_categorical(columns)
             self.categories_ = [None] * len(columns)
@@ -69,6 +79,8 @@ class ColumnReader:
                 continue
             codes, categories = columns.codes(j)
             if reset:
+                if guessed:
+                    warn_of_distinct_values(columns.label(j), codes)
                 self.categories_[j], codes = _in_order(codes, categories)
                 matrix[:, j] = codes
             else:
@@ -258,6 +270,29 @@ def columns_of(X):
     X = as_pandas(X)
     is_frame = hasattr(X, "iloc") and hasattr(X, "columns")
     return _FrameColumns(X) if is_frame else _ArrayColumns(X)
+
+
+def warn_of_distinct_values(label, codes):
+    """Warn about a column of categories of which hardly any occurs twice.
+
+    Parameters
+    ----------
+    label : str
+        Of the column, as in "column 'title'".
+    codes : ndarray of shape (n,), dtype int
+        Of categories; -1 where the value is missing.
+    """
+    counts = np.bincount(codes[codes >= 0])
+    if counts.sum() < _FEWEST_ROWS or (counts == 1).sum() <= _LARGEST_SHARE_ALONE * counts.sum():
+        return
+    # Without counts, so that the folds of a search say it once.
+    warnings.warn(
+        f"Hardly a value of {label} occurs twice, so as a category it teaches nothing. Names, "
+        "identifiers and free text: leave the column out, or turn it into numbers first, for "
+        "instance by an embedding of the text.",
+        DistinctValuesWarning,
+        stacklevel=1,
+    )
 
 
 def _checked(matrix, columns):

@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 
 # Arrays of more bytes are neither copied nor held twice.
-LARGE = 2**22
+LARGE = 2**23
 
 # Fewer bytes of the rows of a large array are copied.
 _FEW = 2**19

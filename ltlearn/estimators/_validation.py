@@ -252,11 +252,9 @@ def hold_out(rows, fraction, strata, random_state, can_be_held_out=None):
             "more rows, X_val and y_val, or early_stopping=False."
         )
     order = np.lexsort((random_state.random_sample(len(rows.X)), strata))
-    size, n_larger = divmod(len(order), n_valid)
-    held_out = np.empty(n_valid, dtype=order.dtype)
-    for number in range(n_valid):
-        start = number * size + min(number, n_larger)
-        held_out[number] = order[start + random_state.randint(size + (number < n_larger))]
+    stretch, n_larger = divmod(len(order), n_valid)
+    sizes = np.where(np.arange(n_valid) < n_larger, stretch + 1, stretch)
+    held_out = order[np.cumsum(sizes) - sizes + random_state.randint(sizes)]
     del order
     held_out.sort()
     if can_be_held_out is not None:

@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import nn
 
 from ltlearn.data._batches import n_batches
 from ltlearn.data._tensors import TensorData
@@ -22,7 +23,7 @@ class ExactNetwork:
     def __init__(self, network):
         self.modules = list(network.modules())
         self.values = [values.clone() for values in _values_of(network)]
-        self.network = copy.deepcopy(network).double().eval()
+        self.network = _in_float64(network)
 
     def is_of(self, network):
         """Whether a network is still the one that this is a copy of."""
@@ -57,6 +58,48 @@ class ExactNetwork:
         with torch.inference_mode():
             parts = [call(part.to(device, torch.float64)) for part in parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+# Modules, beside those of this package, whose state is in parameters, buffers and modules only.
+_PLAIN = (
+    *(nn.Linear, nn.Sequential, nn.ModuleList, nn.Identity),
+    *(nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU),
+)
+
+
+def _in_float64(network):
+    """A copy in float64 and in evaluation mode.
+
+    Copying a small network, with its many empty dictionaries of hooks, takes longer than using it.
+    """
+    kinds = set(map(type, network.modules()))
+    if all(kind in _PLAIN or kind.__module__.startswith("ltlearn.") for kind in kinds):
+        return _rebuilt(network, {})
+    return copy.deepcopy(network).double().eval()
+
+
+def _rebuilt(module, known):
+    """A module with values of its own, which shares all else; ``known`` are new ones by old ids."""
+    if id(module) not in known:
+        known[id(module)] = new = module.__new__(type(module))
+        vars(new).update(vars(module), training=False)
+        for kind in ("_parameters", "_buffers"):
+            values = vars(module)[kind].items()
+            vars(new)[kind] = {name: _rebuilt_values(each, known) for name, each in values}
+        vars(new)["_modules"] = {
+            name: None if child is None else _rebuilt(child, known)
+            for name, child in vars(module)["_modules"].items()
+        }
+    return known[id(module)]
+
+
+def _rebuilt_values(values, known):
+    if values is None:
+        return None
+    if id(values) not in known:
+        dtype = torch.float64 if values.is_floating_point() else values.dtype
+        known[id(values)] = values.detach().to(dtype, copy=True)
+    return known[id(values)]
 
 
 def _values_of(network):

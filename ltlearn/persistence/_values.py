@@ -302,10 +302,16 @@ class Reader:
 
     def _random_state(self, node, where):
         state, keys = self.decode(node["random state"], where), self.decode(node.get("keys"), where)
+        # NumPy must not see anything else: some of its versions crash then.
+        are_keys = isinstance(keys, np.ndarray) and keys.dtype.kind in "iu" and keys.shape == (624,)
+        kinds = [type(each) for each in state] if isinstance(state, list | tuple) else None
+        is_state = kinds == [int, int, float] and 0 <= state[0] <= 624 and state[1] in (0, 1)
+        if not (are_keys and is_state):
+            raise SavedFileError(f"{where} is no state of a random generator.")
         generator = np.random.RandomState(0)
         try:
             generator.set_state(("MT19937", keys, *state))
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise SavedFileError(f"{where}: {error}") from None
         return generator
 

@@ -126,6 +126,29 @@ def within_accuracy_budget(overall, budget):
 
 def best_setting(cost, within):
     """Number of the first setting within the budget whose cost is the least, up to rounding."""
+    return int(np.flatnonzero(_are_best(cost, within))[0])
+
+
+def best_class_setting(accuracy, within, prediction):
+    """Number of the last setting within the budget whose accuracy is the highest.
+
+    Parameters
+    ----------
+    accuracy : ndarray of shape (n_tails,)
+        In the tail.
+    within : ndarray of shape (n_tails,), bool
+    prediction : ndarray of shape (n, n_tails)
+        Classes. Of settings with the same ones it is the first.
+
+    Returns
+    -------
+    number : int
+    """
+    last = np.flatnonzero(_are_best(-accuracy, within))[-1]
+    return int(np.flatnonzero((prediction == prediction[:, [last]]).all(axis=0))[0])
+
+
+def _are_best(cost, within):
     allowed = np.where(within, cost, np.inf)
     least = allowed.min()
-    return int(np.flatnonzero(allowed <= least + _SAME * abs(least))[0])
+    return allowed <= least + _SAME * abs(least)

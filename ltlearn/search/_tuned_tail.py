@@ -25,6 +25,7 @@ from ltlearn.exceptions import EmptyBandWarning, SmallSampleWarning
 from ltlearn.metrics import ClassBands, LabelBands
 from ltlearn.metrics._fitted import scores_for
 from ltlearn.search._tail_frontier import (
+    best_class_setting,
     best_setting,
     class_frontier,
     score_frontier,
@@ -123,7 +124,10 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
         Fitted, with its dial at ``tail_``. With ``"prefit"`` it shares everything but the dial with
         ``estimator``, which stays as it is.
     tail_ : float
-        Setting chosen; of several that serve the tail alike the smallest.
+        Setting chosen; of several that serve the tail alike the smallest for regressors, the
+        largest for classifiers, unless a smaller one predicts the same: recalls of few held-out
+        rows are often equal at many settings, of which the largest does most for rare classes on
+        new rows.
     frontier_ : dict of str to ndarray of shape (n_tails,)
         What every setting costs and gains on the held-out rows; ``pandas.DataFrame(frontier_)``
         makes a table of it. ``"tail"``: the setting; ``"overall"``: error or accuracy of all rows;
@@ -388,7 +392,8 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
             self.bands_ = self._class_bands(y)
             found = class_frontier(held_out.y, held_out.prediction, weight, self.bands_)
             within = within_accuracy_budget(found.overall, self.budget)
-            name, cost = "tail_accuracy", -found.tail
+            name = "tail_accuracy"
+            number = best_class_setting(found.tail, within, held_out.prediction)
         else:
             scores, labels = (scores_for(self.estimator_, each) for each in (y, held_out.y))
             self.bands_ = self._label_bands(scores)
@@ -397,8 +402,8 @@ class TunedTailCV(MetaEstimatorMixin, BaseEstimator):
                 labels, held_out.prediction, weight, self.bands_, density, self.error
             )
             within = within_error_budget(found.overall, self.budget)
-            name, cost = "tail_error", found.tail
-        self.tail_ = float(tails[best_setting(cost, within)])
+            name, number = "tail_error", best_setting(found.tail, within)
+        self.tail_ = float(tails[number])
         self.tail_measure_ = found.measure
         self.frontier_ = {"tail": tails, "overall": found.overall, name: found.tail}
         self.frontier_ |= {**found.by_band, "within_budget": within}

@@ -6,6 +6,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import check_array
 
+from ltlearn.data._columns import columns_of, warn_of_distinct_values
+
 _MOST_CATEGORIES = 32
 
 
@@ -28,6 +30,11 @@ class TableEncoder:
     ------
     ValueError
         When a column holds dates or lengths of time; the message names it.
+
+    Warns
+    -----
+    DistinctValuesWarning
+        When hardly a value of a column of words occurs twice.
     """
 
     def __init__(self, X):
@@ -46,6 +53,10 @@ class TableEncoder:
         self.has_categories = not all(numeric)
         if not self.has_categories and not np.isnan(_floats(X)).any():
             return
+        if self.has_categories:
+            columns = columns_of(X)
+            for j in np.flatnonzero(~np.array(numeric)):
+                warn_of_distinct_values(columns.label(j), columns.codes(j)[0])
         fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         one_hot = OneHotEncoder(
             handle_unknown="infrequent_if_exist",

@@ -63,13 +63,25 @@ def check_numbers(values, name, *, limit=LARGEST, **options):
         if holds_dates(values):
             raise ValueError(f"{name} holds dates or durations; turn them into numbers first.")
         options = {"ensure_2d": False, "dtype": np.float64, **options}
-        numbers = check_array(values, input_name=name, **options)
+        numbers = values
+        if not _is_checked(values, **options):
+            numbers = check_array(values, input_name=name, **options)
     if limit is not None and np.max(np.abs(numbers), initial=0) > limit:
         raise ValueError(
             f"{name} holds {numbers.flat[np.argmax(np.abs(numbers))]:g}. Numbers beyond "
             f"±{limit:g} cannot be calculated with; use a larger unit."
         )
     return numbers
+
+
+def _is_checked(values, *, ensure_2d, dtype, **options):
+    """Whether ``check_array`` would give back an array as it is, which takes it some time to see.
+
+    Options beyond these two are never checked.
+    """
+    is_plain = type(values) is np.ndarray and values.dtype == dtype and not options
+    has_shape = is_plain and values.size > 0 and values.ndim in (1, 2)[ensure_2d:]
+    return has_shape and bool(np.isfinite(values).all())
 
 
 def holds_dates(values):

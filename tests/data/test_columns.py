@@ -7,6 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from ltlearn.data._columns import UNSEEN, ColumnReader, columns_of
+from ltlearn.exceptions import DistinctValuesWarning
 
 NAN = np.nan
 
@@ -259,3 +260,33 @@ def test_what_was_passed_is_left_alone():
     frame, copy = mixed_frame(), mixed_frame()
     read(frame)
     pd.testing.assert_frame_equal(frame, copy)
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+class TestDistinctValues:
+    def column(self, n, n_alone, dtype):
+        """``n_alone`` of ``n`` rows have a value of their own, the others one of two."""
+        values = [f"title {i}" if i < n_alone else "ab"[i % 2] for i in range(n)]
+        size = np.arange(float(n))
+        return pd.DataFrame({"size": size, "title": pd.Series([*values], dtype=dtype)})
+
+    def test_titles_are_named(self, dtype):
+        with pytest.warns(DistinctValuesWarning, match=r"column 'title' .* leave the column out"):
+            read(self.column(200, 200, dtype))
+        with pytest.warns(DistinctValuesWarning):
+            read(self.column(1000, 801, dtype))
+
+    def test_codes_few_rows_and_columns_that_are_asked_for_are_not(self, dtype):
+        read(self.column(1000, 800, dtype))
+        read(self.column(99, 99, dtype))
+        read(self.column(200, 200, dtype), ["title"])
+        again(read(self.column(200, 100, dtype))[1], self.column(200, 200, dtype))
+
+    def test_rows_without_a_value_do_not_count(self, dtype):
+        frame = self.column(300, 300, dtype)
+        frame["title"] = frame["title"].where(frame["size"] < 99)
+        read(frame)
+        frame = self.column(300, 300, dtype)
+        frame["title"] = frame["title"].where(frame["size"] < 100)
+        with pytest.warns(DistinctValuesWarning):
+            read(frame)

@@ -80,7 +80,7 @@ def test_what_is_mapped(tmp_path):
 
 
 def test_some_rows_are_few():
-    wide = np.zeros((2000, 1000), np.float32)
+    wide = np.zeros((4000, 1000), np.float32)
     assert len(some_rows(wide)) <= 2**19 // 1000
     assert some_rows(X) is X
 

@@ -10,6 +10,10 @@ from torch import nn
 
 from ltlearn import GranularClassifier
 from ltlearn.networks import _exact
+from ltlearn.networks._cosine import CosineHead
+from ltlearn.networks._dropout import Dropout
+from ltlearn.networks._members import MemberHead
+from ltlearn.networks._tabular import TabularBody
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
@@ -75,3 +79,58 @@ def test_copies_are_not_pickled(model):
     assert len(pickle.dumps(model)) == before
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), proba)
     assert copy.deepcopy(model).net_._exact is None
+
+
+class HoldsLayersInAList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(3, 3)]
+        self.first = self.layers[0]
+
+    def forward(self, X):
+        return self.layers[0](X)
+
+
+def tied():
+    layer = nn.Linear(3, 3)
+    return nn.Sequential(layer, nn.Tanh(), layer)
+
+
+edges = [torch.linspace(-2, 2, 5)]
+NETWORKS = {
+    "tied layers": tied,
+    "float64 already": lambda: nn.Sequential(nn.Linear(3, 2)).double(),
+    "normalization": lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)),
+    "recurrent": lambda: nn.Sequential(nn.GRU(3, 2)),
+    "parametrized": lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)),
+    "a module of the user's": HoldsLayersInAList,
+    "for tables": lambda: nn.Sequential(
+        TabularBody(edges, 1, [4], hidden_layer_sizes=(6, 5), n_members=2, dropout=0.5),
+        MemberHead(2, 10, 3, hidden_size=4, dropout=0.5, bounds=(0.0, 1.0)),
+    ),
+    "cosine": lambda: nn.Sequential(Dropout(0.5), CosineHead(3, 2)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_copies_are_whole_and_apart(name):
+    network = NETWORKS[name]()
+    rows = torch.tensor([[0.5, -1.0, 2.0], [-3.0, 0.25, 1.0], [1.5, 0.0, 0.0]]).double()
+    before = copy.deepcopy(network.state_dict())
+    exact = _exact.ExactNetwork(network).network
+    by_hand = copy.deepcopy(network).double().eval()
+    assert not exact.training
+    assert network.training
+    assert len(list(exact.parameters())) == len(list(network.parameters()))
+    with torch.no_grad():
+        for values in network.parameters():
+            values.add_(1.0)
+        outputs, expected = (
+            each[0] if isinstance(each, tuple) else each
+            for each in (module(rows) for module in (exact, by_hand))
+        )
+        assert torch.equal(outputs, expected)
+        for values in exact.parameters():
+            values.zero_()
+    for key, values in network.named_parameters():
+        assert torch.equal(values, before[key] + 1)

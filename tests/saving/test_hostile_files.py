@@ -262,6 +262,8 @@ def test_values_nested_deeply(tmp_path, parts):
         {"array": "t99999"},
         {"same": 77},
         {"random state": [1, 2], "keys": None},
+        {"random state": [1, 0, 0.0], "keys": None},
+        {"random state": [1, 0, 0.0], "keys": {"array": "t0"}},
         {"slice": [1, 2]},
         {"dict": [[1]]},
         {"dict": [[[], 1]]},

@@ -5,9 +5,11 @@ from ltlearn.training.stacked._loop import Member, train_stack
 from ltlearn.training.stacked._network import NotStackableError
 from ltlearn.utils._device import own_modes
 
-# Most members of a stack, and most of their parameters together: what fits a cache is faster.
-_MAX_MEMBERS = 64
+# Most members of a stack, most of their parameters together, and most numbers that a layer makes of
+# their batches: what fits a cache is faster. But below some members, so is a larger stack.
+_MAX_MEMBERS, _MIN_MEMBERS = 64, 12
 _MAX_PARAMETERS = 2**23
+_MAX_ACTIVATIONS = 2**18
 
 
 @own_modes()
@@ -58,8 +60,13 @@ def train_stacked(plans, report=None):
 def _stacks(group):
     """Cut a group into stacks of a good size; members of equal rates next to each other."""
     group = sorted(group, key=lambda each: each[1].order())
-    n_parameters = sum(p.numel() for p in group[0][1].net.module_.parameters())
-    size = max(1, min(_MAX_MEMBERS, _MAX_PARAMETERS // max(1, n_parameters)))
+    net = group[0][1].net
+    parameters = list(net.module_.parameters())
+    n_parameters = sum(parameter.numel() for parameter in parameters)
+    width = max((parameter.shape[-2] for parameter in parameters if parameter.ndim > 1), default=1)
+    by_batch = max(_MIN_MEMBERS, _MAX_ACTIVATIONS // (net.batch_size * width))
+    by_weights = _MAX_PARAMETERS // max(1, n_parameters)
+    size = max(1, min(_MAX_MEMBERS, by_batch, by_weights))
     n_stacks = -(-len(group) // size)
     for number in range(n_stacks):
         yield group[number * len(group) // n_stacks : (number + 1) * len(group) // n_stacks]

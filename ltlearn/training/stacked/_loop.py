@@ -10,7 +10,11 @@ from ltlearn.exceptions import NonFiniteLossError
 from ltlearn.training._net import ObjectiveNet
 from ltlearn.training._schedule import WarmupCosine
 from ltlearn.training.stacked._epochs import StackedEpochs
-from ltlearn.training.stacked._network import NotStackableError, StackedNetwork
+from ltlearn.training.stacked._network import (
+    NotStackableError,
+    StackedNetwork,
+    check_stackable,
+)
 from ltlearn.training.stacked._objective import StackedObjective, signature
 from ltlearn.training.stacked._optimizer import StackedOptimizer, is_stackable, shared_options
 from ltlearn.training.stacked._validation import StackedStopping, StackedValidation
@@ -73,7 +77,7 @@ class Member:
             raise NotStackableError(f"{type(objective).__name__} with these settings is not")
         if self.plan.draws_globally:
             raise NotStackableError("the network is none of those for tables")
-        StackedNetwork([net.module_], self.data.X.shape[1:])
+        check_stackable(net.module_)
         shapes = tuple(
             (name, type(module), tuple(p.shape for p in module.parameters(recurse=False)))
             for name, module in net.module_.named_modules()

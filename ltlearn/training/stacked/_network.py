@@ -25,6 +25,22 @@ class NotStackableError(Exception):
     """A training has no stacked form; the message says why."""
 
 
+def check_stackable(network):
+    """Raise :class:`NotStackableError` for a Network with layers that have no stacked form."""
+    if not all(parameter.requires_grad for parameter in network.parameters()):
+        raise NotStackableError("layers are frozen")
+    for part in (network.prepare, network.backbone, network.head):
+        _check_layers(part)
+
+
+def _check_layers(module):
+    if isinstance(module, nn.Sequential):
+        for layer in module:
+            _check_layers(layer)
+    elif type(module) not in (nn.Linear, Dropout, *_STATELESS, *_ROW_BY_ROW):
+        raise NotStackableError(f"{type(module).__name__} has no stacked form")
+
+
 class StackedNetwork:
     """M networks of equal shape.
 
@@ -53,6 +69,7 @@ class StackedNetwork:
     apply_head = Network.apply_head
 
     def __init__(self, networks, input_shape):
+        check_stackable(networks[0])
         self.values, self.layers = [], []
         self.present = None
         self.is_training = True
@@ -126,10 +143,8 @@ class StackedNetwork:
             return first
         if type(first) is Dropout:
             self.layers.append(_Dropout(self, modules))
-        elif type(first) in _ROW_BY_ROW:
-            self.layers.append(_Mapped(self, modules, prefix, shape))
         else:
-            raise NotStackableError(f"{type(first).__name__} has no stacked form")
+            self.layers.append(_Mapped(self, modules, prefix, shape))
         return self.layers[-1]
 
     def _stack_linear(self, modules, prefix):
@@ -141,8 +156,6 @@ class StackedNetwork:
 
     def add(self, name, parameters, is_transposed=False):
         """Stack corresponding parameters; returns their place in ``values``."""
-        if not all(parameter.requires_grad for parameter in parameters):
-            raise NotStackableError("layers are frozen")
         stacked = torch.stack([parameter.detach() for parameter in parameters])
         self.values.append(stacked.contiguous().requires_grad_())
         self._names.append((name, is_transposed))

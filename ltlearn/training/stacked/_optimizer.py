@@ -111,10 +111,8 @@ class _Run:
         self.optimizer, self.start, self.stop = optimizer, start, stop
         self.parameters = [values.detach()[start:stop] for values in optimizer.parameters]
         self.state = [[buffer[start:stop] for buffer in each] for each in optimizer.state]
-        device = optimizer.parameters[0].device
-        self.n_steps = [
-            torch.tensor(float(optimizer.n_steps[start]), device=device) for _ in self.parameters
-        ]
+        n_steps = float(optimizer.n_steps[start])
+        self.n_steps = torch.tensor(n_steps, device=optimizer.parameters[0].device)
 
     def update(self):
         gradients = [values.grad for values in self.optimizer.parameters]
@@ -123,7 +121,7 @@ class _Run:
             [self.parameters[i] for i in known],
             [gradients[i][self.start : self.stop] for i in known],
             [self.state[i] for i in known],
-            [self.n_steps[i] for i in known],
+            self.n_steps,
             lr=self.optimizer.rates[self.start],
             weight_decay=self.optimizer.decays[self.start],
         )
@@ -132,20 +130,31 @@ class _Run:
 class _Adam:
     n_buffers = 2
     function = staticmethod(adam)
+    kernel = torch._fused_adam_  # which the function calls, if fused
 
     def __init__(self, options):
-        (beta1, beta2), names = options["betas"], ("eps", "amsgrad", "maximize", "fused")
+        (beta1, beta2), names = options["betas"], ("eps", "amsgrad", "maximize")
         self.options = {"beta1": beta1, "beta2": beta2, **{name: options[name] for name in names}}
+        if not options["fused"]:
+            self.kernel = None
+            self.options["fused"] = options["fused"]
 
     def __call__(self, parameters, gradients, state, n_steps, **rates):
-        averages, squares = zip(*state, strict=True)
-        self.function(
-            parameters, gradients, [*averages], [*squares], [], n_steps, **self.options, **rates
-        )
+        averages, squares = ([*buffers] for buffers in zip(*state, strict=True))
+        tensors = parameters, gradients, averages, squares, []
+        if self.kernel is None:
+            steps = [n_steps.clone() for _ in parameters]
+            self.function(*tensors, steps, **self.options, **rates)
+            n_steps += 1
+        else:
+            # The function counts the steps of each tensor and sorts tensors by device every time.
+            n_steps += 1
+            self.kernel(*tensors, [n_steps] * len(parameters), **self.options, **rates)
 
 
 class _AdamW(_Adam):
     function = staticmethod(adamw)
+    kernel = torch._fused_adamw_
 
 
 class _SGD:

@@ -42,11 +42,11 @@ class Stacks:
         return run_together(calls, partial(_groups.train_stacked, report=self))
 
 
-def assert_same_fits(models, fit_params, n_stacks=1, tolerance=1e-9):
+def assert_same_fits(models, fit_params, n_stacks=1, tolerance=1e-9, reasons=()):
     """Fit models stacked and alone, and compare all that there is to compare."""
     stacks, alone = Stacks(), [clone(model) for model in models]
     stacks.fit(models, fit_params)
-    assert stacks.reasons == []
+    assert set(stacks.reasons) == set(reasons)
     assert len(stacks.sizes) == n_stacks
     for model, other, params in zip(models, alone, fit_params, strict=True):
         other.fit(**params)
@@ -202,6 +202,194 @@ class TestClassifier:
     def test_auxiliary_classes(self):
         models = variants(classifier(max_epochs=4), silencing=[0.0, 0.3, 1.0])
         assert_same_fits(models, on_folds(LABELS, X_aux=X_AUX, y_aux=Y_AUX), tolerance=1e-6)
+
+
+# Where two features meet: members that differ in all that may differ, with what else a fit may do.
+# Of each: settings of all, settings that differ, arguments of fit, stacks, why others train alone.
+AROUND = "steps look around themselves, or weights are averaged"
+LONELY = "no other training has its shape"
+ALL_OF_REGRESSORS = {
+    "lr": [1e-3, 3e-3, 1e-2],
+    "training__weight_decay": [0.0, 1e-2, 0.1],
+    "dropout": [0.1, 0.2, 0.5],
+    "mixup_strength": [0.0, 0.1, 0.4],
+    "enhancers__tail_temperature": [0.5, 0.2, 1.0],
+    "enhancers__pair_temperature": [2.0, 1.0, 5.0],
+    "alignment_weight": [0.1, 0.5, 1.0],
+    "reweighting": [None, "inverse", "sqrt_inverse"],
+    "batch_size": [40, 50, 75],
+}
+ALL_OF_CLASSIFIERS = {
+    "lr": [1e-3, 3e-3, 1e-2],
+    "dropout": [0.1, 0.2, 0.5],
+    "training__feature_mixup": [0.1, 0.3, 1.0],
+    "logit_adjustment": [0.0, 0.5, 1.0],
+    "class_weight": [None, "balanced", {0: 1.0, 1: 2.0, 2: 0.5}],
+    "silencing": [0.0, 0.3, 1.0],
+    "batch_size": [40, 50, 75],
+}
+WEIGHT = RNG.uniform(size=150) * (RNG.uniform(size=150) > 0.2)
+STOPS_EARLY = {"max_epochs": 8, "lr": 0.03, "training__n_iter_no_change": 1}
+
+
+def weighted(fit_params, members=(0, 1, 2)):
+    return [
+        {**params, "sample_weight": WEIGHT[fold]} if member in members else params
+        for member, (params, fold) in enumerate(zip(fit_params, FOLDS, strict=True))
+    ]
+
+
+def with_validation(y, members=(0, 1, 2)):
+    rows = {"X_val": X[:30] + 0.1, "y_val": y[:30], "sample_weight_val": WEIGHT[:30]}
+    return [
+        {**params, **rows} if member in members else params
+        for member, params in enumerate(on_folds(y))
+    ]
+
+
+UNLABELED = {"X_unlabeled": X[:50] * 0.9}
+REGRESSOR_PAIRS = {
+    "stopping": (STOPS_EARLY, {}, on_folds(SCORES), 1, ()),
+    "some stop": (
+        {"max_epochs": 12},
+        {"early_stopping": [True, False, True]},
+        on_folds(SCORES),
+        1,
+        (LONELY,),
+    ),
+    "weights": (STOPS_EARLY, {}, weighted(on_folds(SCORES)), 1, ()),
+    "weights of one": ({}, {}, weighted(on_folds(SCORES), [1]), 1, ()),
+    "validation rows": (STOPS_EARLY, {}, with_validation(SCORES), 1, ()),
+    "validation rows of one": ({}, {}, with_validation(SCORES, [1]), 1, ()),
+    "ranks": ({"max_epochs": 6, "training__scoring": "srcc"}, {}, on_folds(SCORES), 1, ()),
+    "self-training": (
+        {
+            "loss": "emd",
+            "bins__n_bins": 5,
+            "enhancers__confidence_threshold": 0.0,
+            "enhancers__self_training_rounds": 2,
+        },
+        {"enhancers__sharpening": [1.0, 2.0, 3.0]},
+        weighted(on_folds(SCORES, **UNLABELED), [1]),
+        3,
+        (),
+    ),
+    "head retraining": (
+        {},
+        {"enhancers__head_retraining_epochs": [0, 1, 2]},
+        on_folds(SCORES),
+        2,
+        (),
+    ),
+    "logit adjustment": (
+        {"loss": "emd"},
+        {"bins__logit_adjustment": [0.2, 0.5, 1.0]},
+        on_folds(SCORES),
+        1,
+        (),
+    ),
+    "quantiles": ({"loss": "quantile"}, {}, weighted(on_folds(SCORES), [0, 1]), 1, ()),
+    "bounds": ({"architecture__head": "sigmoid"}, {}, on_folds(SCORES), 1, ()),
+    "ensembles": ({"n_estimators": 2}, {}, on_folds(SCORES), 1, ()),
+    "few rows": ({}, {}, [{"X": X[:n], "y": SCORES[:n]} for n in (7, 33, 64)], 1, ()),
+    "equal scores": ({}, {}, on_folds(np.ones(150)), 1, ()),
+    "averaging": (
+        {},
+        {"training__weight_averaging": [None, "ema", None]},
+        on_folds(SCORES),
+        1,
+        (AROUND,),
+    ),
+    "max-norm": (
+        {},
+        {"training__head_max_norm": [None, 0.5, None]},
+        on_folds(SCORES),
+        1,
+        ("there is a callback HeadMaxNorm",),
+    ),
+}
+AUXILIARY = {"X_aux": X_AUX, "y_aux": Y_AUX}
+CLASSIFIER_PAIRS = {
+    "stopping": (STOPS_EARLY, {}, on_folds(LABELS), 1, ()),
+    "accuracy": (
+        {**STOPS_EARLY, "training__scoring": "balanced_accuracy"},
+        {},
+        on_folds(LABELS),
+        1,
+        (),
+    ),
+    "weights": (STOPS_EARLY, {}, weighted(on_folds(LABELS)), 1, ()),
+    "validation rows": (STOPS_EARLY, {}, with_validation(LABELS), 1, ()),
+    "auxiliary": (STOPS_EARLY, {}, weighted(on_folds(LABELS, **AUXILIARY), [1]), 1, ()),
+    "auxiliary of some": (
+        {},
+        {},
+        [on_folds(LABELS)[0], *on_folds(LABELS, **AUXILIARY)[1:]],
+        1,
+        (LONELY,),
+    ),
+    "auxiliary samples": (
+        {},
+        {"auxiliary__max_samples": [5, 10, 20]},
+        on_folds(LABELS, **AUXILIARY),
+        1,
+        (),
+    ),
+    "synthesized": ({"auxiliary": "synthesize"}, {}, weighted(on_folds(LABELS), [2]), 1, ()),
+    "temperature": ({"calibrate_temperature": True}, {}, weighted(on_folds(LABELS)), 1, ()),
+    "priors": ({}, {"prior": ["train", "balanced", [0.2, 0.3, 0.5]]}, on_folds(LABELS), 1, ()),
+    "powers": ({"architecture__feature_power": "auto"}, {}, on_folds(LABELS), 3, ()),
+    "cosine": ({"architecture__head": "cosine"}, {}, on_folds(LABELS), 1, ()),
+    "ensembles": ({"n_estimators": 2}, {}, weighted(on_folds(LABELS), [0]), 1, ()),
+    "averaging": (
+        {},
+        {"training__weight_averaging": ["ema", None, None]},
+        on_folds(LABELS),
+        1,
+        (AROUND,),
+    ),
+    "max-norm": (
+        {},
+        {"training__head_max_norm": [None, 0.5, None]},
+        on_folds(LABELS),
+        1,
+        ("there is a callback HeadMaxNorm",),
+    ),
+    "growth": (
+        {"training__reweighting_growth": 2.0},
+        {},
+        on_folds(LABELS),
+        0,
+        ("there is a callback GrowingReweighting",),
+    ),
+}
+
+
+def assert_pair(model, everything, pair, tolerance=1e-8):
+    fixed, own, fit_params, n_stacks, reasons = pair
+    differing = {name: values for name, values in everything.items() if name not in fixed}
+    models = variants(clone(model).set_params(**fixed), **{**differing, **own})
+    assert_same_fits(models, fit_params, n_stacks, tolerance, reasons)
+
+
+@pytest.mark.usefixtures("in_float64")
+@pytest.mark.parametrize("pair", REGRESSOR_PAIRS)
+def test_regressors_that_differ_in_everything(pair):
+    assert_pair(regressor(), ALL_OF_REGRESSORS, REGRESSOR_PAIRS[pair])
+
+
+@pytest.mark.usefixtures("in_float64")
+@pytest.mark.parametrize("pair", CLASSIFIER_PAIRS)
+def test_classifiers_that_differ_in_everything(pair):
+    assert_pair(classifier(), ALL_OF_CLASSIFIERS, CLASSIFIER_PAIRS[pair], tolerance=2e-6)
+
+
+@pytest.mark.parametrize("model", [regressor(), classifier()], ids=["regressor", "classifier"])
+def test_sharpness_of_one_of_them(model):
+    y = SCORES if isinstance(model, ELTARegressor) else LABELS
+    pair = ({}, {"training__sam_radius": [0.0, 0.05, 0.0]}, on_folds(y), 1, (AROUND,))
+    everything = {"lr": [1e-3, 3e-3, 1e-2], "dropout": [0.1, 0.2, 0.5]}
+    assert_pair(model, everything, pair, tolerance=1e-4)
 
 
 def test_float32_agrees_up_to_rounding():
