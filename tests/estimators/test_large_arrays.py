@@ -290,14 +290,15 @@ def test_nothing_of_the_size_of_the_data_is_allocated(n_inputs, tmp_path):
     y = big[:, 0, 0, 0] / 255
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
     model = regressor(n_inputs, max_epochs=1, batch_size=64, early_stopping=True)
-    model.fit(X[:50], y[:50])  # loads all there is to load
-    tracemalloc.start()
-    try:
-        model.fit(X, y).predict(X)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < X.nbytes / 4
+    peaks = []
+    for _ in range(2):  # the first time, modules may be imported
+        tracemalloc.start()
+        try:
+            model.fit(X, y).predict(X)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < X.nbytes / 4
 
 
 def test_values_too_large_for_float32(tmp_path):
