@@ -1,6 +1,12 @@
 """A network applied in blocks of one size: a row comes out the same whatever rows are beside it."""
 
+from functools import partial
+
 import torch
+
+from ltlearn.data._tensors import TensorData
+from ltlearn.networks._network import apply_in_batches
+from ltlearn.utils._precision import autocast
 
 # A row alone takes as long as a whole block, but products of few rows are slow.
 _FEWEST, _MOST = 64, 256
@@ -22,6 +28,30 @@ def block_size(network, device):
     work = n_members * sum(values.numel() for values in network.parameters())
     n_rows = max(_FEWEST, min(_MOST, _WORK // max(1, work)))
     return 1 << (n_rows.bit_length() - 1)
+
+
+def apply_steadily(network, method, data, batch_size, device):
+    """Outputs (n, ...) of a method of a network in evaluation mode, in float32.
+
+    Parameters
+    ----------
+    network : Network
+        On ``device``.
+    method : str
+    data : TensorData or its like
+    batch_size : int
+        Rows that are read at once from data of other kinds.
+    device : torch.device
+    """
+    call, size = getattr(network, method), block_size(network, device)
+    if type(data) is TensorData and data.device == device:
+        with torch.inference_mode(), autocast(torch.float32, device):
+            return apply_in_blocks(call, data.X, size)
+    blockwise = partial(apply_in_blocks, call, size=size)
+    precision = torch.float32
+    return apply_in_batches(
+        blockwise, data, batch_size=batch_size, device=device, precision=precision
+    )
 
 
 def apply_in_blocks(function, X, size):

@@ -27,9 +27,8 @@ from skorch.exceptions import DeviceWarning
 from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
-from ltlearn.data._tensors import TensorData
 from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
-from ltlearn.networks._blocks import apply_in_blocks, block_size
+from ltlearn.networks._blocks import apply_steadily
 from ltlearn.networks._dropout import use_generator
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
@@ -437,17 +436,8 @@ class ObjectiveNet(NeuralNet):
         """
         if any(module.training for module in self.module_.modules()):
             self._set_training(False)
-        call, device = getattr(self.module_, method), torch.device(self.device)
-        blockwise = partial(apply_in_blocks, call, size=block_size(self.module_, device))
-        if type(data) is TensorData and data.device == device:
-            with torch.inference_mode(), autocast(torch.float32, device):
-                return blockwise(data.X)
-        return apply_in_batches(
-            blockwise,
-            data,
-            batch_size=self.evaluation_batch_size,
-            device=device,
-            precision=torch.float32,
+        return apply_steadily(
+            self.module_, method, data, self.evaluation_batch_size, torch.device(self.device)
         )
 
     def _gradient(self, batch):
