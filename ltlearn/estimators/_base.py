@@ -450,14 +450,14 @@ class BaseDeepEstimator(
     def _outputs(self, X, method="forward", net=None):
         """Outputs (or features) of validated rows as an array (n, ...).
 
-        Built-in ones for tables are small enough to predict in float64.
+        Those of the built-in ones for tables do not depend on what other rows there are.
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
         with self._few_threads(device), self._still(device):
             try:
                 data = self._inputs.data(X)
-                apply = net.apply_exactly if self._is_table else net.apply_network
+                apply = net.apply_steadily if self._is_table else net.apply_network
                 outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
@@ -513,7 +513,7 @@ class BaseDeepEstimator(
             ``"auto"`` is CUDA where available, else the CPU; None leaves the model where it is.
         precision : {"auto", "float32", "bfloat16"}, default=None
             Arithmetic of forward passes; None leaves it as it is. Built-in backbones for tables
-            predict in float64 all the same.
+            predict in float32 all the same.
 
         Returns
         -------
