@@ -59,7 +59,7 @@ def names_of(outcome):
 
 def test_both_processes_hold_the_same_model(outcomes):
     names = names_of(outcomes[0])
-    assert len(names) == 9
+    assert len(names) == 11
     for name in names:
         np.testing.assert_array_equal(outcomes[0][name], outcomes[1][name])
         first, second = (outcomes[rank][f"history of {name}"] for rank in (0, 1))
@@ -69,7 +69,7 @@ def test_both_processes_hold_the_same_model(outcomes):
 
 def test_it_is_that_of_one_process_where_nothing_acts_within_a_batch(outcomes):
     names = names_of(outcomes[-1])
-    assert names == ["scores", "quantiles", "classes"]
+    assert names == ["scores", "quantiles", "classes", "members", "search"]
     for name in names:
         one, two = outcomes[-1], outcomes[0]
         assert one[f"history of {name}"].shape == two[f"history of {name}"].shape

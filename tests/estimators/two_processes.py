@@ -17,6 +17,7 @@ from torch import distributed
 
 import ltlearn
 from ltlearn import ELTARegressor, GranularClassifier, Whole
+from ltlearn.model_selection import BatchedGridSearchCV
 from ltlearn.options import Architecture, Training
 
 rng = np.random.default_rng(0)
@@ -35,6 +36,17 @@ EQUAL = {
     "classes": lambda: GranularClassifier(
         max_epochs=4, calibrate_temperature=True, training=Training(feature_mixup=0.0), **SMALL
     ).fit(X, CLASSES, X_aux=Whole(X[:20] + 2), y_aux=Whole(np.repeat([7, 8], 10))),
+    # Nets that train stacked do so in every process, on all rows.
+    "members": lambda: members(max_epochs=4, mixup_strength=0.5),
+    "search": lambda: (
+        BatchedGridSearchCV(
+            ELTARegressor(max_epochs=3, early_stopping=False, **PLAIN, **SMALL),
+            {"lr": [0.001, 0.01]},
+            cv=2,
+        )
+        .fit(X, SCORES)
+        .best_estimator_
+    ),
 }
 STOPPED = {"max_epochs": 30, "early_stopping": True, **{**SMALL, "lr": 0.05}}
 OTHERS = {
@@ -57,6 +69,10 @@ OTHERS = {
         X, SCORES
     ),
 }
+
+
+def members(**params):
+    return ELTARegressor(n_estimators=2, **{**PLAIN, **params}, **SMALL).fit(X, SCORES)
 
 
 class LearnedScale(torch.nn.Module):
@@ -164,7 +180,7 @@ def fork(function, *args):
 def main(folder):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    ELTARegressor(max_epochs=1, **PLAIN, **SMALL).fit(X, SCORES)  # imports, for all of them
+    members(max_epochs=1)  # imports, for all of them
     pids = [fork(fit_all, folder, rank) for rank in (0, 1)]
     fit_all(folder, -1)
     if any(os.waitpid(pid, 0)[1] for pid in pids):
