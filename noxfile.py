@@ -84,13 +84,14 @@ def nightly(session):
 
 @nox.session
 def docs(session):
-    """Pages, with examples run; warnings are errors; then code on pages and links between them."""
+    """Pages, with examples run; warnings are errors; then links, layout and code on pages."""
     session.install("-e", ".[docs]")
     output = "build/docs"
     session.run(
         "sphinx-build", "-W", "--keep-going", "-b", "html", *session.posargs, "docs", output
     )
     session.run("python", "docs/check_links.py", output)
+    session.run("python", "docs/check_layout.py", output)
     session.run("python", "docs/check_snippets.py")
 
 

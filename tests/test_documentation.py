@@ -6,6 +6,9 @@ import importlib.util
 import inspect
 import pkgutil
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +124,20 @@ def test_nested_names_on_pages_exist(path):
     }
     topics = "training|architecture|images|bins|enhancers|auxiliary"
     assert set(re.findall(rf"\b(?:{topics})__\w+", text)) <= known
+
+
+def test_the_layout_check_finds_what_is_cut_off_and_what_can_hardly_be_read(tmp_path):
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("no browser")
+    wide = '<b id="b" style="display: inline-block; width: 600px">wide</b>'
+    scrolling = f'<div style="overflow-x: auto">{wide}</div>'
+    pale = '<i style="color: #ccc; background: #fff">pale</i>'
+    for name, body in {"good": scrolling, "wide": wide, "pale": pale}.items():
+        text = f"<!doctype html><body style='margin: 0; overflow-x: hidden'><main>{body}</main>"
+        (tmp_path / f"{name}.html").write_text(text)
+    command = [sys.executable, str(ROOT / "docs" / "check_layout.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith("3 pages in 4 views, 6 problems")
+    assert "good.html" not in done.stderr
+    assert "wide.html, 390 px, dark: cut off: b" in done.stderr
+    assert "pale.html, 1280 px, light: low contrast: i" in done.stderr

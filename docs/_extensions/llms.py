@@ -12,7 +12,7 @@ HEAD = """\
 Constructors take keywords only. Option objects are reached by nested names
 (training__layer_decay). Auxiliary rows passed to fit in a search are wrapped in ltlearn.Whole.
 """
-SECTIONS = {"Guides": "", "API": "api/", "Examples": "gallery/"}
+SECTIONS = {"Guides": "", "API": "api/", "Examples": "gallery/", "Benchmarks": "benchmarks/"}
 
 
 def write(app, error):

@@ -166,7 +166,7 @@ class _Curve(NamedTuple):
         return cls(unit, center, (upper - lower) / _NORMAL_IQR or column.deviation())
 
     def __call__(self, values):
-        return np.nan_to_num(self.of_known(values), nan=0.0, copy=False)
+        return _without_gaps(self.of_known(values), 0.0)
 
     def of_known(self, values):
         scaled = self.unit(values) - self.center
@@ -195,7 +195,13 @@ class _Ramp(NamedTuple):
 
     def __call__(self, values):
         shares = np.clip((self.unit(values) - self.low) / (self.high - self.low), 0, 1)
-        return np.nan_to_num(shares, nan=self.mean)
+        return _without_gaps(shares, self.mean)
+
+
+def _without_gaps(values, filling):
+    """The values, bounded ones and NaN, with a number in place of these."""
+    np.copyto(values, filling, where=np.isnan(values))
+    return values
 
 
 def _places(codes):

@@ -1,7 +1,8 @@
 """Which rows the next epoch holds, and in which order.
 
-An object of these is called once an epoch and returns row numbers, a LongTensor on the CPU. With
-what ``get_state`` returned, of plain values and tensors, ``set_state`` lets another one go on.
+An object of these is called once an epoch and returns row numbers, a tensor of int32 or int64 on
+the CPU. With what ``get_state`` returned, of plain values and tensors, ``set_state`` lets another
+one go on.
 """
 
 import numpy as np
@@ -23,7 +24,7 @@ class ShuffledEpochs:
         self.generator = torch.Generator("cpu").manual_seed(seed)
 
     def __call__(self):
-        return torch.randperm(self.n, generator=self.generator, device="cpu")
+        return _shuffled(self.n, self.generator)
 
     def get_state(self):
         return self.generator.get_state()
@@ -93,7 +94,7 @@ class AuxiliaryEpochs:
 
     def __call__(self):
         if not self.rows_by_class:
-            return torch.randperm(self.n_target, generator=self.generator, device="cpu")
+            return _shuffled(self.n_target, self.generator)
         rows = torch.cat(
             [torch.arange(self.n_target, device="cpu"), *map(self._draw, self.rows_by_class)]
         )
@@ -108,3 +109,8 @@ class AuxiliaryEpochs:
     def _draw(self, rows):
         order = torch.randperm(len(rows), generator=self.generator, device="cpu")
         return rows[order[: self.max_samples]]
+
+
+def _shuffled(n, generator):
+    dtype = torch.int32 if n < 2**31 else torch.int64
+    return torch.randperm(n, generator=generator, dtype=dtype, device="cpu")

@@ -18,8 +18,8 @@ class TensorData(Dataset):
     X : torch.Tensor of shape (n, ...)
     target : dict of str to torch.Tensor of shape (n, ...), default=None
     epoch_index : callable, default=None
-        Returns the row numbers of the next epoch, a LongTensor in the order of use. Without it an
-        epoch is every row once, in order.
+        Returns the row numbers of the next epoch in the order of use, a tensor of int32 or int64.
+        Without it an epoch is every row once, in order.
     transforms : (callable, callable), default=None
         What is done to a batch of ``X`` in training and in evaluation.
     training : bool, default=False

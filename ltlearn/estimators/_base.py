@@ -55,8 +55,8 @@ from ltlearn.utils._precision import resolve_precision
 from ltlearn.utils._random import isolated_generators, seed_for
 from ltlearn.utils._typing import RowsLike, Self
 
-# Rows that the built-in backbones for tables predict at once.
-_TABLE_EVALUATION_BATCH = 1024
+# Rows that the built-in backbones for tables predict at once: more overflow the caches of a core.
+_TABULAR_EVALUATION_BATCH, _MLP_EVALUATION_BATCH = 256, 512
 
 _MOST_ESTIMATORS = 10_000
 
@@ -331,7 +331,8 @@ class BaseDeepEstimator(
     def _evaluation_batch_size(self, batch_size):
         """Built-in ones for tables take much more at once; other networks what training takes."""
         if self._is_table:
-            return max(batch_size, _TABLE_EVALUATION_BATCH)
+            least = _MLP_EVALUATION_BATCH if self._has_mlp else _TABULAR_EVALUATION_BATCH
+            return max(batch_size, least)
         return -(-batch_size // self._option("training").accumulation_steps)
 
     def _network_params(self, input_shape):
@@ -449,14 +450,14 @@ class BaseDeepEstimator(
     def _outputs(self, X, method="forward", net=None):
         """Outputs (or features) of validated rows as an array (n, ...).
 
-        Built-in ones for tables are small enough to predict in float64.
+        Those of the built-in ones for tables do not depend on what other rows there are.
         """
         net = self.net_ if net is None else net
         device = torch.device(net.device)
         with self._few_threads(device), self._still(device):
             try:
                 data = self._inputs.data(X)
-                apply = net.apply_exactly if self._is_table else net.apply_network
+                apply = net.apply_steadily if self._is_table else net.apply_network
                 outputs = apply(data, method).cpu().numpy()
             except RuntimeError as error:
                 seen = getattr(self._inputs, "sample_shape", X.shape[1:])
@@ -512,7 +513,7 @@ class BaseDeepEstimator(
             ``"auto"`` is CUDA where available, else the CPU; None leaves the model where it is.
         precision : {"auto", "float32", "bfloat16"}, default=None
             Arithmetic of forward passes; None leaves it as it is. Built-in backbones for tables
-            predict in float64 all the same.
+            predict in float32 all the same.
 
         Returns
         -------

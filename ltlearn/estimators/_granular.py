@@ -661,12 +661,13 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
             self._epoch_counts,
         )
         # With class weights w, the softmax estimates shares that are in proportion to w π.
-        adjustment = (self._training_tau - 1) * self._log_share
-        self._log_balance = adjustment - self._log_class_weights
+        self._log_balance = (self._training_tau - 1) * self._log_share - self._log_class_weights
 
         valid = None if valid is None else self._data(valid)
+        data = self._training_data(train, auxiliary, seed)
+        del train, auxiliary  # their labels are in the targets
         net = self._train(
-            self._training_data(train, auxiliary, seed),
+            data,
             valid,
             seed=seed,
             task=task,
@@ -685,8 +686,7 @@ class GranularClassifier(ClassifierMixin, AuxiliaryClassesMixin, BaseDeepEstimat
     def _learn_common(self, train, members):
         if not self._is_continued:
             self.class_counts_ = np.bincount(train.y, minlength=len(self.classes_))
-        auxiliary = [member.auxiliary_classes_ for member in members]
-        self.auxiliary_classes_ = np.unique(np.concatenate(auxiliary))
+        self.auxiliary_classes_ = np.unique(np.concatenate([m.auxiliary_classes_ for m in members]))
 
     def _learn_shares(self, train, auxiliary):
         """Class counts of an epoch, and the class shares that follow from them."""

@@ -97,7 +97,7 @@ class MemberDropout(Dropout):
         Factors of the next rows, as far as they are drawn.
     """
 
-    rows_at_once = 4096
+    rows_at_once = 1024
 
     def __init__(self, p: float):
         self.drawn = None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ltlearn.networks._members import MemberDropout, MemberLinear
 
@@ -51,7 +52,7 @@ class NumericEmbedding(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Embeddings (B, n_columns · size) of columns (B, n_columns)."""
-        pieces = (X.T.unsqueeze(1) - self.lower).mul_(self.slope).clamp(0, 1)
+        pieces = F.hardtanh_((X.T.unsqueeze(1) - self.lower).mul_(self.slope), 0.0, 1.0)
         curves = torch.bmm(self.piece_weight, pieces)  # rows last: products of this shape are fast
         lines = torch.addcmul(self.bias, X.unsqueeze(2), self.weight)
         return (lines + curves.permute(2, 0, 1)).flatten(1)

@@ -25,7 +25,7 @@ def export_onnx(estimator: Any, path: FilePath) -> None:
 
     The graph holds the scaling of the inputs, the network, and all that turns its outputs into
     predictions: for scores the parameters ``tail`` and ``prediction`` as they are now, for classes
-    ``prior``. Built-in backbones for tables compute in float64, as ``predict`` does.
+    ``prior``. Built-in backbones for tables compute in float64, in ``predict`` in float32.
 
     - Its input ``X`` are, for these, float64 rows (n, n_features). Categories are given by their
       positions in the lists of the metadata ``categories``, -1 for others, and NaN for what is

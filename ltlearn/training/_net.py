@@ -28,8 +28,8 @@ from skorch.history import History
 
 from ltlearn.data._batches import WholeBatches
 from ltlearn.exceptions import InterruptedFitWarning, NonFiniteLossError
+from ltlearn.networks._blocks import apply_steadily
 from ltlearn.networks._dropout import use_generator
-from ltlearn.networks._exact import ExactNetwork
 from ltlearn.networks._network import apply_in_batches
 from ltlearn.training._averaging import WeightAverage
 from ltlearn.training._events import batch_events
@@ -79,9 +79,6 @@ class ObjectiveNet(NeuralNet):
     weight_averaging : {"ema", "swa"} or None, default=None
         Which average of the weights is validated and kept, see :class:`WeightAverage`.
     """
-
-    # What predicts in float64, kept from one call to the next.
-    _exact = None
 
     # How much of reweighting counts, see GrowingReweighting.
     reweighting_share_ = 1.0
@@ -423,8 +420,8 @@ class ObjectiveNet(NeuralNet):
             then=then,
         )
 
-    def apply_exactly(self, data, method="forward"):
-        """Pass data through the network in evaluation mode and in float64.
+    def apply_steadily(self, data, method="forward"):
+        """Pass data through the network in evaluation mode, each row as in any other batch.
 
         Parameters
         ----------
@@ -434,13 +431,14 @@ class ObjectiveNet(NeuralNet):
 
         Returns
         -------
-        outputs : torch.Tensor of shape (n, ...), dtype float64
+        outputs : torch.Tensor of shape (n, ...)
             On the net's device.
         """
-        exact = self._exact
-        if exact is None or not exact.is_of(self.module_):
-            exact = self._exact = ExactNetwork(self.module_)
-        return exact.apply(method, data, self.evaluation_batch_size)
+        if any(module.training for module in self.module_.modules()):
+            self._set_training(False)
+        return apply_steadily(
+            self.module_, method, data, self.evaluation_batch_size, torch.device(self.device)
+        )
 
     def _gradient(self, batch):
         """Set the gradient of a batch, and tell callbacks; returns the loss terms."""
@@ -543,7 +541,6 @@ class ObjectiveNet(NeuralNet):
         Skorch would pickle the modules by themselves, out of reach of cloudpickle.
         """
         state = self.__dict__.copy()
-        state.pop("_exact", None)
         if torch.device(self.device).type != "cpu":
             names = [name for name in _ON_DEVICE if name in state]
             moved = copy.deepcopy({name: state[name] for name in names})  # together: they share

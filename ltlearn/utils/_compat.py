@@ -3,7 +3,7 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,8 @@ def _meant(constraints, params, message):
     for name, value in params.items():
         if message.startswith(f"The {name!r} parameter of "):
             allowed = constraints.get(name, [])
+            if Iterable in allowed and isinstance(value, Integral):
+                return f" For {value} of them, pass range({value})."
             options = [o for each in allowed if isinstance(each, StrOptions) for o in each.options]
             return did_you_mean(value, sorted(options))
     return ""

@@ -283,8 +283,9 @@ def test_stored_arrays_are_read_batch_by_batch(name, store, tmp_path, request):
 
 
 @pytest.mark.parametrize("n_inputs", [3072, None], ids=["module", "images"])
-def test_nothing_of_the_size_of_the_data_is_allocated(n_inputs, tmp_path):
+def test_nothing_of_the_size_of_the_data_is_allocated(n_inputs, tmp_path, monkeypatch):
     """Of NumPy's memory, which tracemalloc knows."""
+    monkeypatch.setattr(_views, "LARGE", 2**20)
     big = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.uint8, (2500, 3, 32, 32))
     big[:] = rng.integers(0, 255, size=(2500, 1, 1, 1), dtype=np.uint8)
     y = big[:, 0, 0, 0] / 255

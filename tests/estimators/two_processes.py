@@ -1,10 +1,12 @@
-"""Fits in one process, or in each of those that ``torchrun`` starts.
+"""Fits in one process, and in each of two that train together.
 
-A script for ``test_two_processes.py``, run with a folder for what comes out.
+A script for ``test_two_processes.py``, run with a folder for what comes out. The two are forked
+from this one, which has imported all there is to import.
 """
 
 import os
 import sys
+import traceback
 import warnings
 from datetime import timedelta
 
@@ -15,6 +17,7 @@ from torch import distributed
 
 import ltlearn
 from ltlearn import ELTARegressor, GranularClassifier, Whole
+from ltlearn.model_selection import BatchedGridSearchCV
 from ltlearn.options import Architecture, Training
 
 rng = np.random.default_rng(0)
@@ -33,6 +36,17 @@ EQUAL = {
     "classes": lambda: GranularClassifier(
         max_epochs=4, calibrate_temperature=True, training=Training(feature_mixup=0.0), **SMALL
     ).fit(X, CLASSES, X_aux=Whole(X[:20] + 2), y_aux=Whole(np.repeat([7, 8], 10))),
+    # Nets that train stacked do so in every process, on all rows.
+    "members": lambda: members(max_epochs=4, mixup_strength=0.5),
+    "search": lambda: (
+        BatchedGridSearchCV(
+            ELTARegressor(max_epochs=3, early_stopping=False, **PLAIN, **SMALL),
+            {"lr": [0.001, 0.01]},
+            cv=2,
+        )
+        .fit(X, SCORES)
+        .best_estimator_
+    ),
 }
 STOPPED = {"max_epochs": 30, "early_stopping": True, **{**SMALL, "lr": 0.05}}
 OTHERS = {
@@ -55,6 +69,10 @@ OTHERS = {
         X, SCORES
     ),
 }
+
+
+def members(**params):
+    return ELTARegressor(n_estimators=2, **{**PLAIN, **params}, **SMALL).fit(X, SCORES)
 
 
 class LearnedScale(torch.nn.Module):
@@ -127,13 +145,13 @@ def in_a_group(folder, rank):
     yield "of the saved model", outputs(model)
 
 
-def main(folder):
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    found, rank = {}, -1
-    if "RANK" in os.environ:
-        distributed.init_process_group("gloo", timeout=timedelta(seconds=120))
-        rank = distributed.get_rank()
+def fit_all(folder, rank):
+    found = {}
+    if rank >= 0:
+        store = distributed.FileStore(os.path.join(folder, "store"), 2)
+        distributed.init_process_group(
+            "gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=120)
+        )
         found = dict(in_a_group(folder, rank))
     for name, fit in (EQUAL if rank < 0 else {**EQUAL, **OTHERS}).items():
         model = fit()
@@ -143,6 +161,30 @@ def main(folder):
     np.savez(os.path.join(folder, f"{rank}.npz"), **found)
     if rank >= 0:
         distributed.destroy_process_group()
+
+
+def fork(function, *args):
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            function(*args)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def main(folder):
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    members(max_epochs=1)  # imports, for all of them
+    pids = [fork(fit_all, folder, rank) for rank in (0, 1)]
+    fit_all(folder, -1)
+    if any(os.waitpid(pid, 0)[1] for pid in pids):
+        raise SystemExit("a process of the group failed")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from distributed import Client, LocalCluster
 from distributed.utils import get_mp_context
+from joblib.externals.loky.backend.context import set_start_method
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
@@ -80,6 +81,7 @@ def a_cluster():
     """Two processes, which start at once, since the server that forks them has all imported."""
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     get_mp_context().set_forkserver_preload(PRELOADED)
+    set_start_method("forkserver")  # of joblib's processes
     # A LocalCluster closes for good what is away for so long.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "600s"})
     with (
@@ -229,6 +231,17 @@ def batched_search_on_the_cluster(folder, cluster):
     yield from check_search(search, folder)
 
 
+def batched_search_in_processes_of_joblib(folder, cluster):
+    """The first call says what to do; the same call again goes on from what was stored."""
+    search = search_of(BatchedGridSearchCV, folder, n_jobs=2)
+    try:
+        search.fit(X, y)
+        yield "no error"
+    except WorkerLostError as error:
+        yield "" if "same call again" in str(error) else str(error)
+    yield from check_search(search.fit(X, y), folder)
+
+
 def search_on_the_cluster(folder, cluster):
     with used(cluster):
         search = searched(search_of(GridSearchCV, folder))
@@ -236,7 +249,7 @@ def search_on_the_cluster(folder, cluster):
 
 
 # What new processes have imported when they start.
-PRELOADED = ["distributed", "sklearn.model_selection", "ltlearn.evaluation"]
+PRELOADED = ["distributed", "ltlearn.evaluation", "ltlearn.model_selection"]
 
 SCENARIOS = [
     comparison_with_a_worker_that_dies_once,
@@ -244,6 +257,7 @@ SCENARIOS = [
     comparison_with_kills_from_outside,
     comparison_in_processes_of_joblib,
     batched_search_on_the_cluster,
+    batched_search_in_processes_of_joblib,
     search_on_the_cluster,
 ]
 

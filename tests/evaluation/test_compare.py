@@ -284,6 +284,12 @@ def test_every_estimator_sees_the_same_rows(skewed, calls):
     assert set(results["n_test"]) == {100}
 
 
+def test_a_number_of_seeds_is_told_what_to_pass(skewed):
+    X, y = skewed[:2]
+    with pytest.raises(ValueError, match=r"'seeds' .* For 5 of them, pass range\(5\)\."):
+        compare({"ridge": Ridge()}, X, y, seeds=5)
+
+
 def test_seeds_share_splits_but_not_validation_rows(skewed, calls):
     X, y = skewed
     compare({"a": ValidationRecorder()}, X, y, cv=[(TRAIN, TEST)], seeds=(3, 4), controls=False)

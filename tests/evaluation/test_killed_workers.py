@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("distributed")
 
 SCRIPT = Path(__file__).parent / "killed_workers.py"
-N_SCENARIOS = 6
+N_SCENARIOS = 7
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes come from a fork server")
