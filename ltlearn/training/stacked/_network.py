@@ -231,12 +231,12 @@ class _Mapped:
         return vmap(self._call)(X, parameters, self._buffers, masks)
 
     def _prepare(self):
-        """Stack buffers that differ; those that do not stay in the template."""
+        """Stack buffers that are not those of the template, which may be of one who has left."""
         buffers = [dict(module.named_buffers()) for module in self.modules]
         self._buffers = {
             name: torch.stack([each[name] for each in buffers])
-            for name, first in buffers[0].items()
-            if not all(torch.equal(first, each[name]) for each in buffers)
+            for name, own in self.template.named_buffers()
+            if not all(torch.equal(own, each[name]) for each in buffers)
         }
 
     def _call(self, X, parameters, buffers, masks):

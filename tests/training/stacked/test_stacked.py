@@ -414,6 +414,24 @@ def test_bodies_for_tables():
     assert_same_fits(models, on_folds(LABELS), tolerance=1e-4)
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{"backbone": "tabular", "architecture__n_members": 2}, {"architecture__head": "sigmoid"}],
+    ids=["edges of pieces", "bounds"],
+)
+def test_who_is_left_keeps_what_it_has_learned_of_its_rows(params):
+    """Which differs from fold to fold, and is not among the weights."""
+    model = regressor(**params).set_params(early_stopping=False, lr=0.03)
+    first, second, third = on_folds(SCORES)
+    for max_epochs in ([1, 2, 5], [5, 2, 1]):
+        assert_same_fits(
+            variants(model, max_epochs=max_epochs), [first, second, third], tolerance=1e-4
+        )
+    for rows in ([first, second, second], [second, second, third]):
+        max_epochs = [1 if each is not second else 5 for each in rows]
+        assert_same_fits(variants(model, max_epochs=max_epochs), rows, tolerance=1e-4)
+
+
 class OwnNetwork(torch.nn.Module):
     def __init__(self):
         super().__init__()
