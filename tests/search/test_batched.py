@@ -29,6 +29,7 @@ from torch import nn
 
 from ltlearn import ELTARegressor, GranularClassifier, Whole
 from ltlearn.model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV, TunedTailCV
+from ltlearn.training.stacked._optimizer import StackedOptimizer
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(130, 4))
@@ -490,6 +491,33 @@ def test_fits_that_fail():
     assert search.best_params_ == {"lr": 1e-3}
     with pytest.raises(FloatingPointError):
         BatchedGridSearchCV(regressor(), grid, cv=2, error_score="raise").fit(X, Y)
+
+
+@pytest.mark.parametrize("when", [0, 40])
+def test_a_stack_that_fails_fails_for_its_members(monkeypatch, when):
+    """Not for those that have left it: here they have trained for a single epoch."""
+    step, n_steps = StackedOptimizer.step, []
+
+    def fails(self, *args):
+        n_steps.append(1)
+        if len(n_steps) > when:
+            raise MemoryError("no room")
+        return step(self, *args)
+
+    monkeypatch.setattr(StackedOptimizer, "step", fails)
+    grid = {"max_epochs": [1, 30]}
+    search = BatchedGridSearchCV(
+        regressor(batch_size=20), grid, cv=2, refit=False, error_score=-7.0
+    )
+    if when == 0:
+        with pytest.raises(ValueError, match=r"(?s)All the 4 fits failed.*no room"):
+            search.fit(X, Y)
+        return
+    with pytest.warns(FitFailedWarning, match=r"(?s)2 fits failed out of a total of 4.*no room"):
+        search.fit(X, Y)
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[0] != -7.0
+    assert scores[1] == -7.0
 
 
 def test_two_processes():

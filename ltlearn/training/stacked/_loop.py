@@ -100,11 +100,16 @@ def train_stack(members):
     ----------
     members : list of Member
     """
+    stack = None
     with members[0].plan.threads():
         for member in members:
             member.net.seed_generators(member.plan.seed)
         try:
-            _Stack(members).run()
+            stack = _Stack(members)
+            stack.run()
+        except Exception as error:  # such as a lack of memory
+            for member in members if stack is None else stack.members:
+                member.error = error
         finally:
             for member in members:
                 member.net.let_go()
