@@ -55,7 +55,7 @@ class PreparedData(Dataset):
 
     @property
     def input_shape(self):
-        return self._as_tensors(self.source[:1]).input_shape
+        return TensorData(self._prepared(self.source[:1]), transforms=self.transforms).input_shape
 
     def batches(self, index, n, prepare_targets=None):
         targets = batch_targets(self.target, index.to(self.device), n, prepare_targets)
@@ -77,11 +77,6 @@ class PreparedData(Dataset):
 
     def _prepared(self, rows):
         return self.prepare(rows).contiguous()
-
-    def _as_tensors(self, rows, target=None):
-        return TensorData(
-            self._prepared(rows), target, self.epoch_index, self.transforms, self.training
-        )
 
     def with_target(self, target):
         """The same rows with other targets."""
