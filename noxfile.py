@@ -16,17 +16,17 @@ nox.needs_version = ">=2024.4.15"
 # The oldest versions that pyproject.toml allows and that have wheels for this Python.
 OLDEST_PYTHON = "3.10"
 OLDEST = (
-    "numpy==1.24.*",
-    "scipy==1.11.*",
-    "pandas==2.1.*",
+    "numpy==1.26.*",
+    "scipy==1.12.*",
+    "pandas==2.2.*",
     "pillow==10.1.*",
-    "scikit-learn==1.6.*",
+    "scikit-learn==1.7.*",
     "torch==2.4.*",
     "torchvision==0.19.*",
     "skorch==1.1.*",
     "joblib==1.5.*",
     "timm==1.0.12",
-    "safetensors==0.5.*",
+    "safetensors==0.6.*",
     "tqdm==4.65.*",
 )
 

@@ -205,7 +205,8 @@ def paired_differences(
 def _by_run(group):
     """Values of one metric in one band: a row per split and seed, a column per estimator."""
     values = group.groupby(["split", "seed", "estimator"], sort=False)["value"].mean()
-    return values.unstack("estimator", sort=False)
+    # With sort=False, pandas before version 3 gives values to the wrong columns.
+    return values.unstack("estimator")[list(dict.fromkeys(group["estimator"]))]
 
 
 def _on_common_runs(results):

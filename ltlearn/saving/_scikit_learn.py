@@ -235,7 +235,10 @@ SCIKIT_LEARN = {
         LinearRegression={**_COEFFICIENTS, "rank_": WHOLE, "singular_": FLOATS1},
         Ridge={**_LINEAR, "solver_": TEXT},
         RidgeCV={**_LINEAR, "alpha_": one_of(NUMBER, FLOATS1), "best_score_": PLAIN},
-        **dict.fromkeys(("Lasso", "ElasticNet", "LassoCV", "ElasticNetCV"), _DESCENT),
+        **dict.fromkeys(("Lasso", "ElasticNet"), _DESCENT),
+        # Of these, _alphas is known to scikit-learn 1.7 and 1.8 alone.
+        LassoCV={**_DESCENT, "_alphas": one_of(COUNT, FLOATS1)},
+        ElasticNetCV={**_DESCENT, "_alphas": one_of(COUNT, FLOATS1)},
         HuberRegressor={**_LINEAR, "scale_": NUMBER, "outliers_": array("b", 1)},
         QuantileRegressor=_LINEAR,
         BayesianRidge={

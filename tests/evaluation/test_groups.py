@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
+from sklearn.utils.fixes import parse_version
 
 from ltlearn.evaluation import compare
 from ltlearn.evaluation._reference_models import TunedAdjuster
@@ -13,6 +15,9 @@ from ltlearn.evaluation._splits import make_splits
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ltlearn.exceptions.SmallSampleWarning", "ignore::ltlearn.exceptions.EmptyBandWarning"
 )
+
+# Before, StratifiedGroupKFold with shuffle=True does not balance what it shuffles.
+CUTS_EVENLY = parse_version(sklearn.__version__) >= parse_version("1.8")
 
 RNG = np.random.default_rng(0)
 GROUPS = RNG.integers(40, size=400)
@@ -41,7 +46,7 @@ def test_no_group_is_in_two_parts(y, cv, fraction):
     assert len(found) == 8
     for split in found:
         n_rows = len(split.train) + len(split.validation)
-        assert abs(len(split.validation) / n_rows - fraction) < 0.1
+        assert abs(len(split.validation) / n_rows - fraction) < (0.1 if CUTS_EVENLY else 0.2)
         assert n_rows + len(split.test) == 400
     assert not np.array_equal(found[0].validation, found[1].validation)
     again = splits(y, cv, fraction)
@@ -55,7 +60,7 @@ def test_validation_rows_are_stratified():
     for split in splits(SCORES, GroupKFold(4), 0.3, range(5), groups):
         inner = SCORES[np.r_[split.train, split.validation]]
         errors.append(np.mean(SCORES[split.validation] > np.quantile(inner, 0.9)) - 0.1)
-    assert np.abs(errors).max() < 0.05
+    assert np.abs(errors).max() < (0.05 if CUTS_EVENLY else 0.1)
 
 
 def test_rare_classes_stay_in_training():

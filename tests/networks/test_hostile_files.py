@@ -162,7 +162,7 @@ def test_timms_own_reader_is_never_asked(tmp_path, monkeypatch):
 @pytest.mark.parametrize("new_format", [True, False])
 @pytest.mark.parametrize("key", [None, "state_dict", "model", "state_dict_ema", "model_ema"])
 def test_honest_files_are_read_as_timm_reads_them(key, new_format, tmp_path):
-    state = {"module.a": torch.arange(3.0), "_orig_mod.module.b": torch.ones(2), "c": torch.ones(1)}
+    state = {"module.a": torch.arange(3.0), "_orig_mod.b": torch.ones(2), "c": torch.ones(1)}
     content = state if key is None else {key: state, "epoch": 3}
     if key in ("state_dict_ema", "model_ema"):
         content["state_dict"] = {"a": torch.zeros(1)}
