@@ -3,7 +3,7 @@
 import torch
 
 # Targets are gathered for about this many rows at once, many batches or a single large one.
-_ROWS_AT_ONCE = 2**15
+_ROWS_AT_ONCE = 2**16
 
 
 def batch_groups(n_rows, n, rows_at_once=None):
