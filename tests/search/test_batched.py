@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -24,6 +25,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -287,6 +289,8 @@ class TestContract:
             model.set_score_request(sample_weight=True)
             grid = RATES
             if of == "pipeline":
+                if parse_version(sklearn.__version__) < parse_version("1.8"):
+                    pytest.skip("weights of scores do not pass through pipelines before")
                 scaler = StandardScaler().set_fit_request(sample_weight=True)
                 steps = [("scaler", scaler), ("model", model)]
                 model = Pipeline(steps, transform_input=["X_val"])
@@ -333,7 +337,7 @@ class TestContract:
                 cls(regressor(), RATES, cv=3).fit(sparse.csr_array(X), Y)
 
     def test_categories_and_gaps(self):
-        frame = pd.DataFrame(X, columns=list("abcd"))
+        frame = pd.DataFrame(X.copy(), columns=list("abcd"))
         frame["e"] = pd.Categorical(np.array(["u", "v"])[LABELS % 2])
         frame.loc[3, "a"] = np.nan
         model = ELTARegressor(max_epochs=1, hidden_layer_sizes=(6,), dropout=0.0, random_state=0)
