@@ -338,7 +338,10 @@ def read_parts(path):
     for line in map(json.loads, path.read_text().splitlines()):
         row, n_keys = line["row"], PARTS[line["part"]][1]
         parts.setdefault(line["part"], {})[tuple(row[:n_keys])] = row
-    return {name: list(rows.values()) for name, rows in parts.items()}
+    found = {name: list(rows.values()) for name, rows in parts.items()}
+    if "search" in found:
+        found["search"].sort(key=lambda row: (list(BODIES).index(row[0]), row[1]))
+    return found
 
 
 def result_tables(path):
