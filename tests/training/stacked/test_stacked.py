@@ -1,12 +1,14 @@
 """Members of a stack against ordinary fits with the same seeds."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
+from torch import nn
 
 from ltlearn import ELTARegressor, GranularClassifier
 from ltlearn.exceptions import NonFiniteLossError
@@ -505,3 +507,18 @@ def test_generators_of_the_user_stay():
     before = drawn_next()
     Stacks().fit(variants(regressor(), mixup_strength=[0.1] * 3), on_folds(SCORES))
     assert drawn_next() == before
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "width", "largest"),
+    [(16, 128, 64), (64, 128, 32), (4096, 128, 12), (16, 4096, 8)],
+)
+def test_stacks_hold_everyone_once_and_fit_the_cache(batch_size, width, largest):
+    """At most 2^18 numbers a layer, but 12 members at least; at most 64, and 2^23 weights."""
+    module = nn.Sequential(nn.Linear(200, width), nn.Linear(width, 50))
+    net = SimpleNamespace(module_=module, batch_size=batch_size)
+    members = [SimpleNamespace(net=net, order=lambda number=n: -number) for n in range(100)]
+    stacks = list(_groups._stacks(list(enumerate(members))))
+    assert [number for stack in stacks for number, _ in stack] == list(range(100))[::-1]
+    assert len(stacks) == -(-100 // largest)
+    assert max(map(len, stacks)) - min(map(len, stacks)) <= 1
