@@ -22,16 +22,12 @@ from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import validate_parameter_constraints as _validate
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.metaestimators import _BaseComposition, _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
 
 from ltlearn.utils._suggestions import did_you_mean
 from ltlearn.utils._typing import Function
-
-try:
-    from sklearn.utils._repr_html.estimator import _VisualBlock
-except ImportError:  # scikit-learn < 1.7
-    from sklearn.utils._estimator_html_repr import _VisualBlock
 
 if TYPE_CHECKING:
     # Decorators without types would hide those of the methods that they decorate.
